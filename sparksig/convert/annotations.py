@@ -32,8 +32,6 @@ from sparksig.errors import Code, ConversionError, Finding, SignatureError, belo
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import MAX_DEPTH, DataType
 
-__all__ = ["from_hint", "from_record", "get_keys", "parse_hint", "parse_input_hint"]
-
 _ADVICE = (
     "use bool, int, float, str, bytes, date, datetime, UUID, Decimal, an Enum, list[...], tuple[X, ...], "
     "dict[str, ...], a pydantic model, a dataclass, a TypedDict, a NamedTuple, "

@@ -17,20 +17,6 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import DataType, SparkMLVector, Type, as_type, describe
 from sparksig.walks import fold
 
-__all__ = [
-    "LOST_FROM_ARROW",
-    "LOST_TO_ARROW",
-    "TENSOR_KEY",
-    "VECTOR_TYPE",
-    "find_losses_in_arrow",
-    "from_arrow",
-    "is_arrow",
-    "read_arrow",
-    "source",
-    "to_arrow",
-    "transform_arrow",
-]
-
 LOST_TO_ARROW: dict[str, str] = {
     "Any": "refused: Arrow has no type for any value",
     "SparkML vector": "comes back as Array(double)",

@@ -18,8 +18,6 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import DataType, SparkMLVector, Type, as_type
 from sparksig.walks import fold
 
-__all__ = ["LOST_FROM_SPARK", "LOST_TO_SPARK", "TENSOR_KEY", "from_spark", "source", "to_spark", "walk_spark"]
-
 LOST_TO_SPARK: dict[str, str] = {
     "SparkML vector": "comes back as Array(double)",
     "a column without a name": "comes back with its number as name",

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from sparksig.engine.arrays import Mask
-from sparksig.errors import Code, Finding
+from sparksig.errors import Code, ContractError, Finding
+from sparksig.schema import ColSpec
 from sparksig.types import DataType, Type
 
 FIRST_ROWS = 5
@@ -43,6 +44,16 @@ def build_count_finding(expected: int, actual: int, hint: str = "") -> Finding:
     """Build the finding about a wrong number of columns."""
     counts = [f"{count} column{'s' if count != 1 else ''}" for count in (expected, actual)]
     return Finding(Code.COLUMN_COUNT, "", counts[0], counts[1], hint)
+
+
+def rename_findings(error: ContractError, spec: ColSpec, path: str) -> list[Finding]:
+    """Return the findings about a column that was enforced alone, in a schema of its own.
+
+    There, an unnamed column is named by its position, which is 0.
+    """
+    if spec.name is not None:
+        return list(error.findings)
+    return [replace(finding, path=path + finding.path.removeprefix("0")) for finding in error.findings]
 
 
 class Rows:

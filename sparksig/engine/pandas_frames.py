@@ -14,7 +14,7 @@ from sparksig.engine import plan as plans
 from sparksig.engine.absent import build_missing_finding
 from sparksig.engine.arrow_frames import Options, build_frame, build_layout, unnamed_labels
 from sparksig.engine.blocks import BLOCK, BLOCK_REQUIRED, build_labels, to_pandas
-from sparksig.engine.findings import Location, Rows, build_count_finding, format_null_hint
+from sparksig.engine.findings import Location, Rows, build_count_finding, format_null_hint, rename_findings
 from sparksig.engine.python import to_object_series
 from sparksig.engine.series import column_to_arrow, format_dtype, is_name, is_objects
 from sparksig.engine.texts import TextDtype
@@ -261,9 +261,5 @@ def _enforce_arrow_cells(
     try:
         return build_frame(table, Schema([spec]), options).iloc[:, 0]
     except ContractError as error:
-        # an unnamed column is named by its position, which is 0 in the schema of this column alone
-        findings += [
-            replace(finding, path=path + finding.path.removeprefix("0")) if spec.name is None else finding
-            for finding in error.findings
-        ]
+        findings += rename_findings(error, spec, path)
         return column

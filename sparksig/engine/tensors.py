@@ -127,8 +127,7 @@ def _check_array(array: np.ndarray[Any, Any], spec: TensorSpec, path: str, findi
         _check_ragged(array, spec, path, findings)
         return array
     if not _same_dtype(array.dtype, spec.type):
-        hint = f"cast it explicitly: astype({spec.type.name!r})"
-        findings.append(Finding(Code.TYPE_MISMATCH, path, spec.type.name, array.dtype.name, hint))
+        _add_mismatch(path, spec, array.dtype.name, findings)
     _check_shape(array.shape, spec, path, findings)
     return array
 
@@ -196,8 +195,7 @@ def _check_sparse(matrix: Any, spec: TensorSpec, path: str, findings: list[Findi
         hint = "convert it with tocsr()"
         findings.append(Finding(Code.TYPE_MISMATCH, path, "the format csr or csc", matrix.format, hint))
     if not _same_dtype(matrix.dtype, spec.type):
-        hint = f"cast it explicitly: astype({spec.type.name!r})"
-        findings.append(Finding(Code.TYPE_MISMATCH, path, spec.type.name, matrix.dtype.name, hint))
+        _add_mismatch(path, spec, matrix.dtype.name, findings)
     _check_shape(matrix.shape, spec, path, findings)
     return matrix
 

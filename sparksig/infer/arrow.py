@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from sparksig.convert import report_duplicates
-from sparksig.convert.arrow import TENSOR_KEY, from_arrow, read_arrow, source
+from sparksig.convert.arrow import from_arrow, read_arrow, source
+from sparksig.convert.fields import TENSOR_KEY
 from sparksig.errors import Code, ConversionError, Finding, InferenceError, step
 from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema

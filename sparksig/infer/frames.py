@@ -15,7 +15,8 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert import report_duplicates
-from sparksig.convert.arrow import TENSOR_KEY, source
+from sparksig.convert.arrow import source
+from sparksig.convert.fields import TENSOR_KEY
 from sparksig.convert.numpy import source as numpy_source
 from sparksig.convert.objects import from_objects, is_exact_double, is_vector, mixed_finding, quiet_nans
 from sparksig.errors import Code, ConversionError, Finding, InferenceError, SignatureTypeError, kind, step

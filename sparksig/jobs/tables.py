@@ -21,7 +21,6 @@ from sparksig.errors import (
     step,
 )
 from sparksig.jobs.config import InputSection
-from sparksig.jobs.places import file_system
 from sparksig.jobs.preflight import NAMES, is_null_type, refuse_delta, schemas_with_null_types
 from sparksig.models.registry import shown
 from sparksig.spark.diagnosis import NO_DELTA
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from pyspark.sql import types as T
 
     from sparksig.jobs.texts import Text
-
-__all__ = ["FINDINGS", "Input", "digest_files", "file_system", "open_input", "read_input"]
 
 FINDINGS = "sparksig findings"
 """The column of malformed rows with the reasons."""

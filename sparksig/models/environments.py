@@ -26,8 +26,6 @@ from sparksig.models.versions import (
 )
 from sparksig.models.virtualenvs import ModelEnvironment, require_python
 
-__all__ = ["EnvironmentReport", "compare_environment", "compare_versions", "resolve_environment"]
-
 
 def resolve_environment(
     directory: ModelDirectory,

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from sparksig.errors import ModelError, kind
+from sparksig.errors import ModelError, SparksigError, kind
 
 _NOTHING = object()
 _MODEL: ContextVar[Any] = ContextVar("sparksig_model_of_code", default=_NOTHING)
@@ -43,6 +43,19 @@ def set_model(model: Any) -> None:
     if not (callable(model) or callable(getattr(model, "predict", None))):
         raise ModelError(f"set_model: expected a PythonModel or a function, got {kind(model)}")
     _MODEL.set(model)
+
+
+@contextlib.contextmanager
+def convert_code_errors(file: Path) -> Iterator[None]:
+    """Convert an error of a model's code to a ModelError; the traceback shows the error itself."""
+    try:
+        yield
+    except (SparksigError, ImportError):
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{file}: the code of the model fails: {type(error).__name__} (see above)"
+        ) from error
 
 
 def run_model_code(source: bytes, file: Path, model_config: Mapping[str, Any] | None) -> Any:

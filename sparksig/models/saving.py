@@ -19,7 +19,6 @@ from sparksig.errors import (
     ModelError,
     SignatureError,
     SignatureTypeError,
-    SparksigError,
     UnsupportedError,
     kind,
 )
@@ -40,7 +39,7 @@ from sparksig.models.features import KEY, choose_names
 from sparksig.models.flavors.interface import Flavor, HasTextDtypes, Predictor, Saving
 from sparksig.models.flavors.loader_module import LoaderModule
 from sparksig.models.info import ModelInfo, get_model_info
-from sparksig.models.model_code import run_model_code
+from sparksig.models.model_code import convert_code_errors, run_model_code
 from sparksig.models.python_model import (
     SignatureMismatchWarning,
     as_callable_model,
@@ -241,14 +240,8 @@ def _find_code_file(model: Any) -> Path | None:
 
 def _run_code(file: Path, model_config: Mapping[str, Any] | None) -> Any:
     """Return the model that a Python file sets."""
-    try:
+    with convert_code_errors(file):
         return run_model_code(file.read_bytes(), file.absolute(), model_config)
-    except (SparksigError, ImportError):
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"{file}: the code of the model fails: {type(error).__name__} (see above)"
-        ) from error
 
 
 def _to_model(model: Any, loader_module: object, data_path: object) -> Any:

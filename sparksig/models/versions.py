@@ -15,18 +15,6 @@ from sparksig.errors import ModelDamagedError, ModelError, SparksigWarning
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.safe_yaml import dump_yaml
 
-__all__ = [
-    "ACTIONS",
-    "Difference",
-    "InstalledPackages",
-    "VersionMismatchWarning",
-    "format_install_command",
-    "list_differences",
-    "normalize_name",
-    "pins",
-    "write_environment",
-]
-
 ACTIONS = ("warn", "fail", "ignore")
 _ALWAYS = ("sparksig", "numpy", "pandas", "pyarrow")
 _FILE = "requirements.txt"

@@ -19,14 +19,6 @@ from sparksig.models.node_cache import cached_directory
 from sparksig.models.requirements import Requirements
 from sparksig.models.versions import InstalledPackages
 
-__all__ = [
-    "PASSED_VARIABLES",
-    "ModelEnvironment",
-    "build_environment",
-    "require_python",
-    "run_command",
-]
-
 PASSED_VARIABLES = (
     "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER",
     "CUDA_VISIBLE_DEVICES", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_CORETYPE",

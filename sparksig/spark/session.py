@@ -10,8 +10,6 @@ from collections.abc import Mapping
 
 from pyspark.sql import SparkSession
 
-__all__ = ["build_session", "start_context"]
-
 
 def build_session(app_name: str, conf: Mapping[str, str] | None = None) -> SparkSession:
     """Return the running session of this application, or start a new session.

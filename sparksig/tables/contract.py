@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from sparksig.convert.arrow import TENSOR_KEY, from_arrow
+from sparksig.convert.arrow import from_arrow
+from sparksig.convert.fields import TENSOR_KEY
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.errors import (
     Code,

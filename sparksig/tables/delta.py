@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from pyspark.sql import types as T
 
-__all__ = ["NO_DELTA", "Existing", "Filled", "delta_name", "is_path", "read_delta"]
-
 
 @dataclass(frozen=True)
 class Filled:

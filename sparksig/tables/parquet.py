@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from sparksig.convert.arrow import TENSOR_KEY, from_arrow, source
+from sparksig.convert.arrow import from_arrow, source
+from sparksig.convert.fields import TENSOR_KEY
 from sparksig.errors import (
     Code,
     ContractError,

@@ -12,7 +12,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparksig.convert.spark import TENSOR_KEY, source
+from sparksig.convert.fields import TENSOR_KEY
+from sparksig.convert.spark import source
 from sparksig.convert.spark_json import write_spark_field
 from sparksig.errors import OutputRefusedError
 from sparksig.options import Extra, Missing, SaveMode, Side, TableFormat, TypeRule

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import uuid
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import pyarrow as pa
 from sparksig.convert.arrow import to_arrow
 from sparksig.convert.instances import to_builtins
 from sparksig.engine import plan as plans
-from sparksig.engine.findings import build_count_finding
+from sparksig.engine.findings import build_count_finding, rename_findings
 from sparksig.engine.predictions.counts import build_row_count_finding
 from sparksig.engine.predictions.reading import read_frame
 from sparksig.engine.series import column_to_arrow, format_dtype, is_name, is_objects
@@ -129,11 +128,7 @@ def _widen(array: pa.Array, spec: ColSpec, path: str, findings: list[Finding]) -
     try:
         return plans.compile(Schema([spec]), batch.schema).apply(batch).column(0)
     except ContractError as error:
-        # an unnamed column is named by its position, which is 0 in the schema of this column alone
-        findings += [
-            replace(finding, path=path + finding.path.removeprefix("0")) if spec.name is None else finding
-            for finding in error.findings
-        ]
+        findings += rename_findings(error, spec, path)
         return None
 
 

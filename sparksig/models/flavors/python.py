@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sparksig.errors import ModelDamagedError, ModelError, SparksigError, UnsupportedError, kind
+from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, kind
 from sparksig.models.directory import ModelDirectory, copy_into
 from sparksig.models.flavors.interface import (
     Flavor,
@@ -28,7 +28,7 @@ from sparksig.models.flavors.interface import (
     select_method,
 )
 from sparksig.models.mlflow_pickles import unpickle
-from sparksig.models.model_code import run_model_code
+from sparksig.models.model_code import convert_code_errors, run_model_code
 from sparksig.models.python_model import (
     FunctionModel,
     PythonModel,
@@ -133,14 +133,8 @@ def _locate_code(directory: ModelDirectory) -> Path:
 def _run_code(directory: ModelDirectory, file: Path, config: Mapping[str, Any]) -> Any:
     with directory.open(file) as stream:
         source = stream.read()
-    try:
+    with convert_code_errors(file):
         return as_callable_model(as_python_model(run_model_code(source, file, config)))
-    except (SparksigError, ImportError):
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"{file}: the code of the model fails: {type(error).__name__} (see above)"
-        ) from error
 
 
 def _unpickle(directory: ModelDirectory, file: Path) -> Any:
