@@ -1,7 +1,7 @@
 """Settings of all tests: quiet libraries, and the number of examples of property-based tests.
 
 SPARKSIG_HYPOTHESIS names the profile. By default, 25 random examples are tried; "same" tries 25 that are
-always the same, "ci" 200 of these, and "thorough" 500 random ones.
+always the same, "ci" 50 of these, and "thorough" 500 random ones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ settings.register_profile("default", max_examples=25, **_COMMON)
 # chance is for developing; (Hypothesis 6.100 takes assumptions for flaky where it is not given any)
 _SAME = hypothesis.__version_info__[:2] > (6, 100)
 settings.register_profile("same", max_examples=25, derandomize=_SAME, **_COMMON)
-settings.register_profile("ci", max_examples=200, derandomize=_SAME, **_COMMON)
+settings.register_profile("ci", max_examples=50, derandomize=_SAME, **_COMMON)
 settings.register_profile("thorough", max_examples=500, **_COMMON)
 settings.load_profile(os.environ.get("SPARKSIG_HYPOTHESIS", "default"))
 
