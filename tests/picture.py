@@ -38,7 +38,7 @@ def take_picture(page: Path, picture: Path) -> None:
     """Take a picture of a page as a browser shows it."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     assert browser is not None, "Chromium is not installed"
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1000,680"]
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1000,740"]
     subprocess.run([browser, *options, f"--screenshot={picture}", page.as_uri()], check=True, timeout=120)
 
 

@@ -130,18 +130,24 @@ def _choose_width(low: Number, high: Number) -> Number:
 
 
 def label_bins(
-    histogram: Histogram, format_number: Callable[[Number], str] = format_number
+    histogram: Histogram, format_number: Callable[[Number], str] = format_number, unit: str = ""
 ) -> tuple[tuple[str, int], ...]:
     """Return pairs of a range and a count.
 
+    Args:
+        histogram: the counts.
+        format_number: formats the bounds of a range.
+        unit: follows each range; may be empty.
+
     Example:
-        >>> label_bins(build_histogram(np.array([1, 2, 2])), str)
-        (('1', 1), ('2', 2))
+        >>> label_bins(build_histogram(np.array([1, 2, 2])), unit="items")
+        (('1 items', 1), ('2 items', 2))
     """
+    suffix = f" {unit}" if unit else ""
     labels = []
     for low, high, count in histogram.list_bins():
         first, last = format_number(low), format_number(high)
-        labels.append((first if first == last else f"{first} to {last}", count))
+        labels.append(((first if first == last else f"{first} to {last}") + suffix, count))
     return tuple(labels)
 
 

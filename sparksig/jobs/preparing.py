@@ -177,7 +177,9 @@ def _refuse_existing(config: ScoreConfig) -> None:
     if is_directory and not files.get_file_info(pyarrow.fs.FileSelector(place)):
         return
     if not is_directory or not _may_be_of_run(config, files, place):
-        raise OutputRefusedError(f"the output {path!r} exists already; nothing was written")
+        raise OutputRefusedError(
+            f"the output {path!r} exists already; nothing was written. Choose another, or set output.mode"
+        )
 
 
 def _may_be_of_run(config: ScoreConfig, files: Any, place: str) -> bool:

@@ -241,7 +241,8 @@ def create_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path).absolute()
     if target.is_symlink() or (target.exists() and not _is_empty_directory(target)):
         raise OutputRefusedError(
-            f"{str(path)!r} exists already and is not an empty directory: nothing was written"
+            f"{str(path)!r} exists already and is not an empty directory: nothing was written. "
+            "Choose another path, or remove it"
         )
     new_parents = [parent for parent in target.parents if not parent.exists()]
     try:

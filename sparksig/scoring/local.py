@@ -352,9 +352,9 @@ def _find_session(engine: str, spark: SparkSession | None) -> SparkSession | Non
 
 def _check_options(on_error: str, engine: str, batch_rows: int | None, processes: int | None) -> None:
     if on_error not in ("fail", "null"):
-        raise ContractError(f"on_error is 'fail' or 'null', not {on_error!r}")
+        raise ContractError(f"on_error: expected 'fail' or 'null', got {on_error!r}")
     if engine not in ("auto", "local", "direct"):
-        raise ContractError(f"engine is 'auto', 'local' or 'direct', not {engine!r}")
+        raise ContractError(f"engine: expected 'auto', 'local' or 'direct', got {engine!r}")
     for name, value in (("batch_rows", batch_rows), ("processes", processes)):
         if value is not None and (type(value) is not int or value < 1):
             raise ContractError(f"{name} is a number, 1 or more, or None")

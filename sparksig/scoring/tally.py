@@ -112,7 +112,7 @@ class PredictionSummary:
         """The distribution: pairs of a class, or of a range of numbers, and a count."""
         if self.classes is not None:
             return self.classes
-        return () if self.histogram is None else label_bins(self.histogram)
+        return () if self.histogram is None else label_bins(self.histogram, unit=self.unit)
 
     def __str__(self) -> str:
         return ", ".join(

@@ -141,7 +141,7 @@ def score(
             shipping=shipping,
         )
     if on_error not in ("fail", "null"):
-        raise ContractError(f"on_error is 'fail' or 'null', not {on_error!r}")
+        raise ContractError(f"on_error: expected 'fail' or 'null', got {on_error!r}")
     rejects = findings_column if on_error == "null" else None
     bound = judge_table(df, udf, column, keep, flatten, rejects, columns)
     scored = add_predictions(df, udf, bound, column, keep, flatten, rejects, observation)

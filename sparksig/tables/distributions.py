@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,6 @@ from sparksig.engine.histograms import (
 from sparksig.engine.kernels import decode_dictionary
 from sparksig.engine.zones import to_local_times
 from sparksig.tables.arrow import Part
-from sparksig.views import format_number
 
 Bins = tuple[tuple[str, int], ...]
 
@@ -111,7 +110,14 @@ class _Column:
             return tuple(self._counts.items())
         if _to_numbers(pa.nulls(0, plain)) is None:
             return None
-        return () if self._histogram is None else label_bins(self._histogram, _choose_format(plain))
+        if self._histogram is None:
+            return ()
+        if pa.types.is_timestamp(plain):
+            return label_bins(self._histogram, partial(_format_time, plain.unit))
+        is_text = pa.types.is_string(plain) or pa.types.is_large_string(plain)
+        return label_bins(
+            self._histogram, unit="characters" if is_text else "items" if pa.types.is_nested(plain) else ""
+        )
 
 
 def _plain(array: pa.Array) -> pa.Array:
@@ -135,12 +141,6 @@ def _to_numbers(values: pa.Array) -> np.ndarray[Any, Any] | None:
     elif not (pa.types.is_timestamp(dtype) or pa.types.is_integer(dtype)):
         return measure_lengths(values)
     return np.asarray(values.cast(pa.int64()).to_numpy(zero_copy_only=False))
-
-
-def _choose_format(dtype: pa.DataType) -> Callable[[Number], str]:
-    if pa.types.is_timestamp(dtype):
-        return partial(_format_time, dtype.unit)
-    return format_number
 
 
 def _format_time(unit: str, value: Number) -> str:

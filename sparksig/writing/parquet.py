@@ -154,7 +154,9 @@ def _save_by_spark(df: DataFrame, request: WriteRequest) -> int:
     except Exception as error:  # Spark's, of a class that depends on the session
         if "PATH_ALREADY_EXISTS" not in str(error):
             raise
-        raise OutputRefusedError(f"{request.target} exists already; nothing was written") from None
+        raise OutputRefusedError(
+            f"{request.target} exists already; nothing was written. Choose another path or mode"
+        ) from None
     return df.count() if counts is None else int(counts.get["rows"])
 
 

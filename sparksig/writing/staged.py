@@ -73,7 +73,9 @@ def _publish(staged: Place, target: Place, request: WriteRequest) -> bool:
     if not target.is_there() and move_new(staged, target):
         return True
     if request.mode == "error":
-        raise OutputRefusedError(f"{target.uri} exists already; nothing was written")
+        raise OutputRefusedError(
+            f"{target.uri} exists already; nothing was written. Choose another path or mode"
+        )
     if request.mode == "overwrite":
         replace_directory(staged, target)
         return True

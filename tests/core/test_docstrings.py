@@ -48,6 +48,8 @@ def members():
 FUNCTIONS = {name: public(name) for name in sparksig.__all__ if inspect.isfunction(public(name))}
 CLASSES = {name: public(name) for name in sparksig.__all__ if isinstance(public(name), type)}
 MEMBERS = dict(members())
+PUBLIC = {**FUNCTIONS, **CLASSES, **MEMBERS}
+RECORDS = {name: kind for name, kind in CLASSES.items() if not issubclass(kind, (Exception, enum.Enum))}
 
 
 def section(text, title):
@@ -82,14 +84,14 @@ def known(name):
     return getattr(sparksig, name, None) or getattr(errors, name, None) or getattr(builtins, name, None)
 
 
-def test_everything_public_says_what_it_is():
-    for name, thing in {**FUNCTIONS, **CLASSES, **MEMBERS}.items():
-        said = vars(thing).get("__doc__") if isinstance(thing, type) else thing.__doc__
-        assert said, f"{name} has no docstring"
-        first = said.strip().splitlines()[0]
-        assert first.endswith((".", ":")), f"{name}: {first}"
-        if not isinstance(thing, type) or not issubclass(thing, enum.Enum):
-            assert not said.startswith(f"{name}("), f"{name} has the docstring that a dataclass makes up"
+@pytest.mark.parametrize(("name", "thing"), PUBLIC.items(), ids=PUBLIC)
+def test_everything_public_says_what_it_is(name, thing):
+    said = vars(thing).get("__doc__") if isinstance(thing, type) else thing.__doc__
+    assert said, f"{name} has no docstring"
+    first = said.strip().splitlines()[0]
+    assert first.endswith((".", ":")), f"{name}: {first}"
+    if not isinstance(thing, type) or not issubclass(thing, enum.Enum):
+        assert not said.startswith(f"{name}("), f"{name} has the docstring that a dataclass makes up"
 
 
 @pytest.mark.parametrize(("name", "function"), FUNCTIONS.items(), ids=FUNCTIONS)
@@ -99,14 +101,12 @@ def test_functions_explain_what_they_take_and_give(name, function):
         assert section(function.__doc__, "Returns"), f"{name} has no section Returns"
 
 
-def test_classes_explain_what_they_are_made_of():
-    for name, kind in CLASSES.items():
-        if issubclass(kind, (Exception, enum.Enum)):
-            continue
-        made_elsewhere = "Made by :func:" in kind.__doc__
-        taken = parameters(kind) if "__init__" in vars(kind) and not made_elsewhere else []
-        said = entries(kind.__doc__, "Args") + entries(kind.__doc__, "Attributes")
-        assert set(taken) <= set(said), f"{name}: {set(taken) - set(said)}"
+@pytest.mark.parametrize(("name", "kind"), RECORDS.items(), ids=RECORDS)
+def test_classes_explain_what_they_are_made_of(name, kind):
+    made_elsewhere = "Made by :func:" in kind.__doc__
+    taken = parameters(kind) if "__init__" in vars(kind) and not made_elsewhere else []
+    said = entries(kind.__doc__, "Args") + entries(kind.__doc__, "Attributes")
+    assert set(taken) <= set(said), f"{name}: {set(taken) - set(said)}"
 
 
 @pytest.mark.parametrize(("name", "function"), MEMBERS.items(), ids=MEMBERS)
@@ -117,14 +117,14 @@ def test_methods_name_what_they_take(name, function):
     assert silent in ([], ["kwargs"]), f"{name} says nothing of {silent}"
 
 
-def test_what_is_raised_is_said_and_is_an_error():
-    for name, thing in {**FUNCTIONS, **CLASSES, **MEMBERS}.items():
-        said = [known(one) for one in entries(thing.__doc__, "Raises")]
-        assert all(isinstance(one, type) and issubclass(one, Exception) for one in said), name
-        behind = vars(thing).get("__init__") if isinstance(thing, type) else thing
-        made_up = dataclasses.is_dataclass(thing) and thing.__dataclass_params__.init
-        for error in set(raised(behind)) if behind and not made_up else ():
-            assert any(issubclass(known(error), one) for one in said), f"{name} does not say {error}"
+@pytest.mark.parametrize(("name", "thing"), PUBLIC.items(), ids=PUBLIC)
+def test_what_is_raised_is_said_and_is_an_error(name, thing):
+    said = [known(one) for one in entries(thing.__doc__, "Raises")]
+    assert all(isinstance(one, type) and issubclass(one, Exception) for one in said), name
+    behind = vars(thing).get("__init__") if isinstance(thing, type) else thing
+    made_up = dataclasses.is_dataclass(thing) and thing.__dataclass_params__.init
+    for error in set(raised(behind)) if behind and not made_up else ():
+        assert any(issubclass(known(error), one) for one in said), f"{name} does not say {error}"
 
 
 @pytest.mark.parametrize("name", sparksig.__all__)

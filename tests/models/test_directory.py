@@ -161,7 +161,9 @@ def test_what_is_there_already_is_refused_and_untouched(tmp_path, what):
     target = home / "m"
     _occupy(target, what)
     before, inode = content(home), target.lstat().st_ino
-    text = f"^'{re.escape(str(target))}' exists already and is not an empty directory: nothing was written$"
+    text = (
+        f"^'{re.escape(str(target))}' exists already and is not an empty directory: nothing was written\\. "
+    )
     with pytest.raises(OutputRefusedError, match=text):
         sparksig.save_model(target, Doubled(), SIGNATURE)
     assert content(home) == before

@@ -329,8 +329,8 @@ def test_parent_directories_are_made(tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"on_error": "skip"}, ContractError, "on_error is 'fail' or 'null', not 'skip'"),
-        ({"engine": "fast"}, ContractError, "engine is 'auto', 'local' or 'direct', not 'fast'"),
+        ({"on_error": "skip"}, ContractError, "on_error: expected 'fail' or 'null', got 'skip'"),
+        ({"engine": "fast"}, ContractError, "engine: expected 'auto', 'local' or 'direct', got 'fast'"),
         ({"filter": "abs(x) > 1"}, UnsupportedError, "the filter calls the function abs"),
         ({"batch_rows": 0}, ContractError, "batch_rows is a number, 1 or more, or None"),
         ({"processes": True}, ContractError, "processes is a number, 1 or more, or None"),

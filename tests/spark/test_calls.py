@@ -557,7 +557,7 @@ def test_types_that_do_not_widen_fail_at_plan_time_also_where_rows_may_be_bad(sp
     df = spark.sql("select 'a' as x, 1 as z")
     with pytest.raises(ContractError, match="x: expected long, got string"):
         sparksig.score(df, fussy, on_error="null", allow_pickle=True)
-    with pytest.raises(ContractError, match="on_error is 'fail' or 'null', not 'skip'"):
+    with pytest.raises(ContractError, match="on_error: expected 'fail' or 'null', got 'skip'"):
         sparksig.score(df, fussy, on_error="skip", allow_pickle=True)
     assert jobs_started() == 0
 

@@ -18,6 +18,8 @@ from tests.jobs.test_failures import check_message
 from tests.spark import models
 from tests.spark.score_jobs import config_of, halves, save_model, table
 
+pytestmark = pytest.mark.once
+
 HOME = Path(__file__).parents[2]
 
 

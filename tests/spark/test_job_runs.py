@@ -31,6 +31,8 @@ from sparksig.spark.hadoop import Place
 from tests.spark import models, score_jobs
 from tests.spark.score_jobs import BAD, left, read, table
 
+pytestmark = pytest.mark.once
+
 
 def counted(frame, params):
     """How many rows there are at once, and x times the factor."""

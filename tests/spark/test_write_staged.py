@@ -12,7 +12,7 @@ import sparksig
 from sparksig import OutputRefusedError
 from sparksig.writing import moves, staged
 
-pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.spark, pytest.mark.once, pytest.mark.xdist_group("spark")]
 
 SOURCES = {
     "path": lambda spark, path: spark.read.parquet(path),
