@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from sparksig.engine.zones import to_zoned_times
 from sparksig.errors import UnsupportedError, step
+from sparksig.scoring.bounds import Bounds
 from sparksig.scoring.filter_text import (
     AllOf,
     AnyOf,
@@ -56,9 +57,9 @@ class Condition:
         mask = self._expression.test(batch)
         return batch if pc.all(pc.fill_null(mask, False)).as_py() else batch.filter(mask)
 
-    def can_hold(self, values: Mapping[str, pa.Scalar]) -> bool:
-        """Return whether some row with these values can meet the condition."""
-        return True in self._expression.outcomes(values)
+    def can_hold(self, bounds: Mapping[str, Bounds]) -> bool:
+        """Return whether some row with values in these bounds can meet the condition."""
+        return True in self._expression.outcomes(bounds)
 
 
 def compile_filter(text: str, schema: pa.Schema, zone: str) -> Condition:
@@ -101,12 +102,11 @@ class _Operand:
         column = batch.column(batch.schema.get_field_index(self.name))
         return column if column.type == self.dtype else column.cast(self.dtype)
 
-    def find_constant(self, values: Mapping[str, pa.Scalar]) -> pa.Scalar | None:
-        """Return the value where it is the same for all rows; else None."""
-        if self.name is None:
-            return self.value
-        value = values.get(self.name)
-        return None if value is None else value.cast(self.dtype)
+    def find_bounds(self, bounds: Mapping[str, Bounds]) -> Bounds:
+        """Return the values that rows can have."""
+        if self.value is not None:
+            return Bounds.constant(self.value)
+        return bounds.get(str(self.name), Bounds()).cast(self.dtype)
 
 
 class _Test:
@@ -116,8 +116,8 @@ class _Test:
         """Return true, false or null for each row."""
         raise NotImplementedError
 
-    def outcomes(self, values: Mapping[str, pa.Scalar]) -> frozenset[Outcome]:
-        """Return the possible results for rows with these values."""
+    def outcomes(self, bounds: Mapping[str, Bounds]) -> frozenset[Outcome]:
+        """Return the possible results for rows with values in these bounds."""
         raise NotImplementedError
 
 
@@ -132,12 +132,27 @@ class _Leaf(_Test):
         result = _FUNCTIONS[self.function](*(operand.get(batch) for operand in self.operands))
         return pa.repeat(result, batch.num_rows) if isinstance(result, pa.Scalar) else result
 
-    def outcomes(self, values: Mapping[str, pa.Scalar]) -> frozenset[Outcome]:
-        constants = [operand.find_constant(values) for operand in self.operands]
-        if any(value is None for value in constants):
+    def outcomes(self, bounds: Mapping[str, Bounds]) -> frozenset[Outcome]:
+        first, *others = (operand.find_bounds(bounds) for operand in self.operands)
+        if all(part.is_constant for part in (first, *others)):
+            arrays = [pa.repeat(part.low, 1) for part in (first, *others)]
+            return frozenset(_FUNCTIONS[self.function](*arrays).to_pylist())
+        if self.function == "is null":
+            return _select_possible({True: first.may_be_null, False: first.may_be_valid})
+        ends = first.list_ends()
+        null: dict[Outcome, bool] = {None: first.may_be_null}
+        if not first.may_be_valid:
+            return _select_possible({None: True})
+        if ends is None or not all(part.is_constant for part in others):
             return _ANY_OUTCOME
-        arrays = [pa.array([value.as_py()], value.type) for value in constants if value is not None]
-        return frozenset(_FUNCTIONS[self.function](*arrays).to_pylist())
+        if self.function == "is true":
+            return _select_possible({**null, **dict.fromkeys(ends.to_pylist(), True)})
+        [value] = (part.low for part in others)
+        if self.function in ("=", "<>"):  # equal ends prove nothing, as those of text may be cut
+            is_equal = self.function == "="
+            return _select_possible({**null, is_equal: _is_within(value, ends), not is_equal: True})
+        outcomes = _FUNCTIONS[self.function](ends, value).to_pylist()  # which are monotonic
+        return _select_possible({**null, **dict.fromkeys(outcomes, True)})
 
 
 @dataclass(frozen=True)
@@ -150,11 +165,15 @@ class _Listed(_Test):
     def test(self, batch: pa.RecordBatch) -> pa.Array:
         return self._test(self.operand.get(batch))
 
-    def outcomes(self, values: Mapping[str, pa.Scalar]) -> frozenset[Outcome]:
-        value = self.operand.find_constant(values)
-        if value is None:
-            return _ANY_OUTCOME
-        return frozenset(self._test(pa.array([value.as_py()], value.type)).to_pylist())
+    def outcomes(self, bounds: Mapping[str, Bounds]) -> frozenset[Outcome]:
+        column = self.operand.find_bounds(bounds)
+        if column.is_constant:
+            return frozenset(self._test(pa.repeat(column.low, 1)).to_pylist())
+        ends = column.list_ends()
+        can_be_true = ends is None or any(_is_within(value, ends) for value in self.values)
+        is_valid = column.may_be_valid
+        possible = {True: is_valid and can_be_true, False: is_valid, None: column.may_be_null}
+        return _select_possible(possible)
 
     def _test(self, array: pa.Array) -> pa.Array:
         return pc.if_else(array.is_null(), pa.scalar(None, pa.bool_()), pc.is_in(array, self.values))
@@ -172,8 +191,8 @@ class _Joined(_Test):
             pc.and_kleene if self.is_all else pc.or_kleene, (part.test(batch) for part in self.parts)
         )
 
-    def outcomes(self, values: Mapping[str, pa.Scalar]) -> frozenset[Outcome]:
-        return functools.reduce(self._join, (part.outcomes(values) for part in self.parts))
+    def outcomes(self, bounds: Mapping[str, Bounds]) -> frozenset[Outcome]:
+        return functools.reduce(self._join, (part.outcomes(bounds) for part in self.parts))
 
     def _join(self, left: Iterable[Outcome], right: Iterable[Outcome]) -> frozenset[Outcome]:
         decisive = not self.is_all
@@ -192,8 +211,18 @@ class _Negated(_Test):
     def test(self, batch: pa.RecordBatch) -> pa.Array:
         return pc.invert(self.part.test(batch))
 
-    def outcomes(self, values: Mapping[str, pa.Scalar]) -> frozenset[Outcome]:
-        return frozenset(None if outcome is None else not outcome for outcome in self.part.outcomes(values))
+    def outcomes(self, bounds: Mapping[str, Bounds]) -> frozenset[Outcome]:
+        return frozenset(None if outcome is None else not outcome for outcome in self.part.outcomes(bounds))
+
+
+def _select_possible(outcomes: Mapping[Outcome, bool]) -> frozenset[Outcome]:
+    return frozenset(outcome for outcome, is_possible in outcomes.items() if is_possible)
+
+
+def _is_within(value: pa.Scalar, ends: pa.Array) -> bool:
+    """Return whether a value can be between two ends."""
+    [low, high] = (_is_greater(*pair).as_py() for pair in ((ends[0], value), (value, ends[1])))
+    return not low and not high
 
 
 # --- comparisons as Spark makes them ----------------------------------------------------------------------

@@ -17,6 +17,7 @@ from sparksig.errors import ContractError
 from sparksig.models.registry import reason_of
 from sparksig.schema import Schema
 from sparksig.scoring.batches import BATCH_BYTES, join_batches, rebatched
+from sparksig.scoring.bounds import Bounds, read_bounds
 from sparksig.scoring.filters import Condition
 from sparksig.scoring.limits import RejectionLimit
 from sparksig.scoring.storage import convert_array
@@ -152,9 +153,10 @@ class ScanPlan:
 
 @dataclass
 class ReadCount:
-    """The number of rows that were read, including those that the condition drops."""
+    """The rows of the row groups, including those that the condition drops, and the groups that were read."""
 
     rows: int = 0
+    groups: int = 0
 
 
 def read_batches(split: Split, plan: ScanPlan, count: ReadCount) -> Iterator[pa.RecordBatch]:
@@ -176,12 +178,12 @@ def read_batches(split: Split, plan: ScanPlan, count: ReadCount) -> Iterator[pa.
 
 def _filter_batches(split: Split, plan: ScanPlan, count: ReadCount) -> Iterator[pa.RecordBatch]:
     for piece in split.pieces:
-        for batch in _read_piece(piece, plan):
+        for batch in _read_piece(piece, plan, count):
             count.rows += batch.num_rows
             yield batch if plan.condition is None else plan.condition.apply(batch)
 
 
-def _read_piece(piece: Piece, plan: ScanPlan) -> Iterator[pa.RecordBatch]:
+def _read_piece(piece: Piece, plan: ScanPlan, count: ReadCount) -> Iterator[pa.RecordBatch]:
     stored = [name for name in plan.source.names if name not in piece.partitions]
     if not stored:
         for rows in piece.counts:
@@ -191,7 +193,10 @@ def _read_piece(piece: Piece, plan: ScanPlan) -> Iterator[pa.RecordBatch]:
     try:
         with _open_file(piece, plan.store) as file:
             at_once = _batch_size(piece)
-            for groups in _join_groups(piece, at_once):
+            groups_of_rows = dict(_prune_groups(file, piece, plan.condition))
+            count.groups += len(groups_of_rows)
+            count.rows += piece.rows - sum(groups_of_rows.values())
+            for groups in _join_groups(groups_of_rows, at_once):
                 # A name with a dot selects more than its column: the rest is dropped afterwards.
                 for batch in file.iter_batches(at_once, row_groups=groups, columns=stored, use_threads=False):
                     yield _complete_batch(batch, piece, plan, batch.num_rows)
@@ -219,11 +224,30 @@ def _batch_size(piece: Piece) -> int:
     return max(min(READ_ROWS, READ_BYTES // max(width, 1)), 1)
 
 
-def _join_groups(piece: Piece, rows: int) -> Iterator[list[int]]:
+def _prune_groups(
+    file: pq.ParquetFile, piece: Piece, condition: Condition | None
+) -> Iterator[tuple[int, int]]:
+    """Yield the row groups, and their numbers of rows, that can have rows which meet the condition."""
+    leaves: dict[str, int] = {}
+    schema = file.schema_arrow if condition is not None else pa.schema([])
+    if condition is not None:
+        columns = {index: file.schema.column(index) for index in range(len(file.schema))}
+        positions = {leaf.path: index for index, leaf in columns.items() if not leaf.max_repetition_level}
+        names = {name for name in condition.columns if "." not in name and name not in piece.partitions}
+        leaves = {name: positions[name] for name in names if name in positions}
+    constants = {name: Bounds.constant(value) for name, value in piece.partitions.items()}
+    for group, rows in zip(piece.groups, piece.counts):
+        if condition is None or condition.can_hold(
+            {**constants, **read_bounds(file.metadata, group, leaves, schema)}
+        ):
+            yield group, rows
+
+
+def _join_groups(sizes: Mapping[int, int], rows: int) -> Iterator[list[int]]:
     """Yield row groups to read together: several only where they are small, since all are buffered."""
     groups: list[int] = []
     count = 0
-    for group, size in zip(piece.groups, piece.counts):
+    for group, size in sizes.items():
         if groups and count + size > rows:
             yield groups
             groups, count = [], 0

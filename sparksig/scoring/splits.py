@@ -17,6 +17,7 @@ from sparksig.engine.features import find_misplaced_features
 from sparksig.engine.predictions import result_type
 from sparksig.errors import ContractError, ConversionError, Finding, UnsupportedError, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.scoring.bounds import Bounds
 from sparksig.scoring.filters import compile_filter
 from sparksig.scoring.limits import RejectionLimit
 from sparksig.scoring.names import find_missing_columns, find_name_conflicts
@@ -276,7 +277,8 @@ def _cut_file(file: File, scan: ScanPlan) -> list[Piece]:
         for name, text in file.values.items()
         if name in scan.source.names
     }
-    if scan.condition is not None and not scan.condition.can_hold(partitions):
+    constants = {name: Bounds.constant(value) for name, value in partitions.items()}
+    if scan.condition is not None and not scan.condition.can_hold(constants):
         return []
     sizes = file.layout.sizes
     return [

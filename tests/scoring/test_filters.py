@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparksig import UnsupportedError
+from sparksig.scoring.bounds import Bounds
 from sparksig.scoring.filters import compile_filter
 from sparksig.scoring.splits import plan_splits
 from tests.scoring.filters import TABLE, UNSUPPORTED, conditions
@@ -71,7 +72,7 @@ def test_known_values_prune_no_row_that_meets_the_condition(text):
     for number in range(TABLE.num_rows):
         [row] = TABLE.slice(number, 1).to_batches()
         for known in (TABLE.column_names, ["i", "s"], []):
-            values = {name: row.column(name)[0] for name in known}
+            values = {name: Bounds.constant(row.column(name)[0]) for name in known}
             is_kept = condition.apply(row).num_rows == 1
             assert condition.can_hold(values) or not is_kept
             if known == TABLE.column_names:
