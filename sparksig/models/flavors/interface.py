@@ -252,7 +252,7 @@ def accept_params(
 
 @contextlib.contextmanager
 def convert_errors(problem: str, error_type: type[ModelError] = ModelDamagedError) -> Iterator[None]:
-    """Convert an error of a format's library to a ModelError with the problem, and the first line of it."""
+    """Convert an error of a format's library to a ModelError with the problem and the error's first line."""
     try:
         yield
     except (ModelError, UnsupportedError, ImportError):
