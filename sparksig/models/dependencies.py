@@ -178,7 +178,24 @@ def _get_top_module(frame: FrameType) -> str:
 
 @lru_cache(maxsize=1)
 def _map_distributions() -> dict[str, list[str]]:
-    return {module: list(dict.fromkeys(names)) for module, names in metadata.packages_distributions().items()}
+    """Return the distributions of each top-level module.
+
+    The function of Python 3.10 for it misses distributions that list no modules.
+    """
+    packages: dict[str, dict[str, None]] = {}
+    for distribution in metadata.distributions():
+        modules = (distribution.read_text("top_level.txt") or "").split()
+        for module in modules or _list_modules(distribution):
+            packages.setdefault(module, {})[distribution.metadata["Name"]] = None
+    return {module: list(names) for module, names in packages.items()}
+
+
+def _list_modules(distribution: metadata.Distribution) -> set[str]:
+    """Return the top-level modules among the files of a distribution."""
+    files = [file for file in distribution.files or () if file.suffix in (".py", ".so")]
+    return {
+        file.parts[0].partition(".")[0] for file in files if file.parts[0].partition(".")[0].isidentifier()
+    }
 
 
 def find_packages(modules: Iterable[str]) -> list[str]:

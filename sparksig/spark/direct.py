@@ -80,7 +80,7 @@ def count_slots(spark: SparkSession) -> int:
     """Return how many tasks a session runs at once, as far as Spark knows."""
     if not is_connect(spark):
         return int(spark.sparkContext.defaultParallelism)
-    row = spark.range(2**16).select(F.max(F.spark_partition_id())).first()
+    row = spark.range(2**16).select(F.spark_partition_id().alias("part")).agg(F.max("part")).first()
     return 1 + int(row[0] if row is not None else 0)
 
 

@@ -58,7 +58,8 @@ def test_the_quickstart(run, tmp_path):
         assert text in lenient
     report = of(shown, "sparksig.check(visits")
     assert "breaks the contract</span>" in report
-    assert "1,000 rows were checked (full); 4 rows break the contract" in report
+    assert "<b>1,000</b><span>rows checked</span>" in report
+    assert "<b>4</b><span>rows break the contract (0.4 %)</span>" in report
     printed = of(shown, "print(report)")
     assert "age   long    bigint  3 nulls (0.3 %)  fails" in printed
     assert "e.g. id=7, id=807" in printed

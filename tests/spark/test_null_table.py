@@ -51,7 +51,6 @@ REFUSED = {
     "null, required double: model": (NO_X, NUMBERS, {}, Code.NULL_IN_REQUIRED),
     "null, required double: table": (NO_X, "id bigint, x double not null", {}, Code.NULL_IN_REQUIRED),
     "absent, optional column: table": ("1L as id", DDL, {}, Code.MISSING_COLUMN),
-    "absent, optional column: model": ("1L as id", MODEL, {}, Code.MISSING_COLUMN),
     "absent, required column: model": ("1D as x", MODEL, {}, Code.MISSING_COLUMN),
     "absent, required column: table": ("1D as x", DDL, {}, Code.MISSING_COLUMN),
     "undeclared column: table": ("1L as id, 1D as x, 2L as more", DDL, {}, Code.EXTRA_COLUMN),
@@ -75,3 +74,8 @@ def test_a_row_is_refused(spark, tmp_path, columns, contract, options, code):
         sparksig.write(spark.sql(f"select {columns}"), tmp_path / "t", contract, **options)
     assert [finding.code for finding in caught.value.findings] == [code]
     assert not (tmp_path / "t").exists()
+
+
+def test_an_absent_optional_column_of_a_model_is_not_written(spark, tmp_path):
+    assert sparksig.write(spark.sql("select 1L as id"), tmp_path / "t", MODEL).rows == 1
+    assert [row.asDict() for row in spark.read.parquet(str(tmp_path / "t")).collect()] == [{"id": 1}]
