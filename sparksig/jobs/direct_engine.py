@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from sparksig.errors import Finding, ModelFailedError, SparksigError, UnsupportedError, step
 from sparksig.jobs import spark_engine
 from sparksig.jobs.engine import RunPlan, StagedCounts
@@ -157,8 +159,12 @@ def _can_write_tables(run: ScoreRun, scan: ScanPlan) -> bool:
     for section in (config.output, config.quarantine):
         if section is not None and (section.format != "parquet" or section.path is None):
             return False
+    schema = output_schema(scan)
+    texts = [name for name in config.output.partition_by if pa.types.is_string(schema.field(name).type)]
+    if texts:  # Spark checks that readers return their values unchanged
+        return False
     try:
-        writes = plan_writes(run, output_schema(scan))
+        writes = plan_writes(run, schema)
     except SparksigError:  # pyarrow does not know the file system, or the existing table
         return False
     return not any(write.findings for write in writes)

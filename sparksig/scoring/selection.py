@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.errors import Code, Finding, step
+from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.tables.partitions import NOTHING
 
 
@@ -88,16 +88,17 @@ def _name_folders(batch: pa.RecordBatch, by: Sequence[str]) -> pa.DictionaryArra
     """Return the directory of each row, as ``year=2026/day=1``."""
     parts = []
     for name in by:
-        values = batch.column(batch.schema.get_field_index(name)).dictionary_encode()
-        folders = [f"{_escape(name)}={_format_value(value)}" for value in values.dictionary.to_pylist()]
+        column = batch.column(batch.schema.get_field_index(name))
+        if pa.types.is_string(column.type) and pc.any(pc.equal(column, "")).as_py():
+            expected, actual = "texts that are not empty, in a column to partition by", "empty texts"
+            finding = Finding(Code.INVALID_VALUE, step(name), expected, f"{actual}, which would be null")
+            raise ContractError.of("the rows cannot be partitioned", [finding])
+        values = column.dictionary_encode()
+        folders = [f"{_escape(name)}={_escape(str(value))}" for value in values.dictionary.to_pylist()]
         nothing = f"{_escape(name)}={NOTHING}"
         parts.append(pa.array(folders, pa.string()).take(values.indices).fill_null(nothing))
     joined = parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, "/")
     return joined.dictionary_encode()
-
-
-def _format_value(value: object) -> str:
-    return _escape(str(value)) if str(value) else NOTHING
 
 
 def _escape(text: str) -> str:

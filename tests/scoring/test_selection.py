@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sparksig import OutputRefusedError
+from sparksig import ContractError, OutputRefusedError
 from sparksig.scoring import part
 from sparksig.scoring.folder import Folder
 from sparksig.scoring.part import Target
@@ -23,7 +23,7 @@ ROWS = pa.table(
     {
         "id": [1, 2, 3, 4, 5],
         "day": pa.array([dt.date(2026, 1, 1), None, dt.date(2026, 1, 1), dt.date(2026, 1, 2), None]),
-        "note": ["a/b", "", "x=1 %", None, "ü"],
+        "note": ["a/b", None, "x=1 %", None, "ü"],
         "sparksig prediction": [0.1, None, 0.3, 0.4, None],
         "sparksig findings": [None, ["bad"], None, None, ["bad"]],
     }
@@ -113,14 +113,13 @@ def test_files_are_removed_after_an_error(tmp_path, monkeypatch):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-@given(values=st.lists(st.none() | st.text(max_size=5), min_size=1, max_size=6))
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=5)
+
+
+@given(values=st.lists(st.none() | TEXTS, min_size=1, max_size=6))
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_names_a_directory(tmp_path_factory, divide, values):
     home = tmp_path_factory.mktemp("table")
-    values = [None if value is None else value.replace("\0", "") for value in values]
-    values = [
-        value and "".join(char for char in value if not 0xD800 <= ord(char) < 0xE000) for value in values
-    ]
     rows = pa.table({"id": range(len(values)), "note": pa.array(values, pa.string())})
     divide(rows, Selection(partition_by=("note",)), home=home)
     table = open_parquet(home)
@@ -128,7 +127,14 @@ def test_any_text_names_a_directory(tmp_path_factory, divide, values):
     for file in table.files:
         [batch] = table.batches(file, ["id"])
         actual |= dict.fromkeys(batch.column("id").to_pylist(), file.values["note"])
-    assert actual == {index: value or None for index, value in enumerate(values)}
+    assert actual == dict(enumerate(values))
+
+
+def test_empty_texts_name_no_directory(tmp_path, divide):
+    rows = pa.table({"id": [1, 2], "note": ["a", ""]})
+    with pytest.raises(ContractError, match=r"note: expected texts that are not empty.*got empty texts"):
+        divide(rows, Selection(partition_by=("note",)))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_partitions_that_lose_their_values_are_reported():

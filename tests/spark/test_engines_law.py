@@ -179,6 +179,8 @@ def test_engines_agree(spark, files, kind):
         model = save(home, function, inputs, outputs)
         try:
             compare_engines(spark, home, model, on_error="null", flatten=kind == "rejections")
+        except sparksig.UnsupportedError:  # only where no directory names a value
+            assert all("__HIVE_DEFAULT_PARTITION__" in folder for folder, _, _ in files)
         except sparksig.ContractError as error:
             _assert_same_findings(spark, home, model, error)
     finally:
