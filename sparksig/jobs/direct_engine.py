@@ -21,7 +21,7 @@ from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import show_progress
 from sparksig.jobs.spark_engine import SparkEngine
 from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings
-from sparksig.jobs.staged_tables import locate_rejected, select_tables
+from sparksig.jobs.staged_tables import locate_rejected, select_scored, select_tables
 from sparksig.scoring.part import Target, output_schema
 from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
@@ -160,7 +160,8 @@ def _can_write_tables(run: ScoreRun, scan: ScanPlan) -> bool:
         if section is not None and (section.format != "parquet" or section.path is None):
             return False
     schema = output_schema(scan)
-    texts = [name for name in config.output.partition_by if pa.types.is_string(schema.field(name).type)]
+    columns = select_scored(config, schema).describe(schema)
+    texts = [name for name in config.output.partition_by if pa.types.is_string(columns.field(name).type)]
     if texts:  # Spark checks that readers return their values unchanged
         return False
     try:
