@@ -8,20 +8,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from sparksig.errors import Finding, ModelFailedError, SparksigError, UnsupportedError, step
 from sparksig.jobs import spark_engine
 from sparksig.jobs.engine import RunPlan, StagedCounts
 from sparksig.jobs.local_engine import open_table
-from sparksig.jobs.local_outputs import plan_writes
+from sparksig.jobs.local_outputs import TargetPlan, plan_writes
 from sparksig.jobs.places import file_system
 from sparksig.jobs.preflight import is_null_type
 from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import show_progress
 from sparksig.jobs.spark_engine import SparkEngine
 from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings
-from sparksig.jobs.staged_tables import locate_rejected, select_scored, select_tables
+from sparksig.jobs.staged_tables import locate_rejected, select_tables
 from sparksig.scoring.part import Target, output_schema
 from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
@@ -55,6 +53,7 @@ class DirectEngine(SparkEngine):
         self.is_required = is_required
         self.scan: ScanPlan | None = None
         self.splits: list[Split] = []
+        self._output: TargetPlan | None = None
         self._model: PreparedModel
 
     def plan(self, run: ScoreRun) -> RunPlan:
@@ -69,7 +68,8 @@ class DirectEngine(SparkEngine):
         try:
             self._plan_splits(run)
             assert self.scan is not None
-            self.layout = "tables" if _can_write_tables(run, self.scan) else "rows"
+            self._output = _plan_output(run, self.scan)
+            self.layout = "rows" if self._output is None else "tables"
         except SparksigError as error:
             self.scan, self.layout, reason = None, "rows", error.message.partition("\n")[0]
             if self.is_required:
@@ -129,8 +129,9 @@ class DirectEngine(SparkEngine):
         with show_progress(self.spark, "score"), _explain_model():
             shipping = run.config.model.shipping
             target = Target(store, path)
-            if self.layout == "tables":
-                target = Target(store, path, select_tables(run.config, output_schema(self.scan)))
+            if self._output is not None:
+                selections = select_tables(run.config, output_schema(self.scan), self._output.partitions)
+                target = Target(store, path, selections)
             results = score_on_spark(self.spark, self._model, self.scan, self.splits, target, shipping)
         rows, scored, rejected = (
             sum(getattr(result, name) for result in results) for name in ("rows", "scored", "rejected")
@@ -153,22 +154,17 @@ class DirectEngine(SparkEngine):
         )
 
 
-def _can_write_tables(run: ScoreRun, scan: ScanPlan) -> bool:
-    """Return whether splits can write the files of the output and of the quarantine as Spark writes them."""
+def _plan_output(run: ScoreRun, scan: ScanPlan) -> TargetPlan | None:
+    """Plan the write of the output by splits; None if only Spark writes it, or the quarantine."""
     config = run.config
     for section in (config.output, config.quarantine):
         if section is not None and (section.format != "parquet" or section.path is None):
-            return False
-    schema = output_schema(scan)
-    columns = select_scored(config, schema).describe(schema)
-    texts = [name for name in config.output.partition_by if pa.types.is_string(columns.field(name).type)]
-    if texts:  # Spark checks that readers return their values unchanged
-        return False
+            return None
     try:
-        writes = plan_writes(run, schema)
+        writes = plan_writes(run, output_schema(scan))
     except SparksigError:  # pyarrow does not know the file system, or the existing table
-        return False
-    return not any(write.findings for write in writes)
+        return None
+    return None if any(write.findings for write in writes) else writes[0]
 
 
 @contextlib.contextmanager

@@ -68,6 +68,7 @@ class LocalEngine:
         self.splits: list[Split] = []
         self._returned: pa.DataType | None = None
         self._zone = "UTC"
+        self._partitions: Mapping[str, pa.DataType] = {}
 
     # --- before anything is scored --------------------------------------------------------------------------
 
@@ -130,6 +131,7 @@ class LocalEngine:
             return replace(plan, refusal=error)
         schema = output_schema(self.scan)
         writes = local_outputs.plan_writes(run, schema)
+        self._partitions = writes[0].partitions
         columns = select_scored(config, schema).describe(schema)
         texts = tuple((part.name, format_spark_type(part.type)) for part in columns)
         return replace(plan, columns=texts, writes=writes)
@@ -191,7 +193,7 @@ class LocalEngine:
         """Score all splits, and count their rows."""
         assert isinstance(directory, Folder)
         directory.make()
-        selections = select_tables(run.config, output_schema(self.scan))
+        selections = select_tables(run.config, output_schema(self.scan), self._partitions)
         target = Target(directory.store, directory.path, selections)
         processes = count_processes(self.table.table)
         with track_splits("score", len(self.splits)) as done:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -30,6 +30,7 @@ from sparksig.scoring.storage import spark_type
 from sparksig.tables.contract import RUN_COLUMN
 from sparksig.tables.findings import find_missing
 from sparksig.tables.parquet import ParquetTable, open_parquet
+from sparksig.tables.partitions import judge_partition_names, refuse_other_partition, share_partition
 
 if TYPE_CHECKING:
     from sparksig.jobs.config import OutputSection, QuarantineSection, ScoreConfig
@@ -47,18 +48,23 @@ class TargetPlan:
         mode: "error", "append" or "overwrite".
         exists: whether there is a table already.
         findings: the reasons why the write is refused; empty if it may go on.
+        partitions: the types with which the directories of an existing table are read, by column.
     """
 
     target: str
     mode: str
     exists: bool
     findings: tuple[Finding, ...]
+    partitions: Mapping[str, pa.DataType] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON-ready built-ins."""
-        return asdict(self) | {
-            "ok": not self.findings,
+        return {
+            "target": self.target,
+            "mode": self.mode,
+            "exists": self.exists,
             "findings": [part.to_dict() for part in self.findings],
+            "ok": not self.findings,
         }
 
     def __str__(self) -> str:
@@ -125,10 +131,12 @@ def _plan_target(
     existing = _open_existing(target)
     findings = find_missing(by, columns.names, "a column to partition by")
     if not findings:
-        findings = find_unsafe_partitions(columns, by)
+        findings = judge_partition_names(columns.names, by) + find_unsafe_partitions(columns, by)
+    partitions = {}
     if existing is not None and mode == "append":
         findings += _compare_columns(columns, existing, [RUN_COLUMN, *by])
-    return TargetPlan(section.place, mode, existing is not None, tuple(findings))
+        partitions = {part.name: part.type for part in existing.schema if part.name in by}
+    return TargetPlan(section.place, mode, existing is not None, tuple(findings), partitions)
 
 
 def _open_existing(target: Folder) -> ParquetTable | None:
@@ -163,7 +171,12 @@ def _compare_columns(columns: pa.Schema, existing: ParquetTable, by: list[str]) 
             findings.append(
                 Finding(Code.EXTRA_COLUMN, step(part.name), "no such column", str(part.type), hint)
             )
-        elif part.name not in by and spark_type(types[part.name], part.name) != part.type:
+        elif part.name in by:
+            if not share_partition(types[part.name], part.type):
+                findings.append(
+                    refuse_other_partition(step(part.name), str(types[part.name]), str(part.type))
+                )
+        elif spark_type(types[part.name], part.name) != part.type:
             actual = str(part.type)
             findings.append(Finding(Code.TYPE_MISMATCH, step(part.name), str(types[part.name]), actual, hint))
     return findings

@@ -8,6 +8,7 @@ Splits write the files of both tables, partitions included, so that no row is re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -27,17 +28,25 @@ _SCORED, _REJECTED = "scored", "rejected"
 """The directories of the output and of the quarantine, if there is a quarantine."""
 
 
-def select_scored(config: ScoreConfig, schema: pa.Schema) -> Selection:
-    """Return the rows and columns of the output among the staged ones."""
+def select_scored(
+    config: ScoreConfig, schema: pa.Schema, existing: Mapping[str, pa.DataType] | None = None
+) -> Selection:
+    """Return the rows and columns of the output among the staged ones.
+
+    Args:
+        config: the configuration.
+        schema: the columns of the staged rows.
+        existing: the types with which the directories of an existing table are read, by column.
+    """
     by = tuple(config.output.partition_by)
     if config.quarantine is None:
-        return Selection(partition_by=by)
+        return Selection(partition_by=by, existing=existing or {})
     names = [name for name in schema.names if not name.startswith(OWN)]
     columns = {name: name for name in (names if config.output.keep == "*" else config.output.keep)}
     for name in schema.names:
         if name.startswith(PREDICTION):
             columns[name.replace(PREDICTION, config.output.column, 1)] = name
-    return Selection(_SCORED, columns, REASONS, partition_by=by)
+    return Selection(_SCORED, columns, REASONS, partition_by=by, existing=existing or {})
 
 
 def select_rejected(schema: pa.Schema) -> Selection:
@@ -46,9 +55,11 @@ def select_rejected(schema: pa.Schema) -> Selection:
     return Selection(_REJECTED, {**columns, "findings": REASONS}, REASONS, is_rejected=True)
 
 
-def select_tables(config: ScoreConfig, schema: pa.Schema) -> tuple[Selection, ...]:
+def select_tables(
+    config: ScoreConfig, schema: pa.Schema, existing: Mapping[str, pa.DataType]
+) -> tuple[Selection, ...]:
     """Return the rows and columns of the output, and of the quarantine if there is one."""
-    scored = select_scored(config, schema)
+    scored = select_scored(config, schema, existing)
     return (scored,) if config.quarantine is None else (scored, select_rejected(schema))
 
 

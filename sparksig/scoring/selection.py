@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.errors import Code, ContractError, Finding, step
-from sparksig.tables.partitions import NOTHING
+from sparksig.tables.partitions import NOTHING, judge_partition_text, refuse_partition_type
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Selection:
         findings: the column that says why a row was rejected; None to select all rows.
         is_rejected: select the rejected rows instead of the others.
         partition_by: columns of the table that become directories.
+        existing: the types with which the directories of an existing table are read, by column.
     """
 
     folder: str = ""
@@ -31,6 +32,7 @@ class Selection:
     findings: str | None = None
     is_rejected: bool = False
     partition_by: tuple[str, ...] = ()
+    existing: Mapping[str, pa.DataType] = field(default_factory=dict)
 
     def select(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the selected rows and columns, with their names in the table."""
@@ -48,13 +50,17 @@ class Selection:
         return pa.schema([schema.field(name).with_name(new) for new, name in columns.items()])
 
     def divide(self, batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
-        """Yield selected rows by their directories, as ``year=2026/day=1``, without the columns of these."""
+        """Yield selected rows by their directories, as ``year=2026/day=1``, without the columns of these.
+
+        Raises:
+            ContractError: the names of directories would change texts.
+        """
         if not batch.num_rows:
             return
         if not self.partition_by:
             yield self.folder, batch
             return
-        folders = _name_folders(batch, self.partition_by)
+        folders = _name_folders(batch, self.partition_by, self.existing)
         codes = np.asarray(folders.indices)
         order = np.argsort(codes, kind="stable")
         ends = np.cumsum(np.bincount(codes, minlength=len(folders.dictionary)))
@@ -74,29 +80,34 @@ def find_unsafe_partitions(schema: pa.Schema, by: Sequence[str]) -> list[Finding
     findings = []
     for name in by:
         dtype = schema.field(name).type
-        if not (pa.types.is_integer(dtype) or dtype in (pa.string(), pa.date32())):
+        if pa.types.is_float64(dtype) or (pa.types.is_decimal(dtype) and dtype.scale == 0):
             hint = "choose another column, or engine: spark"
             expected = "whole numbers, dates or texts, in a column to partition by"
             findings.append(Finding(Code.TYPE_MISMATCH, step(name), expected, str(dtype), hint))
+        elif not (pa.types.is_integer(dtype) or dtype in (pa.string(), pa.date32())):
+            findings.append(refuse_partition_type(step(name), str(dtype)))
     return findings
 
 
 _ESCAPED = re.compile(r"""[\x01-\x1f\x7f"#%'*/:=?\\{\[\]^]""")
 
 
-def _name_folders(batch: pa.RecordBatch, by: Sequence[str]) -> pa.DictionaryArray:
+def _name_folders(
+    batch: pa.RecordBatch, by: Sequence[str], existing: Mapping[str, pa.DataType]
+) -> pa.DictionaryArray:
     """Return the directory of each row, as ``year=2026/day=1``."""
-    parts = []
+    parts, findings = [], list[Finding]()
     for name in by:
-        column = batch.column(batch.schema.get_field_index(name))
-        if pa.types.is_string(column.type) and pc.any(pc.equal(column, "")).as_py():
-            expected, actual = "texts that are not empty, in a column to partition by", "empty texts"
-            finding = Finding(Code.INVALID_VALUE, step(name), expected, f"{actual}, which would be null")
-            raise ContractError.of("the rows cannot be partitioned", [finding])
-        values = column.dictionary_encode()
+        values = batch.column(batch.schema.get_field_index(name)).dictionary_encode()
+        if pa.types.is_string(values.dictionary.type):
+            texts = values.dictionary.to_pylist()
+            judged = (judge_partition_text(name, text, existing.get(name)) for text in texts)
+            findings += dict.fromkeys(finding for finding in judged if finding is not None)
         folders = [f"{_escape(name)}={_escape(str(value))}" for value in values.dictionary.to_pylist()]
         nothing = f"{_escape(name)}={NOTHING}"
         parts.append(pa.array(folders, pa.string()).take(values.indices).fill_null(nothing))
+    if findings:
+        raise ContractError.of("the rows cannot be partitioned", findings)
     joined = parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, "/")
     return joined.dictionary_encode()
 

@@ -244,6 +244,48 @@ def test_dates_and_null_partitions_are_read_back(home):
     assert read(home).num_rows == 10
 
 
+def append_by(home, column, run_id):
+    """Append the rows in partitions by a column."""
+    output = {"mode": "append", "keep": ["id", column], "partition_by": [column]}
+    return score(configure(home, run_id=run_id, output=output))
+
+
+def write_zips(home, zips):
+    pq.write_table(pa.table({"id": [1], "x": [2], "zip": zips}), home / "table" / "0.parquet")
+    (home / "table" / "10.parquet").unlink(missing_ok=True)
+
+
+def test_texts_are_appended_to_partitions_that_they_read_as(home):
+    for run_id, text in {"monday": "7", "tuesday": "8"}.items():
+        write_zips(home, [text])
+        append_by(home, "zip", run_id)
+    write_zips(home, ["v9"])
+    with pytest.raises(ContractError, match="zip: expected texts that read as int32, got others"):
+        append_by(home, "zip", "wednesday")
+    assert names(home / "scored") == {"run_id=monday", "run_id=tuesday"}
+    assert read(home)["zip"].to_pylist() == [7, 8]
+
+
+def test_partitions_of_another_type_are_not_appended(home):
+    write_zips(home, [7])
+    append_by(home, "zip", "monday")
+    write_zips(home, pa.array([dt.date(2026, 1, 1)]))
+    text = r"zip: expected int32, got date32.*as the table's partitions are read"
+    with pytest.raises(OutputRefusedError, match=text):
+        append_by(home, "zip", "tuesday")
+
+
+@pytest.mark.parametrize(
+    ("columns", "code"),
+    [(["color", "color"], "DUPLICATE_NAME"), (["id", "color", "prediction"], "INVALID_VALUE")],
+    ids=["twice", "all"],
+)
+def test_partitions_leave_other_columns(home, columns, code):
+    with pytest.raises(OutputRefusedError, match=code) as info:
+        score(configure(home, output={"keep": ["id", "color"], "partition_by": columns}))
+    assert "partition_by" in {finding.path for finding in info.value.findings}
+
+
 def test_the_command_takes_the_engine(home):
     arguments = ["score", *map(str, (home / "model", home / "table", home / "scored")), "--keep", "id"]
     options = ["--engine", "local", "--set", "model.allow_pickle=true"]

@@ -18,6 +18,7 @@ from sparksig.scoring.folder import Folder
 from sparksig.scoring.part import Target
 from sparksig.scoring.selection import Selection, find_unsafe_partitions
 from sparksig.tables.parquet import open_parquet
+from sparksig.tables.partitions import reads_back_otherwise
 
 ROWS = pa.table(
     {
@@ -113,7 +114,9 @@ def test_files_are_removed_after_an_error(tmp_path, monkeypatch):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=5)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=5).filter(
+    lambda text: not reads_back_otherwise(text)
+)
 
 
 @given(values=st.lists(st.none() | TEXTS, min_size=1, max_size=6))
@@ -130,16 +133,53 @@ def test_any_text_names_a_directory(tmp_path_factory, divide, values):
     assert actual == dict(enumerate(values))
 
 
-def test_empty_texts_name_no_directory(tmp_path, divide):
-    rows = pa.table({"id": [1, 2], "note": ["a", ""]})
-    with pytest.raises(ContractError, match=r"note: expected texts that are not empty.*got empty texts"):
-        divide(rows, Selection(partition_by=("note",)))
+@pytest.mark.parametrize(
+    ("text", "existing", "message"),
+    [
+        ("", None, "note: expected texts that are not empty.*got empty texts"),
+        ("__HIVE_DEFAULT_PARTITION__", None, "note: expected texts that are not empty.*got empty texts"),
+        ("007", None, "note: expected texts that readers of Parquet return unchanged.*got texts that Spark"),
+        ("1.50", None, "note: expected texts that readers of Parquet return unchanged.*got texts that Spark"),
+        ("v7", pa.int32(), "note: expected texts that read as int32, got others"),
+        ("9999999999", pa.int32(), "note: expected texts that read as int32, got others"),
+        ("NaN", pa.int32(), "note: expected texts that read as int32, got others"),
+        ("7", pa.date32(), "note: expected texts that read as date32"),
+    ],
+    ids=["empty", "null", "zeros", "fraction", "no number", "long", "nan", "no date"],
+)
+def test_texts_that_directories_would_change_are_refused(tmp_path, divide, text, existing, message):
+    rows = pa.table({"id": [1, 2], "note": ["8" if existing == pa.int32() else None, text]})
+    known = {} if existing is None else {"note": existing}
+    with pytest.raises(ContractError, match=message):
+        divide(rows, Selection(partition_by=("note",), existing=known))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.parametrize(
+    ("text", "existing"),
+    [
+        ("7", pa.int32()),
+        ("7", pa.float64()),
+        ("2026-01-01", pa.date32()),
+        ("7", pa.string()),
+        ("a", pa.null()),
+    ],
+    ids=["int", "double", "date", "text", "null"],
+)
+def test_texts_that_read_as_the_existing_directories_are_written(divide, text, existing):
+    rows = pa.table({"id": [1], "note": [text]})
+    [file] = divide(rows, Selection(partition_by=("note",), existing={"note": existing}))
+    assert file.startswith(f"note={text}/")
+
+
 def test_partitions_that_lose_their_values_are_reported():
-    schema = pa.schema([("n", pa.int64()), ("x", pa.float64()), ("t", pa.timestamp("us", "UTC"))])
-    assert [finding.path for finding in find_unsafe_partitions(schema, ["n", "x", "t"])] == ["x", "t"]
+    types = {"n": pa.int64(), "x": pa.float64(), "d": pa.decimal128(9, 0), "t": pa.timestamp("us", "UTC")}
+    findings = find_unsafe_partitions(pa.schema(types), list(types))
+    assert [(finding.path, finding.hint.partition(",")[0]) for finding in findings] == [
+        ("x", "choose another column"),
+        ("d", "choose another column"),
+        ("t", "Spark reads partitions back as others: cast it explicitly"),
+    ]
 
 
 def test_a_directory_is_moved_only_to_where_nothing_is(tmp_path):

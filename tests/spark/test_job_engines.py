@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sparksig import Array, ColSpec, ConfigError, Schema
+from sparksig import Array, ColSpec, ConfigError, ContractError, Schema
 from sparksig.jobs import plan_score, score
 from tests.spark import models
 from tests.spark.score_jobs import BAD, config_of, save_model, table
@@ -89,7 +89,7 @@ def test_rows_of_direct_are_written_once_by_its_tasks(job, tmp_path, mode):
         day=days.cast(pa.date32()),
         note=[["a/b", "x=1 %", None, "ü"][row % 4] for row in range(20)],
     )
-    output = {"keep": ["id"], "partition_by": ["day"], "mode": mode}
+    output = {"keep": ["id"], "partition_by": ["day", "note"], "mode": mode}
     output["keep"] += output["partition_by"]
     for engine in ENGINES:
         score(job(engine, budget={"rows": 2}, quarantine={}, output=output, run_id="monday"))
@@ -110,6 +110,18 @@ def test_rows_of_direct_are_written_once_by_its_tasks(job, tmp_path, mode):
 
 def parts_of(path):
     return list(path.rglob("*.parquet"))
+
+
+def test_engines_refuse_the_same_texts_in_partitions(job, tmp_path):
+    table(tmp_path / "in", range(20), note=[["a", "7", "007", "", None][row % 5] for row in range(20)])
+    findings = []
+    for engine in ENGINES:
+        with pytest.raises(ContractError) as info:
+            score(job(engine, output={"keep": ["id", "note"], "partition_by": ["note"]}))
+        findings.append({(part.code, part.path, part.expected, part.hint) for part in info.value.findings})
+        assert not (tmp_path / engine).exists()
+    assert findings[0] == findings[1] == findings[2]
+    assert len(findings[0]) == 2
 
 
 def predict_several(frame, params):
