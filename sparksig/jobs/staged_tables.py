@@ -101,6 +101,7 @@ def publish_tables(
             move_directory(run.staging, output, target)
     except OutputRefusedError:
         if quarantine is not None and written:
+            _move_rejected(quarantine, staged / _REJECTED)  # for the next attempt
             quarantine.delete()
             run.note(written={})
         raise
@@ -124,7 +125,7 @@ def _prepare_output(run: ScoreRun, result: StagedResult, output: Directory, targ
 
 
 def _move_rejected(source: Any, target: Any) -> None:
-    """Move the rejected rows to the quarantine, unless an earlier attempt has done it."""
+    """Move the rejected rows to the quarantine or back, unless an earlier attempt has done it."""
     if not target.renames_at_once:
         for name in list(source.files()):
             (source / name).move_file_to(target / name)

@@ -178,6 +178,29 @@ def test_an_attempt_that_died_while_publishing_is_completed(home, monkeypatch):
     assert names(home) == {"model", "table", "scored", "bad"}
 
 
+def test_an_output_that_was_refused_is_published_with_its_quarantine_later(home, monkeypatch):
+    from sparksig.jobs import staged_tables
+
+    write_table(home, BAD)
+    config = configure(home, **BUDGET, quarantine={"path": str(home / "bad")}, run_id="monday")
+    move = staged_tables.move_directory
+
+    def arrive_first(staging, source, target):
+        (home / "scored").mkdir()
+        (home / "scored" / "part").touch()
+        move(staging, source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(staged_tables, "move_directory", arrive_first)
+        with pytest.raises(OutputRefusedError, match="something is at"):
+            score(config)
+    assert not list((home / "bad").rglob("*.parquet"))
+    (home / "scored" / "part").unlink()
+    assert score(config).status == "done"
+    assert read(home).num_rows == 18
+    assert pq.read_table(home / "bad").num_rows == 2
+
+
 def test_a_table_that_does_not_fit_is_refused_by_the_plan(home):
     pq.write_table(pa.table({"id": [1], "x": ["text"]}), home / "table" / "0.parquet")
     (home / "table" / "10.parquet").unlink()
