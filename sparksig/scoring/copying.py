@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sparksig.errors import Code, Finding, step
+from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.scoring.folder import Folder
 from sparksig.scoring.part import PartWriter, Target
 from sparksig.scoring.storage import SPARK_SCHEMA_KEY, build_spark_schema, read_spark_fields
-from sparksig.tables.partitions import NOTHING
+from sparksig.tables.partitions import NOTHING, reads_back_otherwise, report_ambiguous, report_empty
 
 __all__ = ["Selection", "copy_rows", "find_unsafe_partitions"]
 
@@ -58,12 +59,18 @@ def copy_rows(source: Folder, target: Folder, selection: Selection) -> int:
 
     Returns:
         The number of rows.
+
+    Raises:
+        ContractError: the names of directories would change values of columns to partition by.
     """
     rows = 0
     with _open_table(target, selection.partition_by) as writer:
         for name in sorted(source.files()):
             if name.endswith(".parquet"):
                 rows += _copy_file(source / name, selection, writer)
+        findings = [replace(finding, count=count) for finding, count in writer.refused.items()]
+        if findings:
+            raise ContractError.of("the output cannot be partitioned", findings)
     return rows
 
 
@@ -98,6 +105,7 @@ class _TableWriter:
 
     target: Folder
     by: tuple[str, ...]
+    refused: Counter[Finding] = field(default_factory=Counter)
     _schema: pa.Schema | None = None
     _stored: pa.Schema | None = None
     _files: dict[str, PartWriter] = field(default_factory=dict)
@@ -133,6 +141,7 @@ class _TableWriter:
         if not self.by:
             yield "", batch
             return
+        self.refused.update(_count_unsafe_texts(batch, self.by))
         folders = _name_folders(batch, self.by)
         codes = np.asarray(folders.indices)
         order = np.argsort(codes, kind="stable")
@@ -178,6 +187,21 @@ def find_unsafe_partitions(schema: pa.Schema, by: Sequence[str]) -> list[Finding
     return findings
 
 
+def _count_unsafe_texts(batch: pa.RecordBatch, by: Sequence[str]) -> Counter[Finding]:
+    """Count the texts that a reader of the directories would not return unchanged."""
+    refused: Counter[Finding] = Counter()
+    for name in by:
+        column = batch.column(batch.schema.get_field_index(name))
+        if not pa.types.is_string(column.type):
+            continue
+        for value, count in (entry.values() for entry in column.value_counts().to_pylist()):
+            if value in ("", NOTHING):
+                refused[report_empty(name)] += count
+            elif value is not None and reads_back_otherwise(value):
+                refused[report_ambiguous(name)] += count
+    return refused
+
+
 _ESCAPED = re.compile(r"""[\x01-\x1f\x7f"#%'*/:=?\\{\[\]^]""")
 
 
@@ -194,7 +218,7 @@ def _name_folders(batch: pa.RecordBatch, by: Sequence[str]) -> pa.DictionaryArra
 
 
 def _format_value(value: object) -> str:
-    return _escape(str(value)) if str(value) else NOTHING
+    return _escape(str(value))
 
 
 def _escape(text: str) -> str:

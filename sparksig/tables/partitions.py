@@ -11,6 +11,8 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
+from sparksig.errors import Code, Finding, step
+
 NOTHING = "__HIVE_DEFAULT_PARTITION__"
 """The name of the directory of rows that have no value."""
 
@@ -111,3 +113,41 @@ def partition_value(text: str | None, dtype: pa.DataType) -> Any:
         return pa.scalar(_double(text), dtype)
     convert: Any = int if pa.types.is_integer(dtype) else Decimal if pa.types.is_decimal(dtype) else str
     return pa.scalar(convert(text), dtype)
+
+
+# --- values that the name of a directory would change ------------------------------------------------------
+
+_DIGITAL = r"[+-]?(\p{Nd}+\.?\p{Nd}*|\.\p{Nd}+)([eE][+-]?\p{Nd}+)?[fFdD]?|[+-]?0[xX].*[pP].*"
+_MOMENT = r"\p{Nd}{4}-\p{Nd}{2}-\p{Nd}{2} \p{Nd}{2}:.*"
+
+AMBIGUOUS = rf"(?s)[\x00-\x20]*({_DIGITAL}|{_MOMENT})[\x00-\x20]*"
+"""Texts that Spark may read as a number or a time in the names of directories; a pattern of Java."""
+
+EXACT = r"0|-?[1-9][0-9]{0,36}"
+"""The numbers that Spark writes in the same way again, as it does dates."""
+
+_AMBIGUOUS = re.compile(AMBIGUOUS.replace(r"\p{Nd}", r"\d"))
+
+
+def reads_back_otherwise(text: str) -> bool:
+    """Return whether Spark may read the name of a partition as a value that is written in another way.
+
+    Example:
+        >>> [reads_back_otherwise(text) for text in ("7", "007", "2024-01-02", "1.50", "v1.50")]
+        [False, True, False, True, False]
+    """
+    return bool(_AMBIGUOUS.fullmatch(text)) and not re.fullmatch(EXACT, text)
+
+
+def report_empty(column: str) -> Finding:
+    """Build the finding about texts in a column to partition by that would be null."""
+    expected = "texts that are not empty, in a column to partition by"
+    return Finding(Code.INVALID_VALUE, step(column), expected, "empty texts, which would be null")
+
+
+def report_ambiguous(column: str) -> Finding:
+    """Build the finding about texts in a column to partition by that would be numbers or times."""
+    expected = "texts that readers of Parquet return unchanged, in a column to partition by"
+    actual = "texts that Spark reads as numbers or times and formats differently, as 007 or 1.50"
+    hint = "cast the column explicitly, to int for example, or write Delta"
+    return Finding(Code.INVALID_VALUE, step(column), expected, actual, hint)

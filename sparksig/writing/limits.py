@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from pyspark.sql import types as T
@@ -11,6 +10,7 @@ from sparksig.errors import Code, Finding, step
 from sparksig.lattice import Field
 from sparksig.tables.columns import spark_fields
 from sparksig.tables.delta import Existing
+from sparksig.tables.partitions import AMBIGUOUS, EXACT, NOTHING, report_ambiguous, report_empty
 from sparksig.tables.rules import Rule, ValueOptions, build_table_rules
 from sparksig.tables.sql import SqlRule, flag, name_column, quote_text
 
@@ -51,25 +51,6 @@ def constrain_checks(existing: Existing) -> list[SqlRule]:
 
 # --- partitions -------------------------------------------------------------------------------------------
 
-_NUMBER = r"[+-]?(\p{Nd}+\.?\p{Nd}*|\.\p{Nd}+)([eE][+-]?\p{Nd}+)?[fFdD]?|[+-]?0[xX].*[pP].*"
-_MOMENT = r"\p{Nd}{4}-\p{Nd}{2}-\p{Nd}{2} \p{Nd}{2}:.*"
-_AMBIGUOUS = rf"(?s)[\x00-\x20]*({_NUMBER}|{_MOMENT})[\x00-\x20]*"
-"""Texts that Spark may read as a number or a time in the names of directories."""
-
-_EXACT = r"0|-?[1-9][0-9]{0,36}"
-"""The numbers that Spark writes in the same way again, as it does dates."""
-
-
-def reads_back_otherwise(text: str) -> bool:
-    """Return whether Spark may read the name of a partition as a value that is written in another way.
-
-    Example:
-        >>> [reads_back_otherwise(text) for text in ("7", "007", "2024-01-02", "1.50", "v1.50")]
-        [False, True, False, True, False]
-    """
-    pattern = re.compile(_AMBIGUOUS.replace(r"\p{Nd}", r"\d"))
-    return bool(pattern.fullmatch(text)) and not re.fullmatch(_EXACT, text)
-
 
 def constrain_partitions(
     columns: Sequence[T.StructField], format: str, existing: Existing | None
@@ -81,17 +62,12 @@ def constrain_partitions(
         if not isinstance(column.dataType, T.StringType):
             continue
         value, path = name_column(column.name), step(column.name)
-        expected = "texts that are not empty, in a column to partition by"
-        finding = Finding(Code.INVALID_VALUE, path, expected, "empty texts, which would be null")
-        rules.append(SqlRule(finding, flag(f"{value} = '' or {value} = '__HIVE_DEFAULT_PARTITION__'")))
+        rules.append(SqlRule(report_empty(column.name), flag(f"{value} = '' or {value} = '{NOTHING}'")))
         if format != "parquet":
             continue
-        expected = "texts that readers of Parquet return unchanged, in a column to partition by"
-        actual = "texts that Spark reads as numbers or times and formats differently, as 007 or 1.50"
-        hint = "cast the column explicitly, to int for example, or write Delta"
-        ambiguous, exact = quote_text(f"^({_AMBIGUOUS})$"), quote_text(f"^({_EXACT})$")
-        finding = Finding(Code.INVALID_VALUE, path, expected, actual, hint)
-        rules.append(SqlRule(finding, flag(f"{value} rlike {ambiguous} and not {value} rlike {exact}")))
+        ambiguous, exact = quote_text(f"^({AMBIGUOUS})$"), quote_text(f"^({EXACT})$")
+        is_broken = flag(f"{value} rlike {ambiguous} and not {value} rlike {exact}")
+        rules.append(SqlRule(report_ambiguous(column.name), is_broken))
         target = types.get(column.name, T.StringType())
         if not isinstance(target, T.StringType):  # as the existing directories read
             text = target.simpleString()

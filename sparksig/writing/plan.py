@@ -22,10 +22,10 @@ from sparksig.tables.columns import spark_columns
 from sparksig.tables.contract import RUN_COLUMN, Contract
 from sparksig.tables.delta import Existing, is_path, read_delta
 from sparksig.tables.findings import find_missing
+from sparksig.tables.partitions import reads_back_otherwise
 from sparksig.tables.types import judge_types
 from sparksig.views import TextView
 from sparksig.writing import delta, parquet
-from sparksig.writing.limits import reads_back_otherwise
 from sparksig.writing.request import WriteRequest
 from sparksig.writing.sources import find_source_overlap
 from sparksig.writing.target import ColumnPlan, plan_columns

@@ -8,14 +8,15 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig import OutputRefusedError
+from sparksig import ContractError, OutputRefusedError
 from sparksig.scoring import copying
 from sparksig.scoring.copying import Selection, copy_rows, find_unsafe_partitions
 from sparksig.scoring.folder import Folder
 from sparksig.tables.parquet import open_parquet
+from sparksig.tables.partitions import reads_back_otherwise
 
 
 def folder(path):
@@ -34,7 +35,7 @@ ROWS = pa.table(
     {
         "id": [1, 2, 3, 4, 5],
         "day": pa.array([dt.date(2026, 1, 1), None, dt.date(2026, 1, 1), dt.date(2026, 1, 2), None]),
-        "note": ["a/b", "", "x=1 %", None, "ü"],
+        "note": ["a/b", None, "x=1 %", None, "ü"],
         "sparksig prediction": [0.1, None, 0.3, 0.4, None],
         "sparksig findings": [None, ["bad"], None, None, ["bad"]],
     }
@@ -81,8 +82,7 @@ def test_partitions_are_directories_that_are_read_back(tmp_path, monkeypatch, mo
 
 
 @given(values=st.lists(st.none() | st.text(max_size=5), min_size=1, max_size=6))
-@settings(max_examples=30)
-def test_any_text_names_a_directory(tmp_path_factory, values):
+def test_texts_name_directories_or_are_refused(tmp_path_factory, values):
     home = tmp_path_factory.mktemp("copy")
     values = [None if value is None else value.replace("\0", "") for value in values]
     values = [
@@ -90,13 +90,32 @@ def test_any_text_names_a_directory(tmp_path_factory, values):
     ]
     source = stage(home, pa.table({"id": range(len(values)), "note": pa.array(values, pa.string())}))
     selection = Selection({"id": "id", "note": "note"}, partition_by=("note",))
+    texts = [value for value in values if value is not None]
+    if "" in texts or any(map(reads_back_otherwise, texts)):
+        with pytest.raises(ContractError, match="the output cannot be partitioned"):
+            copy_rows(source, folder(home / "output"), selection)
+        return
     copy_rows(source, folder(home / "output"), selection)
     table = open_parquet(home / "output")
     actual = {}
     for file in table.files:
         [batch] = table.batches(file, ["id"])
         actual |= dict.fromkeys(batch.column("id").to_pylist(), file.values["note"])
-    assert actual == {index: value or None for index, value in enumerate(values)}
+    assert actual == dict(enumerate(values))
+
+
+def test_texts_that_directories_would_change_are_counted(tmp_path):
+    notes = ["", "007", "1.50", "__HIVE_DEFAULT_PARTITION__", None, "7", "v1"]
+    source = stage(tmp_path, pa.table({"id": range(7), "note": pa.array(notes, pa.string())}))
+    selection = Selection({"id": "id", "note": "note"}, partition_by=("note",))
+    with pytest.raises(ContractError) as caught:
+        copy_rows(source, folder(tmp_path / "output"), selection)
+    actual = [(finding.actual, finding.count) for finding in caught.value.findings]
+    assert actual == [
+        ("empty texts, which would be null", 2),
+        ("texts that Spark reads as numbers or times and formats differently, as 007 or 1.50", 2),
+    ]
+    assert not list((tmp_path / "output").rglob("*.parquet"))
 
 
 def test_partitions_that_lose_their_values_are_reported():

@@ -23,9 +23,10 @@ from sparksig import (
 )
 from sparksig.tables.columns import spark_columns, spark_field
 from sparksig.tables.delta import Existing
+from sparksig.tables.partitions import reads_back_otherwise
 from sparksig.tables.readers import find_partitions
 from sparksig.tables.sql import compile_rules
-from sparksig.writing.limits import constrain_columns, reads_back_otherwise
+from sparksig.writing.limits import constrain_columns
 from tests.spark.conftest import _delta
 
 
