@@ -88,6 +88,7 @@ def plan_scan(
     condition = None if options.filter is None else compile_filter(options.filter, types, options.zone)
     filtered = () if condition is None else condition.columns
     needed = [name for name in dict.fromkeys([*fed, *kept_columns, *filtered]) if name in schema.names]
+    _refuse_empty_partitions(table, needed)
     required = [str(spec.name) for spec in model.inputs if isinstance(spec, TensorSpec) or spec.required]
     _raise_findings([*findings, *table.compare_files(needed, required)], conflicts)
     spark_fields = read_spark_fields(table.files[0].metadata)
@@ -126,7 +127,7 @@ def _name_transfer(
 
 
 def _type_partitions(table: ParquetTable) -> pa.Schema:
-    """Return the schema of a table, with text for partition columns without any value, as Spark has them."""
+    """Return the schema of a table, with text for partition columns without any value."""
     partitions = table.files[0].values
     return pa.schema(
         [
@@ -134,6 +135,19 @@ def _type_partitions(table: ParquetTable) -> pa.Schema:
             for part in table.schema
         ]
     )
+
+
+def _refuse_empty_partitions(table: ParquetTable, needed: Sequence[str]) -> None:
+    """Check that each partition column has a value.
+
+    Raises:
+        UnsupportedError: a column has none, so its type depends on the version of Spark.
+    """
+    for name in needed:
+        if name in table.files[0].values and pa.types.is_null(table.schema.field(name).type):
+            raise UnsupportedError(
+                f"{step(name)} has no value in any directory, and only Spark knows its type"
+            )
 
 
 def _spark_or_own(part: pa.Field) -> pa.DataType:
