@@ -69,9 +69,6 @@ class LocalEngine:
 
     # --- before anything is scored --------------------------------------------------------------------------
 
-    def begin(self, run: ScoreRun) -> None:
-        """Begin nothing: processes start when there are splits."""
-
     def start(self, run: ScoreRun) -> str:
         """Check that the configuration needs no Spark."""
         config = run.config
