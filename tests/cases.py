@@ -21,7 +21,10 @@ class _ShortRepr(reprlib.Repr):
 
 
 def describe_case(value):
-    """Return a short text of a case: the names that a lambda uses, or the beginning of a value's repr."""
+    """Return a short id for a value: the names that a lambda uses, a string itself, or the start of a repr.
+
+    Return None for values whose ids from pytest are short and stable already.
+    """
     if isinstance(value, FunctionType):
         return value.__name__.replace("<lambda>", "-".join(value.__code__.co_names)) or None
     if isinstance(value, bool | float | type | None):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import os
 
-import hypothesis
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -19,10 +18,8 @@ os.environ.setdefault("SPARKSIG_DETECT_REQUIREMENTS", "false")
 
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
 settings.register_profile("default", max_examples=25, **_COMMON)
-# chance is for developing; (Hypothesis 6.100 takes assumptions for flaky where it is not given any)
-_SAME = hypothesis.__version_info__[:2] > (6, 100)
-settings.register_profile("same", max_examples=25, derandomize=_SAME, **_COMMON)
-settings.register_profile("ci", max_examples=50, derandomize=_SAME, **_COMMON)
+settings.register_profile("same", max_examples=25, derandomize=True, **_COMMON)
+settings.register_profile("ci", max_examples=50, derandomize=True, **_COMMON)
 settings.register_profile("thorough", max_examples=500, **_COMMON)
 settings.load_profile(os.environ.get("SPARKSIG_HYPOTHESIS", "default"))
 

@@ -1,7 +1,7 @@
 """Conversion of Python annotations to types: the type hints of ``predict``, and the fields of records.
 
-The mapping follows MLflow. An int is a long, a date is a datetime, and a float is a double; only in a
-dataclass whose fields become columns, a float is a float. A type hint is parsed to a tree
+The mapping follows MLflow: an int becomes a long, a date a datetime, and a float a double. In a dataclass
+whose fields become columns, a float becomes a float instead. A type hint is parsed to a tree
 (:data:`sparksig.convert.hint_tree.Hint`), which determines the type and the checks of values.
 """
 
@@ -53,8 +53,9 @@ def parse_input_hint(hint: Any) -> ListHint:
     """Parse the type hint of a model's input, which must be ``list[X]``; each element is a row.
 
     Raises:
-        ConversionError: as in :func:`from_hint`. A finding has the code UNSUPPORTED_TYPE if a type is not
-            supported, and INVALID_VALUE if the hint is incomplete or contradicts itself.
+        ConversionError: the hint cannot be used as a contract. A finding has the code UNSUPPORTED_TYPE if a
+            type is not supported, MIXED_TYPES if the elements of a tuple or a Literal have several types, and
+            INVALID_VALUE if the hint is incomplete or contradicts itself.
     """
     findings: list[Finding] = []
     parsed = None
@@ -88,7 +89,15 @@ def parse_hint(hint: Any) -> Hint:
 def _parse(
     hint: Any, path: str, outer: tuple[Any, ...], findings: list[Finding], metadata: tuple[Any, ...] = ()
 ) -> Hint | None:
-    """Parse an annotation inside the annotations ``outer``, with the metadata of an ``Annotated``."""
+    """Parse an annotation at a path; add the problems to ``findings``.
+
+    Args:
+        hint: the annotation.
+        path: its path.
+        outer: the annotations that contain it, the outermost first.
+        findings: the list of problems.
+        metadata: the metadata of an ``Annotated`` around it.
+    """
     hint = getattr(hint, "__value__", hint)  # of `type Name = ...`
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any:

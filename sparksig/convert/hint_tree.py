@@ -1,4 +1,4 @@
-"""Type hints of Python, parsed to a tree (:data:`Hint`), and the type of a tree's values.
+"""The tree of a parsed type hint (:data:`Hint`), and the signature type of its values.
 
 :mod:`sparksig.convert.annotations` builds the tree; :mod:`sparksig.engine.hints` checks values with it.
 """
@@ -47,14 +47,14 @@ class ListHint:
 
 @dataclasses.dataclass(frozen=True)
 class DictHint:
-    """``dict[str, ...]``."""
+    """A dictionary with string keys and values of one type: ``dict[str, ...]``."""
 
     value: Hint
 
 
 @dataclasses.dataclass(frozen=True)
 class UnionHint:
-    """A union: one of its members, or None where it is nullable."""
+    """A union of hints; if it is nullable, a value may also be None."""
 
     members: tuple[Hint, ...]
     nullable: bool
@@ -65,11 +65,11 @@ class FieldHint:
     """A field of a pydantic model or of a record.
 
     Attributes:
-        name: its name.
-        keys: the keys from which pydantic reads it: its name, or aliases.
-        hint: the hint of its value.
-        required: whether the signature requires it.
-        raw: whether a validator of the user receives its value before pydantic does.
+        name: the name.
+        keys: the keys from which pydantic reads the field: its name, or its aliases.
+        hint: the hint of the value.
+        required: whether the signature requires the field.
+        raw: whether a validator of the user receives the value before pydantic validates it.
         annotation: the annotation for pydantic; only for fields of records.
         absent: the effect of an absent value; only for fields of records: "error", "default" (the default of
             the class), "none" (the value is None), or "omit" (the dictionary lacks the key).
@@ -86,7 +86,7 @@ class FieldHint:
 
 @dataclasses.dataclass(frozen=True)
 class ModelHint:
-    """A pydantic model; ``raw`` if a validator of the user receives its values before pydantic does."""
+    """A pydantic model; ``raw`` if a user's validator receives the values before pydantic validates them."""
 
     cls: Any
     fields: tuple[FieldHint, ...]
@@ -115,7 +115,7 @@ Hint = Union[
 
 
 def is_nullable(hint: Hint) -> bool:
-    """Return whether None is a value of a hint."""
+    """Return whether a hint accepts None."""
     while isinstance(hint, ConstrainedHint):
         hint = hint.hint
     return isinstance(hint, UnionHint) and hint.nullable

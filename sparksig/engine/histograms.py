@@ -1,7 +1,7 @@
 """Histograms that merge exactly: their bins depend on the values alone, not on batches or their order.
 
-The width of a bin is the smallest power of two with which few bins cover all values, and bins begin at
-multiples of the width. So each bin of a histogram lies in one bin of every wider histogram.
+The width of the bins is the smallest power of two with which at most ``MAX_BINS`` bins cover all values. Bins
+begin at multiples of the width. So each bin lies inside a single bin of any histogram with a larger width.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sparksig.views import format_number
 MAX_BINS = 20
 
 _MIN_EXPONENT = -1000
-"""The exponent of the smallest width, whose inverse is a finite double."""
+"""The exponent of the smallest width. The inverse of that width is still a finite double."""
 
 Number = Union[int, float]
 
@@ -52,9 +52,10 @@ class Histogram:
         return int(self.minimum // self.width)
 
     def list_bins(self) -> list[tuple[Number, Number, int]]:
-        """Return the bounds and the count of each bin; the outer bounds are the minimum and the maximum.
+        """Return the lower bound, the upper bound and the count of each bin.
 
-        Integers in a bin include both bounds, other numbers only the lower one.
+        The first lower bound is the minimum, and the last upper bound is the maximum. Bins of integers
+        include both bounds. Other bins include the lower bound, and the last bin also the maximum.
 
         Example:
             >>> build_histogram(np.array([0.25, 0.75, 1.0])).list_bins()[-1]
@@ -73,10 +74,10 @@ class Histogram:
 
 
 def build_histogram(values: np.ndarray[Any, Any]) -> Histogram:
-    """Count numbers.
+    """Count numbers in bins.
 
     Args:
-        values: doubles or integers of 64 bits, at least one, all finite.
+        values: 64-bit doubles or integers; at least one, and all finite.
     """
     low, high = values.min().item(), values.max().item()
     width = _choose_width(low, high)
@@ -111,7 +112,7 @@ def merge_histograms(left: Histogram, right: Histogram) -> Histogram:
 
 
 def _choose_width(low: Number, high: Number) -> Number:
-    """Return the smallest width for numbers between two bounds; a larger range never has a smaller width."""
+    """Return the smallest width for numbers between two bounds; never less than that of a range inside it."""
     if isinstance(low, int) and isinstance(high, int):
         exponent = 0
         while (high >> exponent) - (low >> exponent) >= MAX_BINS:
@@ -132,12 +133,12 @@ def _choose_width(low: Number, high: Number) -> Number:
 def label_bins(
     histogram: Histogram, format_number: Callable[[Number], str] = format_number, unit: str = ""
 ) -> tuple[tuple[str, int], ...]:
-    """Return pairs of a range and a count.
+    """Return the bins as pairs of a text and a count; the text has the range.
 
     Args:
         histogram: the counts.
         format_number: formats the bounds of a range.
-        unit: follows each range; may be empty.
+        unit: the unit to append to each range; may be empty.
 
     Example:
         >>> label_bins(build_histogram(np.array([1, 2, 2])), unit="items")

@@ -142,18 +142,13 @@ def session_of(name: str, config: JobConfig) -> SparkSession:
     """
     from sparksig.spark.session import build_session
 
-    spark = build_session(f"sparksig {name}", settings_of(config))
+    spark = build_session(f"sparksig {name}", {**bar_settings(), **config.spark})
     if ".connect." in type(spark).__module__:
         raise UnsupportedError(
             f"the {name} job does not run on Spark Connect, which gives no access to the file systems of the "
             f"cluster. Start it with spark-submit, or {_CONNECT_ALTERNATIVES[name]}"
         )
     return spark
-
-
-def settings_of(config: JobConfig) -> dict[str, str]:
-    """Return the Spark settings of a job."""
-    return {**bar_settings(), **config.spark}
 
 
 def sampler_of(section: SampleSection) -> Sampler:

@@ -80,7 +80,6 @@ class Engine(Protocol):
     ======================  ====================================================================
     method                  phase of the run
     ======================  ====================================================================
-    ``begin``               "check": start in the background what takes long to start
     ``start``               "start": start the engine, and pin the model
     ``locate_staging``      "start"
     ``read_published``      "start", with a run id
@@ -107,9 +106,6 @@ class Engine(Protocol):
 
     name: str
     layout: Layout
-
-    def begin(self, run: ScoreRun) -> None:
-        """Begin to start the engine while the model is checked; errors are left to ``start``."""
 
     def start(self, run: ScoreRun) -> str:
         """Start the engine with the model ``run.model``; return the digest of the model's directory."""

@@ -72,9 +72,6 @@ class LocalEngine:
 
     # --- before anything is scored --------------------------------------------------------------------------
 
-    def begin(self, run: ScoreRun) -> None:
-        """Begin nothing: processes start when there are splits."""
-
     def start(self, run: ScoreRun) -> str:
         """Check that the configuration needs no Spark."""
         config = run.config

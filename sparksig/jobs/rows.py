@@ -39,16 +39,16 @@ class Counts:
     """Counts of rows, and summaries of their predictions, while they are written.
 
     Attributes:
+        predictions: summarizes the predictions.
         input: the rows that the model receives.
         scored: the observation of :func:`sparksig.score`.
         malformed: the malformed rows of text files, which the model does not receive.
-        predictions: summarizes the predictions; None with Spark Connect, which has no accumulators.
     """
 
+    predictions: PredictionObserver
     input: Observation = field(default_factory=Observation)
     scored: Observation = field(default_factory=Observation)
     malformed: Observation = field(default_factory=Observation)
-    predictions: PredictionObserver | None = None
 
 
 def select_needed(rows: DataFrame, udf: ModelUDF, output: OutputSection) -> DataFrame:

@@ -91,7 +91,6 @@ class ScoreRun(JobRun[ScoreConfig]):
         if self.config.quarantine is not None:
             self.note(quarantine=self.config.quarantine.place)
         with self.phase("check"):
-            self.engine.begin(self)
             self.model = check_before_start(self.config)
             self.note(signature=self.model.directory.signature)
         with self.phase("start"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from sparksig.errors import (
     UnsupportedError,
 )
 from sparksig.jobs import outputs
-from sparksig.jobs.check_job import sampler_of, session_of, settings_of
+from sparksig.jobs.check_job import sampler_of, session_of
 from sparksig.jobs.engine import Layout, RunPlan, StagedCounts
 from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import show_progress
@@ -36,9 +35,8 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.spark.bind import column
 from sparksig.spark.diagnosis import diagnosed
 from sparksig.spark.frame import judge_table
-from sparksig.spark.hadoop import Place, is_connect
+from sparksig.spark.hadoop import Place
 from sparksig.spark.result_types import build_outputs, read_result_type
-from sparksig.spark.session import start_context
 from sparksig.spark.udf import ModelUDF, build_udf
 from sparksig.spark.work import PredictionObserver
 from sparksig.types import AnyType
@@ -78,21 +76,13 @@ class SparkEngine:
         self.rows: DataFrame
         self.staged: DataFrame | None = None
         self.counts: Counts
-        self._starting: threading.Thread | None = None
 
     # --- before anything is scored --------------------------------------------------------------------------
 
-    def begin(self, run: ScoreRun) -> None:
-        """Begin to start Spark, if spark-submit has started the JVM already."""
-        self._starting = start_context(settings_of(run.config))
-
     def start(self, run: ScoreRun) -> str:
         """Start the session, and ship the model to its workers."""
-        if self._starting is not None:
-            self._starting.join()
         self.spark = session_of("score", run.config)
-        observer = None if is_connect(self.spark) else PredictionObserver(self.spark.sparkContext)
-        self.counts = Counts(predictions=observer)
+        self.counts = Counts(PredictionObserver(self.spark.sparkContext))
         self.udf = _build_udf(self.spark, run.config, run.model)
         return self.udf.digest
 
@@ -185,8 +175,7 @@ class SparkEngine:
         require_all_rows(rows_in, scored, rejected, count_rows(directory))
         reasons_of_rows = self.read_reasons(directory, findings) if rejected else ()
         loads, seconds = observed["model_loads"] or 0, observed["model_load_seconds"] or 0.0
-        observer = self.counts.predictions
-        predictions = {} if observer is None else observer.summaries
+        predictions = self.counts.predictions.summaries
         return StagedCounts(
             rows_in, scored, rejected, reasons_of_rows, int(loads), float(seconds), predictions
         )

@@ -87,7 +87,7 @@ def _find_python(version: str) -> str | None:
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":
         return getattr(sys, "_base_executable", None) or sys.executable
     name = f"python{version}"
-    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    root = Path(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"))
     candidates = [shutil.which(name), *map(str, sorted(root.glob(f"versions/{version}.*/bin/{name}")))]
     return next((candidate for candidate in candidates if candidate and _runs(candidate)), None)
 
@@ -152,7 +152,7 @@ def _has_own_index() -> bool:
     """Return whether an index is configured for pip, by a variable or a file."""
     if any(os.environ.get(name) for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX")):
         return True
-    home, configured = Path.home(), os.environ.get("PIP_CONFIG_FILE") or os.devnull
+    home, configured = Path(os.path.expanduser("~")), os.environ.get("PIP_CONFIG_FILE") or os.devnull
     files = [Path("/etc/pip.conf"), home / ".pip" / "pip.conf", home / ".config" / "pip" / "pip.conf"]
     files += [Path(sys.prefix) / "pip.conf", Path(configured)]
     for file in files:

@@ -1,4 +1,4 @@
-"""The values that rows can have in a column: one value, or those between the statistics of a row group."""
+"""Bounds for the values of a column: a constant, or the statistics of a Parquet row group."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ import pyarrow.parquet as pq
 
 @dataclass(frozen=True)
 class Bounds:
-    """The values that some rows can have in a column.
+    """Bounds for the values that some rows can have in a column.
 
     Attributes:
-        low: a value that none is less than; None if it is not known.
-        high: a value that none is greater than; None if it is not known. NaN may be among floating-point
-            numbers nevertheless.
+        low: the lower bound; None if it is unknown.
+        high: the upper bound; None if it is unknown. A column of floating-point numbers may also contain NaN.
         may_be_null: whether a row can have a null.
-        may_be_valid: whether a row can have a value.
+        may_be_valid: whether a row can have a value that is not null.
     """
 
     low: pa.Scalar | None = None
@@ -30,16 +29,16 @@ class Bounds:
 
     @classmethod
     def constant(cls, value: pa.Scalar) -> Bounds:
-        """Return the bounds of rows that have the same value, or null."""
+        """Return the bounds of a column that has the same value in every row; the value may be null."""
         return cls(value, value, not value.is_valid, value.is_valid)
 
     @property
     def is_constant(self) -> bool:
-        """True if all rows have the same value, or null."""
+        """True if all rows have the same value, which may be null."""
         return self.low is not None and self.low is self.high
 
     def cast(self, dtype: pa.DataType) -> Bounds:
-        """Return the bounds in another type, to which the casts of values keep their order."""
+        """Return the bounds in another type; the cast must preserve the order of values."""
         if self.low is None or self.high is None or self.low.type == dtype:
             return self
         low = self.low.cast(dtype)
@@ -47,7 +46,10 @@ class Bounds:
         return Bounds(low, high, self.may_be_null, self.may_be_valid)
 
     def list_ends(self) -> pa.Array | None:
-        """Return the least and the greatest value; NaN is the greatest number. None if they are unknown."""
+        """Return the lower and the upper bound as an array; None if they are unknown.
+
+        Unless the column is constant, the upper bound of floating-point numbers is NaN, the greatest number.
+        """
         if self.low is None or self.high is None:
             return None
         high = self.high
@@ -75,7 +77,7 @@ def read_bounds(
 
 
 def _convert_statistics(statistics: Any, dtype: pa.DataType) -> Bounds:
-    """Return the bounds of a column; statistics that are missing, or of an unclear order, bound nothing."""
+    """Return the bounds of a column; unknown if the statistics are missing or contradict themselves."""
     if statistics is None:
         return Bounds()
     may_be_null = not statistics.has_null_count or statistics.null_count > 0
@@ -93,7 +95,7 @@ _UNITS = {"ms": "milliseconds", "us": "microseconds"}
 
 
 def _convert_end(value: Any, dtype: pa.DataType, logical_type: str) -> pa.Scalar | None:
-    """Return an end of the statistics as a value of a column; None for types whose order may differ."""
+    """Return a minimum or maximum as a value of the column; None for types whose order may differ."""
     try:
         if pa.types.is_string(dtype) and isinstance(value, bytes):
             return pa.scalar(value.decode(), dtype)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -100,9 +101,7 @@ def _name_folders(
     for name in by:
         values = batch.column(batch.schema.get_field_index(name)).dictionary_encode()
         if pa.types.is_string(values.dictionary.type):
-            texts = values.dictionary.to_pylist()
-            judged = (judge_partition_text(name, text, existing.get(name)) for text in texts)
-            findings += dict.fromkeys(finding for finding in judged if finding is not None)
+            findings += _judge_texts(name, values, existing.get(name))
         folders = [f"{_escape(name)}={_escape(str(value))}" for value in values.dictionary.to_pylist()]
         nothing = f"{_escape(name)}={NOTHING}"
         parts.append(pa.array(folders, pa.string()).take(values.indices).fill_null(nothing))
@@ -110,6 +109,16 @@ def _name_folders(
         raise ContractError.of("the rows cannot be partitioned", findings)
     joined = parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, "/")
     return joined.dictionary_encode()
+
+
+def _judge_texts(name: str, values: pa.DictionaryArray, existing: pa.DataType | None) -> list[Finding]:
+    """Report the texts that the names of directories would change, with counts."""
+    refused: Counter[Finding] = Counter()
+    for entry in values.indices.drop_null().value_counts().to_pylist():
+        finding = judge_partition_text(name, values.dictionary[entry["values"]].as_py(), existing)
+        if finding is not None:
+            refused[finding] += entry["counts"]
+    return [replace(finding, count=count) for finding, count in refused.items()]
 
 
 def _escape(text: str) -> str:

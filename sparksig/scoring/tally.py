@@ -1,4 +1,4 @@
-"""Findings counted by kind, and predictions in numbers, batch by batch."""
+"""Counts of findings, and summary statistics of predictions, collected batch by batch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sparksig.errors import Code, Finding, step
 from sparksig.views import count_nouns, format_nulls, format_number, format_share
 
 _MOST = 50
-"""The number of kinds of findings that a report has at most."""
+"""The largest number of kinds of findings in a report."""
 
 
 class FindingTally:
@@ -59,7 +59,7 @@ class FindingTally:
 
 
 def _generalize(finding: Finding) -> Finding:
-    """Return a finding without its rows, and without the text of a model's error, which may hold values."""
+    """Return a finding without rows, and without the message of a model's error, which may contain values."""
     if finding.code is Code.PREDICTION_FAILED:
         return Finding(finding.code, finding.path, "a prediction", "an error of the model")
     return replace(finding, count=None, rows=())
@@ -79,17 +79,19 @@ def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 @dataclass(frozen=True)
 class PredictionSummary:
-    """A column of predictions in numbers. It depends on the values alone, up to the rounding of the mean.
+    """Summary statistics of a column of predictions.
+
+    They do not depend on batches or their order, except for the rounding of the mean.
 
     Attributes:
         rows: the number of rows.
         nulls: the number of rows without a prediction.
-        nans: the number of NaN.
+        nans: the number of NaN values.
         infinities: the number of infinite values.
-        mean: the mean of the finite numbers; None without any.
-        histogram: the finite numbers in bins; None without any.
-        classes: the number of rows of each class, the most frequent first, for booleans and for texts and
-            integers of few different values. None for other types, and for many values.
+        mean: the mean of the finite numbers; None if there are none.
+        histogram: the finite numbers in bins; None if there are none.
+        classes: pairs of a class and its number of rows, the most frequent first: for booleans, and for texts
+            and integers with at most 50 different values. None for other columns.
         unit: "items" if the numbers are the lengths of lists or maps, else empty.
 
     Example:
@@ -109,7 +111,7 @@ class PredictionSummary:
 
     @property
     def values(self) -> tuple[tuple[str, int], ...]:
-        """The distribution: pairs of a class, or of a range of numbers, and a count."""
+        """The distribution: pairs of a class or a range of numbers, and its count."""
         if self.classes is not None:
             return self.classes
         return () if self.histogram is None else label_bins(self.histogram, unit=self.unit)
@@ -137,13 +139,13 @@ class PredictionSummary:
 
 
 _SHOWN = 5
-"""The number of classes that a text lists."""
+"""The largest number of classes in the text of a summary."""
 
 _MOST_CLASSES, _MOST_LENGTH = 50, 64
-"""More different values, or longer texts, are no classes."""
+"""Columns with more different values, or with longer texts, have no classes."""
 
 _MOST_COLUMNS = 100
-"""The number of columns of predictions that are summarized."""
+"""The largest number of columns that are summarized."""
 
 
 class PredictionSummarizer:
@@ -153,14 +155,14 @@ class PredictionSummarizer:
         self._without_classes: set[str] = set()
 
     def summarize(self, predictions: pa.Array) -> dict[str, PredictionSummary]:
-        """Summarize a batch of predictions; the fields of structs are columns of their own.
+        """Summarize a batch of predictions; each field of a struct counts as a column.
 
         Args:
             predictions: the predictions, in types that Spark has.
 
         Returns:
-            The summaries of the first 100 columns, by path: empty for the prediction itself, the field for a
-            struct, as in ``{"label": ..., "scores.low": ...}``.
+            The summaries of the first 100 columns by their paths. The path is empty for a prediction that is
+            not a struct; fields have paths such as ``scores.low``.
 
         Example:
             >>> summary = PredictionSummarizer().summarize(pa.array([1.0, 3.0, None]))[""]
@@ -191,7 +193,7 @@ class PredictionSummarizer:
 
 
 def _list_leaves(path: str, array: pa.Array) -> Iterator[tuple[str, pa.Array]]:
-    """Yield the parts of an array that are no structs, with their paths."""
+    """Yield an array, or the fields of a struct at every depth that are not structs, with their paths."""
     if not pa.types.is_struct(array.type) or is_variant(array.type):
         yield path, array
         return
@@ -200,7 +202,7 @@ def _list_leaves(path: str, array: pa.Array) -> Iterator[tuple[str, pa.Array]]:
 
 
 def _count_classes(array: pa.Array) -> tuple[tuple[str, int], ...] | None:
-    """Count the values of a batch; None if they are no classes."""
+    """Count the values of a batch as classes; None for other types, and for too many or too long values."""
     if pa.types.is_boolean(array.type):
         return _order_classes({"true": array.true_count, "false": array.false_count})
     if not (pa.types.is_integer(array.type) or pa.types.is_string(array.type)):
@@ -282,7 +284,7 @@ def _merge_classes(
 def name_summaries(
     summaries: Mapping[str, PredictionSummary], column: str, *, flatten: bool = False
 ) -> dict[str, PredictionSummary]:
-    """Return summaries by the names of the columns that the predictions become.
+    """Replace the paths of summaries by the names of the output's columns.
 
     Args:
         summaries: the summaries, by their paths in the prediction.
@@ -298,7 +300,7 @@ def name_summaries(
 
 
 def describe_summaries(summaries: Mapping[str, PredictionSummary], most: int = 10) -> list[str]:
-    """Return a line for each of the first columns.
+    """Return a line for each of the first ``most`` columns, and one with the number of further columns.
 
     Example:
         >>> describe_summaries({"score": PredictionSummary(2, 0, classes=(("yes", 2),))})

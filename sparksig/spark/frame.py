@@ -52,26 +52,27 @@ def score(
     shipping: Shipping = "auto",
     **arguments: Any,
 ) -> DataFrame:
-    """``df`` with the model's predictions in a column of their own.
+    """Add a column with a model's predictions to a Spark DataFrame.
 
-    The schema of ``df`` is checked against the model's now, whole, without a Spark job; what is needed is
-    cast in the JVM; only the model's columns travel to Python. The kept columns stay where they are. A
-    streaming DataFrame is scored as any other.
+    The entire schema of ``df`` is checked against the model's at once, without a Spark job. Columns are cast
+    in the JVM where necessary, and only the model's columns are transferred to Python. A streaming DataFrame
+    is scored like any other.
 
     Args:
-        df: what to score; its columns are found by the signature's names.
-        model: a model directory, or what :func:`spark_udf` made of one.
+        df: the table. Its columns are matched with the model's inputs by name.
+        model: a model directory or URI, or the result of :func:`spark_udf`.
         column: the name of the predictions' column.
         keep: the columns of ``df`` in the result; "*" for all.
         params: values for the model's params.
         method: as in :func:`spark_udf`.
         on_error: "fail": a row that cannot be scored fails the query. "null": its prediction is null, and a
-            column tells why; all other rows are scored.
-        findings_column: the name of that column: an array of structs of code, path and detail, or null.
+            column has the reasons; all other rows are scored.
+        findings_column: the name of the column of reasons. Its values are arrays of structs of code, path and
+            detail, or null.
         flatten: whether each field of a prediction of several outputs becomes a column, ``<column>_<field>``.
-        columns: for a model whose inputs have no names: the columns to take, in this order; all, if None.
-        observation: a ``pyspark.sql.Observation``; when an action has run it has ``rows``, ``scored``,
-            ``rejected``, ``model_loads`` and ``model_load_seconds``.
+        columns: for a model whose inputs have no names: the columns to use, in this order; None for all.
+        observation: a ``pyspark.sql.Observation``. After an action it has ``rows``, ``scored``, ``rejected``,
+            ``model_loads`` and ``model_load_seconds``.
         result_type: as in :func:`spark_udf`.
         model_config: as in :func:`spark_udf`.
         batch_rows: as in :func:`spark_udf`.
@@ -88,15 +89,16 @@ def score(
         **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
-        A table with the kept columns, the predictions, and where asked for their findings; not yet computed.
+        The table with the kept columns, the predictions and, with ``on_error="null"``, their findings.
+        Nothing is computed before an action.
 
     Raises:
-        ContractError: the table does not fit the model, a kept column is not there, or a new one is; all
-            findings.
+        ContractError: the table does not fit the model, lacks a column of ``keep``, or already has a column
+            with the name of a new one. The error has all findings.
         ModelError: as :func:`spark_udf`.
 
     Warns:
-        AbsentColumnWarning: ``df`` lacks optional columns of the model; all of them, with their near misses.
+        AbsentColumnWarning: ``df`` lacks optional columns of the model. It lists all of them.
 
     Example:
         >>> import tempfile, sparksig

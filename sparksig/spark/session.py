@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-import threading
 from collections.abc import Mapping
 
 from pyspark.sql import SparkSession
@@ -24,41 +22,9 @@ def build_session(app_name: str, conf: Mapping[str, str] | None = None) -> Spark
             cannot be changed any more.
     """
     builder = SparkSession.builder
-    if not _is_submitted():
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit sets it for the process that it starts
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         builder = builder.appName(app_name)
     for key, value in (conf or {}).items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
-
-
-def start_context(conf: Mapping[str, str]) -> threading.Thread | None:
-    """Begin to start Spark in an application of spark-submit, and return the thread that does it.
-
-    When the thread has ended, :func:`build_session` finds the context, or raises the error that kept it from
-    starting. The thread does not keep the process from ending.
-
-    Args:
-        conf: Spark settings, the same as for :func:`build_session`.
-
-    Returns:
-        The thread; None outside of spark-submit, and for Spark Connect.
-    """
-    modes = {"SPARK_REMOTE", "SPARK_API_MODE", "SPARK_CONNECT_MODE_ENABLED"} & os.environ.keys()
-    if not _is_submitted() or modes or {"spark.remote", "spark.api.mode"} & conf.keys():
-        return None
-
-    def start() -> None:
-        from pyspark import SparkConf, SparkContext  # a client of Spark Connect lacks them
-
-        with contextlib.suppress(Exception):  # build_session raises it again
-            SparkContext.getOrCreate(SparkConf().setAll(list(conf.items())))
-
-    thread = threading.Thread(target=start, name="sparksig-start", daemon=True)
-    thread.start()
-    return thread
-
-
-def _is_submitted() -> bool:
-    """Return whether spark-submit has started this process."""
-    return "PYSPARK_GATEWAY_PORT" in os.environ

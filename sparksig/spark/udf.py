@@ -75,47 +75,48 @@ def spark_udf(
     shipping: Shipping = "auto",
     **arguments: Any,
 ) -> ModelUDF:
-    """A model directory as a column function.
+    """Return a model as a function of columns.
 
-    ``spark_udf(spark, model_dir)``, or ``spark_udf(model_dir)`` with the active session. Nothing is
-    executed here: the directory is read and checked, its code is loaded in the workers, once in each. (An
-    estimator whose inputs have no names is loaded here for the names of its features, if they are not
-    recorded.)
-    ``spark.udf.register("name", udf)`` makes it a function of SQL.
+    Call ``spark_udf(spark, model_dir)``, or ``spark_udf(model_dir)`` for the active session. The driver reads
+    and checks the directory without running code of the model; each worker loads the model once. There is
+    one exception: if the inputs of an estimator have no names, and the names of its features are not
+    recorded, the driver loads it, too.
+
+    ``spark.udf.register("name", udf)`` makes the result a function of SQL.
 
     Args:
-        spark: the session, classic or Spark Connect's; or the model directory.
-        model: the model directory, or a URI as :func:`sparksig.load_model` takes it.
+        spark: the session, classic or of Spark Connect; or the model directory.
+        model: the model directory, or a URI that :func:`sparksig.load_model` accepts.
         result_type: the Spark type of a prediction, as a DataType or DDL ("double", "array<float>", "a int, b
-            string"); None for what the signature's outputs say. Predictions are enforced by it.
+            string"); None for the type of the signature's outputs. Predictions are enforced against it.
         params: values for the model's params, the same for all rows.
         method: the method that predicts; None for the one that was saved. Another one needs ``result_type``.
         model_config: overrides entries of the configuration that a PythonModel was saved with.
-        batch_rows: how many rows the model is given at once, but for the last of a partition; None for those
-            of Arrow's batches (``spark.sql.execution.arrow.maxRecordsPerBatch``).
-        allow_pickle: code in the directory may run.
+        batch_rows: the number of rows in one call of the model; the last call of a partition may have fewer.
+            None for the rows of Arrow's batches (``spark.sql.execution.arrow.maxRecordsPerBatch``).
+        allow_pickle: allow code in the directory to run.
         digest: refuse the directory unless its content has this digest.
-        trusted_types: the types that a skops file may hold beyond those known to be safe.
-        on_version_mismatch: "warn", "fail" or "ignore", where the driver has packages in other versions than
-            the model was saved with.
+        trusted_types: types to allow in a skops file, in addition to those that are known to be safe.
+        on_version_mismatch: "warn", "fail" or "ignore": the reaction if the driver has other versions of
+            packages than the model was saved with.
         absent: what the model sees of an optional column that the table lacks, as in
             :func:`sparksig.load_model`.
         environment: the environment in which the model runs, as in :func:`sparksig.load_model`: "worker",
             "model" or the path of a built one. Each node builds or unpacks it once.
         allow_install: as in :func:`sparksig.load_model`.
         shipping: the way of the model to the workers: "files" (Spark distributes it), "path" (each node
-            copies it from ``model_uri``, which it can read), "inline" (it is sent with the query, up to 8
-            MB), or "auto" for files where the server accepts them.
+            copies it from the path or URI ``model``, which it must be able to read), "inline" (it is sent
+            with the query, up to 8 MB), or "auto" for files if the server accepts them.
         **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
-        A function of columns: call it with no arguments (columns of the signature's names), with names or
-        Columns in the signature's order, with keywords, or with a single struct of all of them.
+        A function of columns. Call it without arguments to use the columns with the signature's names, with
+        names or Columns in the signature's order, with keywords, or with a single struct of all columns.
 
     Raises:
-        ModelError: the directory is not there, damaged, not trusted, or has no input or output schema.
-        ContractError: params that do not fit, or an argument that is none of its choices.
-        UnsupportedError: a model, or a result type, that cannot be scored on this Spark.
+        ModelError: the directory is missing, damaged, not trusted, or has no input or output schema.
+        ContractError: the params do not fit, or an argument has an invalid value.
+        UnsupportedError: this Spark cannot score the model, or return the result type.
         SparksigError: no session is active.
 
     Example:

@@ -19,7 +19,7 @@ from sparksig.engine.histograms import (
     merge_histograms,
 )
 from sparksig.engine.kernels import decode_dictionary
-from sparksig.engine.zones import to_local_times
+from sparksig.engine.zones import is_known_zone, to_local_times
 from sparksig.tables.arrow import Part
 
 Bins = tuple[tuple[str, int], ...]
@@ -88,6 +88,8 @@ class _Column:
 
     def add(self, array: pa.Array) -> None:
         self._types.add(array.type)
+        if len(self._types) > 1:
+            return
         values = _plain(array).drop_null()
         if pa.types.is_boolean(values.type):
             self._counts["false"] += values.false_count
@@ -124,7 +126,7 @@ def _plain(array: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(array.type):
         array = decode_dictionary(array)
     if pa.types.is_timestamp(array.type) and array.type.tz is not None:
-        return to_local_times(array)
+        return to_local_times(array) if is_known_zone(array.type.tz) else pa.nulls(len(array))
     if pa.types.is_date(array.type):
         return array.cast(pa.timestamp("s" if pa.types.is_date32(array.type) else "ms"))
     return array
@@ -137,7 +139,7 @@ def _to_numbers(values: pa.Array) -> np.ndarray[Any, Any] | None:
         values = pc.utf8_length(values)
     elif pa.types.is_floating(dtype) or pa.types.is_decimal(dtype) or pa.types.is_uint64(dtype):
         numbers = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-        return numbers if np.isfinite(numbers.sum()) else numbers[np.isfinite(numbers)]
+        return np.asarray(numbers[np.isfinite(numbers)])
     elif not (pa.types.is_timestamp(dtype) or pa.types.is_integer(dtype)):
         return measure_lengths(values)
     return np.asarray(values.cast(pa.int64()).to_numpy(zero_copy_only=False))

@@ -179,18 +179,18 @@ def reads_back_otherwise(text: str) -> bool:
     return bool(_AMBIGUOUS.fullmatch(text)) and not re.fullmatch(EXACT, text)
 
 
-def refuse_empty_text(path: str) -> Finding:
+def report_empty(column: str) -> Finding:
     """Return the finding for texts that are read as null."""
     expected = "texts that are not empty, in a column to partition by"
-    return Finding(Code.INVALID_VALUE, path, expected, "empty texts, which would be null")
+    return Finding(Code.INVALID_VALUE, step(column), expected, "empty texts, which would be null")
 
 
-def refuse_ambiguous_text(path: str) -> Finding:
+def report_ambiguous(column: str) -> Finding:
     """Return the finding for texts that are read as other texts."""
     expected = "texts that readers of Parquet return unchanged, in a column to partition by"
     actual = "texts that Spark reads as numbers or times and formats differently, as 007 or 1.50"
     hint = "cast the column explicitly, to int for example, or write Delta"
-    return Finding(Code.INVALID_VALUE, path, expected, actual, hint)
+    return Finding(Code.INVALID_VALUE, step(column), expected, actual, hint)
 
 
 def refuse_unlike_text(path: str, dtype: str) -> Finding:
@@ -213,9 +213,9 @@ def judge_partition_text(name: str, text: str, existing: pa.DataType | None = No
         'empty texts, which would be null'
     """
     if text in ("", NOTHING):
-        return refuse_empty_text(step(name))
+        return report_empty(name)
     if reads_back_otherwise(text):
-        return refuse_ambiguous_text(step(name))
+        return report_ambiguous(name)
     if existing is None or pa.types.is_null(existing) or pa.types.is_string(existing):
         return None
     is_alike = is_lossless(source(_type_of(text)), source(existing))

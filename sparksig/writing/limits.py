@@ -14,9 +14,9 @@ from sparksig.tables.partitions import (
     AMBIGUOUS,
     EXACT,
     NOTHING,
-    refuse_ambiguous_text,
-    refuse_empty_text,
     refuse_unlike_text,
+    report_ambiguous,
+    report_empty,
 )
 from sparksig.tables.rules import Rule, ValueOptions, build_table_rules
 from sparksig.tables.sql import SqlRule, flag, name_column, quote_text
@@ -70,12 +70,12 @@ def constrain_partitions(
             continue
         value, path = name_column(column.name), step(column.name)
         nothing = flag(f"{value} = '' or {value} = {quote_text(NOTHING)}")
-        rules.append(SqlRule(refuse_empty_text(path), nothing))
+        rules.append(SqlRule(report_empty(column.name), nothing))
         if format != "parquet":
             continue
         ambiguous, exact = quote_text(f"^({AMBIGUOUS})$"), quote_text(f"^({EXACT})$")
         changed = flag(f"{value} rlike {ambiguous} and not {value} rlike {exact}")
-        rules.append(SqlRule(refuse_ambiguous_text(path), changed))
+        rules.append(SqlRule(report_ambiguous(column.name), changed))
         target = types.get(column.name, T.StringType())
         if not isinstance(target, T.StringType):  # as the existing directories read
             text = target.simpleString()

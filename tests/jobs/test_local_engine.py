@@ -309,6 +309,20 @@ def test_partitions_leave_other_columns(home, columns, code):
     assert "partition_by" in {finding.path for finding in info.value.findings}
 
 
+def test_partitions_that_would_change_texts_are_refused_before_anything_is_published(home):
+    texts = ["", "007", "v1", None, "7"] * 4
+    pq.write_table(pa.table({"id": range(20), "x": range(20, 40), "t": texts}), home / "table" / "0.parquet")
+    (home / "table" / "10.parquet").unlink()
+    config = configure(home, output={"keep": ["id", "t"], "partition_by": ["t"]}, run_id="monday")
+    for _ in range(2):  # an attempt that has scored already, too
+        with pytest.raises(ContractError, match=r"empty texts, which would be null, 4 times") as caught:
+            score(config)
+        assert [finding.path for finding in caught.value.findings] == ["t", "t"]
+        assert not (home / "scored").exists()
+    score(configure(home, output={"keep": ["id", "t"]}, run_id="tuesday"))
+    assert read(home).column("t").to_pylist() == texts
+
+
 def test_the_command_takes_the_engine(home):
     arguments = ["score", *map(str, (home / "model", home / "table", home / "scored")), "--keep", "id"]
     options = ["--engine", "local", "--set", "model.allow_pickle=true"]

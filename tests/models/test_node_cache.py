@@ -52,7 +52,10 @@ def test_processes_that_need_a_directory_at_once_build_it_once(start, tmp_path):
 
 def test_directory_of_a_killed_process_is_built_again(start, tmp_path):
     killed = start(60)
-    while not (tmp_path / "log").exists():
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "log").exists() or not (tmp_path / "log").read_text():
+        assert killed.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     waiting = start(0)
     killed.send_signal(signal.SIGKILL)

@@ -189,6 +189,7 @@ VALUES = {
     "booleans": ([True, None, False, True], "boolean", [("false", 1), ("true", 2)]),
     "integers": ([1, 2, 2, None], "bigint", [("1", 1), ("2", 2)]),
     "doubles": ([0.5, float("nan"), float("inf"), None], "double", [("0.5", 1)]),
+    "doubles whose sum has no value": ([float("inf"), float("-inf"), 1e308, 1e308], "double", None),
     "no numbers": ([float("nan"), None], "double", []),
     "texts": (["a", "bcd", ""], "string", [(f"{length} characters", length != 2) for length in range(4)]),
     "lists": ([[1], [1, 2]], "array<bigint>", [("1 items", 1), ("2 items", 1)]),
@@ -203,7 +204,27 @@ VALUES = {
 def test_a_check_of_values_shows_their_distribution(write, values, dtype, bins, mode):
     report = check_parquet(write({"x": values}), f"x {dtype}", mode)
     assert report.ok
-    assert report.columns[0].values == tuple(bins)
+    if bins is None:
+        assert sum(count for _, count in report.columns[0].values) == 2
+    else:
+        assert report.columns[0].values == tuple(bins)
+
+
+@pytest.mark.parametrize("mode", ["sample", "full"])
+@pytest.mark.parametrize("contract", [Schema([ColSpec("double", "x")]), "x double"], ids=["model", "table"])
+def test_a_column_with_several_types_has_findings_and_no_distribution(write, contract, mode):
+    path = write({"x": pa.array([1, 3], pa.int32())}, {"x": [0.5]})
+    report = check_parquet(path, contract, mode)
+    assert {finding.code for finding in report.findings} == {"TYPE_MISMATCH"}
+    assert report.columns[0].values == ()
+
+
+@pytest.mark.parametrize("mode", ["sample", "full"])
+def test_a_column_of_an_unknown_time_zone_has_findings_and_no_distribution(write, mode):
+    path = write({"x": pa.array([1], pa.timestamp("us", "Mars/Phobos"))})
+    report = check_parquet(path, Schema([ColSpec("datetime", "x")]), mode)
+    assert [finding.code for finding in report.findings] == ["UNSUPPORTED_TYPE"]
+    assert report.columns[0].values == ()
 
 
 def test_a_full_check_of_many_rows_counts_one_of_each_block(write):

@@ -132,6 +132,12 @@ def test_a_partition_time_that_the_zone_lacks_is_left_to_spark(tmp_path):
         plan_splits(table, scan, 1)
 
 
+def test_a_partition_column_without_values_is_left_to_spark(tmp_path):
+    source = partitioned(tmp_path, "__HIVE_DEFAULT_PARTITION__")
+    with pytest.raises(UnsupportedError, match="p has no value in any directory, and only Spark knows its"):
+        plan(source, save(tmp_path), keep=["p"])
+
+
 # --- tables that do not fit ---------------------------------------------------------------------------------
 
 

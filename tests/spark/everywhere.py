@@ -806,7 +806,7 @@ def run(kind, folder):
         environment["SPARK_TESTING"] = "1"  # any free port; otherwise all servers ask for the same one
     command = [sys.executable, "-c", DRIVER, str(ROOT), kind, str(folder)]
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=300, cwd=folder, check=False
+        command, env=environment, capture_output=True, text=True, timeout=900, cwd=folder, check=False
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     [line] = [line for line in done.stdout.splitlines() if line.startswith("got ")]
