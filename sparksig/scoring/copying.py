@@ -194,7 +194,7 @@ def _count_unsafe_texts(batch: pa.RecordBatch, by: Sequence[str]) -> Counter[Fin
         column = batch.column(batch.schema.get_field_index(name))
         if not pa.types.is_string(column.type):
             continue
-        for value, count in (entry.values() for entry in column.value_counts().to_pylist()):
+        for value, count in zip(*(part.to_pylist() for part in column.value_counts().flatten())):
             if value in ("", NOTHING):
                 refused[report_empty(name)] += count
             elif value is not None and reads_back_otherwise(value):
