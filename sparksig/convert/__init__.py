@@ -31,7 +31,7 @@ def report_duplicates(names: Sequence[str], expected: str = "one column of that 
 
 
 def build_loss(path: str, declared: str, exported: str, hint: str = "") -> Finding:
-    """Build the finding that an export cannot express what a signature declares at a path."""
+    """Build the finding about a detail of a signature, at a path, that an export cannot express."""
     return Finding(Code.NOT_EXPRESSED, path, declared, exported, hint)
 
 

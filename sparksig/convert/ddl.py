@@ -102,8 +102,8 @@ def name_element(dtype: np.dtype[Any]) -> str | None:
 def to_ddl(schema: Schema) -> str:
     """Return the columns of a schema as a column list in Spark's DDL; Any needs Spark 4.0 or newer.
 
-    A required column is NOT NULL; a tensor of rank r is a column of r-1 nested arrays. :data:`LOST_TO_DDL`
-    lists what is lost.
+    A required column is NOT NULL; a tensor of rank r is a column of r-1 nested arrays.
+    :data:`LOST_TO_DDL` lists the details that DDL cannot express.
 
     Example:
         >>> from sparksig.types import Array
@@ -130,14 +130,16 @@ def format_spark_type(dtype: Type | TensorSpec, path: str, findings: list[Findin
         return _format_tensor_type(dtype, path, findings)
     return fold(
         dtype,
-        leaf=lambda part, _: name_scalar(part) if isinstance(part, DataType) else _OTHERS[type(part)],
+        leaf=lambda part, _: (
+            name_scalar(part) if isinstance(part, DataType) else _NON_SCALAR_NAMES[type(part)]
+        ),
         array=lambda item: f"array<{item}>",
         map=lambda value: f"map<string, {value}>",
         object=lambda fields, _: f"struct<{', '.join(starmap(_format_field, fields))}>",
     )
 
 
-_OTHERS: dict[type, str] = {AnyType: "variant", SparkMLVector: "array<double>"}
+_NON_SCALAR_NAMES: dict[type, str] = {AnyType: "variant", SparkMLVector: "array<double>"}
 
 
 def _format_field(prop: Property, dtype: str) -> str:

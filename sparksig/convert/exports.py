@@ -27,7 +27,7 @@ class Exported:
         content: the text of DDL, a ``pyarrow.Schema``, or built-ins for JSON.
         text: the content as text, ready for a file; that of Arrow is for people, and
             ``content.serialize()`` is for files.
-        lost: the findings about what the format cannot express.
+        lost: the findings about details that the format cannot express.
 
     Example:
         >>> from sparksig.schema import ColSpec

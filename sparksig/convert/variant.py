@@ -4,7 +4,7 @@
 Python                  variant
 ======================  =====================================================================
 None, NaT, NA           null
-bool, int, float        boolean, the smallest integer that holds it (beyond 64 bits: decimal), double
+bool, int, float        boolean, the smallest fitting integer (beyond 64 bits: decimal), double
 str, bytes, Decimal     string, binary, decimal of up to 38 digits
 date, datetime          date, timestamp in microseconds, with or without a time zone
 list, tuple, ndarray    array

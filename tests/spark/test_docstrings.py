@@ -16,7 +16,7 @@ pytestmark = pytest.mark.once
 def test_examples_with_a_session(spark, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE)
     failures: list[str] = []
     for name in module_names():
         for test in find_examples(importlib.import_module(name), with_session=True, spark=spark):
