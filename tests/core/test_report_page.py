@@ -59,15 +59,15 @@ def page(tmp_path_factory):
 def test_a_browser_shows_every_finding_and_logs_no_error(page):
     done = browse(page, "--dump-dom")
     assert "CONSOLE" not in done.stderr
-    shown = html.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", done.stdout, flags=re.DOTALL))
+    displayed = html.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", done.stdout, flags=re.DOTALL))
     for finding in REPORT.findings:
         for text in (finding.path, finding.expected, finding.actual, finding.hint, finding.code.value):
-            assert text in shown
+            assert text in displayed
     for column in REPORT.columns:
-        assert column.name in shown
-        assert column.expected in shown
-    assert REPORT.contract in shown
-    assert "id='<b>7</b>'" in shown
+        assert column.name in displayed
+        assert column.expected in displayed
+    assert REPORT.contract in displayed
+    assert "id='<b>7</b>'" in displayed
     assert done.stdout.count("<rect") == 6
     assert "<script" not in done.stdout
 

@@ -88,11 +88,11 @@ def test_a_matrix_is_an_array_of_rank_2():
 
 
 def test_a_mask_that_hides_something_is_refused():
-    masked, bare = (
+    masked, plain = (
         np.ma.masked_array([1.5, 2.5], [False, True]),
         np.ma.masked_array([1.5, 2.5], [False, False]),
     )
-    assert infer(bare).inputs == tensor("float64", (-1,))
+    assert infer(plain).inputs == tensor("float64", (-1,))
     for path, example in {"": masked, "x": {"x": masked}}.items():
         assert str(found(example)[0]) == (f"{path}: " if path else "") + (
             "expected an array without masked values, got masked values "

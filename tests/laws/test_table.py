@@ -72,15 +72,15 @@ def _edges(dtype):
 def changed(before, target):
     """The values that are another number in the model's type of ``target``, or other bits on the way back."""
     with np.errstate(all="ignore"):
-        there = before.astype(MODEL_TYPE[target])
-        back = there.astype(before.dtype)
-        same = before.astype(object) == there.astype(object)  # Python compares ints and floats exactly
+        widened = before.astype(MODEL_TYPE[target])
+        back = widened.astype(before.dtype)
+        equal = before.astype(object) == widened.astype(object)  # Python compares ints and floats exactly
     if before.dtype.kind == "f":
-        same &= before.view(f"u{before.itemsize}") == back.view(f"u{before.itemsize}")
-        same |= np.isnan(before) & np.isnan(back)  # the payload of a NaN carries nothing
+        equal &= before.view(f"u{before.itemsize}") == back.view(f"u{before.itemsize}")
+        equal |= np.isnan(before) & np.isnan(back)  # the payload of a NaN carries nothing
     else:
-        same &= before == back
-    return before[~same]
+        equal &= before == back
+    return before[~equal]
 
 
 @pytest.mark.parametrize("pair", ACCEPTED, ids=IDS)
@@ -141,8 +141,8 @@ def test_uint64_has_values_that_no_target_holds(target):
     edges = np.array([2**63, 2**64 - 1], "uint64")
     assert not widens(Scalar("uint64"), target)
     with np.errstate(all="ignore"):
-        held = edges.astype(MODEL_TYPE[target]).astype(object)
-    assert [int(value) for value in held] != [2**63, 2**64 - 1]
+        values = edges.astype(MODEL_TYPE[target]).astype(object)
+    assert [int(value) for value in values] != [2**63, 2**64 - 1]
 
 
 def test_the_values_reach_the_edges():
@@ -225,9 +225,9 @@ def test_the_order_is_transitive(name):
 
 
 def test_the_order_is_antisymmetric_so_it_has_no_cycle():
-    for one, other in product(IMMEDIATE, repeat=2):
-        if one != other:
-            assert not (other in upper_bounds(one) and one in upper_bounds(other))
+    for value, other in product(IMMEDIATE, repeat=2):
+        if value != other:
+            assert not (other in upper_bounds(value) and value in upper_bounds(other))
 
 
 def test_the_closure_is_no_larger_than_the_paths():

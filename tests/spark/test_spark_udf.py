@@ -126,7 +126,7 @@ def test_times_are_placed_in_the_zone_of_the_query(spark, tmp_path):
     path = models.save_python(
         tmp_path / "one", models.Returning(lambda d, p: d["t"]), {"t": "datetime"}, {"t": "datetime"}
     )
-    one = sparksig.spark_udf(spark, path, allow_pickle=True)
+    predict = sparksig.spark_udf(spark, path, allow_pickle=True)
     pairs = None
     if spark.version >= "4.1":
         pairs = sparksig.spark_udf(spark, tmp_path / "m", allow_pickle=True)
@@ -138,7 +138,7 @@ def test_times_are_placed_in_the_zone_of_the_query(spark, tmp_path):
         for zone in ("Asia/Tokyo", "UTC", "America/New_York"):
             spark.conf.set("spark.sql.session.timeZone", zone)
             df = spark.sql("select timestamp'2050-06-15T12:00:00Z' as t")
-            assert df.select("t", one().alias("p")).filter("p = t").count() == 1, zone
+            assert df.select("t", predict().alias("p")).filter("p = t").count() == 1, zone
             if pairs is not None:
                 for scored in (df.select("t", pairs().alias("p")), sparksig.score(df, pairs, column="p")):
                     assert scored.filter("p[0] = t and p[1] = t").count() == 1, zone

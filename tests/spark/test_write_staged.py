@@ -146,7 +146,7 @@ def test_failed_publication_keeps_the_rows_and_leaves_nothing(spark, table, tmp_
 
     monkeypatch.setattr(staged.Place, "move_file_to", fail)
     monkeypatch.setattr(
-        moves, "_exchange", lambda one, other: (_ for _ in ()).throw(OSError("the disk is full"))
+        moves, "_exchange", lambda source, other: (_ for _ in ()).throw(OSError("the disk is full"))
     )
     with pytest.raises(OSError, match="the disk is full"):
         sparksig.write(spark.range(0, 100, 1, 4), table, mode=mode)
@@ -172,7 +172,7 @@ def test_readers_see_the_old_table_until_the_new_one_is_complete(spark, table):
 @pytest.mark.parametrize("can_exchange", [True, False], ids=["exchange", "two renames"])
 def test_overwrite_replaces_the_table(spark, table, tmp_path, monkeypatch, can_exchange):
     if not can_exchange:
-        monkeypatch.setattr(moves, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(moves, "_exchange", lambda source, other: False)
     cached = spark.read.parquet(table).cache()
     assert cached.count() == 5
     assert sparksig.write(spark.range(7), table, mode="overwrite").rows == 7
@@ -191,7 +191,7 @@ def test_old_table_comes_back_where_the_second_rename_fails(spark, table, tmp_pa
             raise OSError("the disk is gone")
         move(self, target)
 
-    monkeypatch.setattr(moves, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(moves, "_exchange", lambda source, other: False)
     monkeypatch.setattr(staged.Place, "move_to", fail)
     with pytest.raises(OutputRefusedError, match="another writer is replacing this table"):
         sparksig.write(spark.range(7), table, mode="overwrite")
