@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft201909Validator
 
@@ -43,6 +43,7 @@ def contract_of(value):
         return None, error
 
 
+@settings(max_examples=25)  # validating takes 0.2 s
 @given(contract=st.one_of(schemas, signatures()))
 def test_contracts_are_valid_by_the_standard(standard, contract):
     exported, error = contract_of(contract)

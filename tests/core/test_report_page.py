@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import os
 import re
 import shutil
@@ -79,6 +80,36 @@ def test_a_browser_draws_the_page(page, tmp_path, width, scheme):
     options = ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
     browse(page, f"--screenshot={picture}", f"--window-size={width},900", *options)
     assert picture.stat().st_size > 10_000
+
+
+MEASURE = """
+<script>
+const scrolled = [...document.querySelectorAll(".wide")].map(box => {
+  box.scrollLeft = 40;
+  return {content: box.scrollWidth, box: box.clientWidth, bar: box.offsetHeight - box.clientHeight, left: box.scrollLeft};
+});
+const page = document.documentElement;
+parent.postMessage(JSON.stringify({page: page.scrollWidth, window: innerWidth, tables: scrolled}), "*");
+</script>
+"""
+FRAME = """
+<script>onmessage = event => { document.title = event.data; };</script>
+<iframe src="measured.html" width="%d" height="800" frameborder="0"></iframe>
+"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_wide_tables_scroll_inside_a_page_that_does_not(page, tmp_path, width):
+    (tmp_path / "measured.html").write_text(page.read_text("utf-8") + MEASURE, "utf-8")
+    outer = tmp_path / "frame.html"  # windows of Chromium are at least 500 pixels wide, frames are not
+    outer.write_text(FRAME % width, "utf-8")
+    title = re.search("<title>(.*?)</title>", browse(outer, "--dump-dom", "--window-size=1400,900").stdout)
+    measured = json.loads(html.unescape(title[1]))
+    assert measured["page"] <= measured["window"] == width
+    assert len(measured["tables"]) >= 1
+    scrolling = [table for table in measured["tables"] if table["content"] > table["box"]]
+    assert len(scrolling) >= (width == 390)
+    assert all(table["bar"] >= 8 and table["left"] > 0 for table in scrolling)  # a bar of 8 pixels is visible
 
 
 def test_the_page_prints(page, tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.models import Model
 from mlflow.models.utils import _save_example
@@ -295,6 +295,7 @@ def frames(draw):
     return pd.DataFrame(columns, index=pd.RangeIndex(rows)), ModelSignature(schema)
 
 
+@settings(max_examples=min(settings().max_examples, 50))  # each example is a saved model
 @given(frames())
 def test_a_frame_of_any_schema_is_kept_with_nothing_lost(tmp_path_factory, pair):
     frame, signature = pair
