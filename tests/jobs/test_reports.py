@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparksig import (
@@ -162,6 +162,7 @@ reports = st.builds(
 )  # fmt: skip
 
 
+@settings(max_examples=25)  # an example takes 0.2 s
 @given(reports)
 def test_every_report_is_json_both_ways_and_a_page(report):
     assert RunReport.from_json(report.to_json()) == report

@@ -150,13 +150,12 @@ def test_models_saved_by_mlflow_have_the_same_defaults(tmp_path):
     signature = mlflow.models.ModelSignature.from_dict(
         ModelSignature(FLATS, Schema([ColSpec("double")])).to_dict()
     )
-    mlflow.sklearn.save_model(
-        model, tmp_path / "estimator", signature=signature, serialization_format="cloudpickle"
-    )
+    options = {"signature": signature, "pip_requirements": []}
+    mlflow.sklearn.save_model(model, tmp_path / "estimator", serialization_format="cloudpickle", **options)
     loaded = sparksig.load_model(tmp_path / "estimator", allow_pickle=True)
     assert loaded.predict(data[["area"]]).tolist() == model.predict(data.assign(rooms=np.nan)).tolist()
     with without_type_hints():
-        mlflow.pyfunc.save_model(tmp_path / "code", python_model=_SeeColumns(), signature=signature)
+        mlflow.pyfunc.save_model(tmp_path / "code", python_model=_SeeColumns(), **options)
     loaded = sparksig.load_model(tmp_path / "code", allow_pickle=True)
     assert loaded.absent == "omit"
 

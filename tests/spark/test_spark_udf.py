@@ -220,9 +220,8 @@ def test_a_scikit_learn_model_of_mlflow_is_scored_the_same(frame_of, spark, tmp_
     model, frame = models.classifier()
     signature = mlflow.models.infer_signature(frame, model.predict(frame))
     trust = models.trusted(model)
-    mlflow.sklearn.save_model(
-        model, tmp_path / "m", signature=signature, serialization_format="skops", skops_trusted_types=trust
-    )
+    options = {"serialization_format": "skops", "skops_trusted_types": trust, "pip_requirements": []}
+    mlflow.sklearn.save_model(model, tmp_path / "m", signature=signature, **options)
     expected = mlflow.pyfunc.load_model(str(tmp_path / "m")).predict(frame)
     df = frame_of(pa.Table.from_pandas(frame)).coalesce(1)
     udf = sparksig.spark_udf(spark, tmp_path / "m", trusted_types=trust)
@@ -240,9 +239,8 @@ def test_a_python_model_of_mlflow_is_scored_the_same(frame_of, spark, tmp_path):
 
     frame = models.numbers(5).rename(columns={"x": "a"}).assign(**{"b c": 3.0})
     signature = mlflow.models.infer_signature(frame, np.array([1.5]), {"factor": 2.0})
-    mlflow.pyfunc.save_model(
-        tmp_path / "m", python_model=Ratio(), signature=signature, model_config={"scale": 10}
-    )
+    options = {"model_config": {"scale": 10}, "pip_requirements": []}
+    mlflow.pyfunc.save_model(tmp_path / "m", python_model=Ratio(), signature=signature, **options)
     expected = mlflow.pyfunc.load_model(str(tmp_path / "m")).predict(frame)
     df = frame_of(pa.Table.from_pandas(frame)).coalesce(1)
     scored = sparksig.score(df, tmp_path / "m", keep=[], allow_pickle=True).toPandas()
