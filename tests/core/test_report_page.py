@@ -86,7 +86,8 @@ MEASURE = """
 <script>
 const scrolled = [...document.querySelectorAll(".wide")].map(box => {
   box.scrollLeft = 40;
-  return {content: box.scrollWidth, box: box.clientWidth, bar: box.offsetHeight - box.clientHeight, left: box.scrollLeft};
+  const bar = box.offsetHeight - box.clientHeight;
+  return {content: box.scrollWidth, box: box.clientWidth, bar: bar, left: box.scrollLeft};
 });
 const page = document.documentElement;
 parent.postMessage(JSON.stringify({page: page.scrollWidth, window: innerWidth, tables: scrolled}), "*");
