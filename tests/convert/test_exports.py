@@ -133,8 +133,15 @@ def test_what_loses_nothing_comes_back(schema):
 def test_lines_of_lost_to_arrow_that_are_no_refusals():
     expected = {"SparkML vector", "a column without a name", "an integer name"}
     assert expected == {line for line, what in LOST_TO_ARROW.items() if not what.startswith("refused")}
-    for schema in ([ColSpec(Array(SparkMLVector()), "a")], [ColSpec("long")], [ColSpec("long", 5)]):
-        assert len(export(Schema(schema), "arrow").lost) == 1
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [[ColSpec(Array(SparkMLVector()), "a")], [ColSpec("long")], [ColSpec("long", 5)]],
+    ids=describe_case,
+)
+def test_what_arrow_loses_is_listed(schema):
+    assert len(export(Schema(schema), "arrow").lost) == 1
 
 
 @pytest.mark.parametrize(

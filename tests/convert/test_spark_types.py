@@ -292,12 +292,17 @@ def test_a_foreign_type_that_is_called_vector_is_refused():
 
 
 def test_void_is_refused_in_a_required_column_by_name():
-    for target in (*DataType, Array("long"), Map("long"), RECORD, SparkMLVector()):
-        assert widens(source(T.NullType()), target, required=False)
-        [finding] = find_mismatches(source(T.NullType()), target, "a")
-        assert finding.actual == "void"
-        assert finding.hint.startswith("it holds only nulls: declare it optional, or cast")
     assert widens(source(T.ArrayType(T.NullType())), Array("long"))
+
+
+@pytest.mark.parametrize(
+    "target", [*DataType, Array("long"), Map("long"), RECORD, SparkMLVector()], ids=describe_case
+)
+def test_void_widens_to_optional_columns_of_every_type(target):
+    assert widens(source(T.NullType()), target, required=False)
+    [finding] = find_mismatches(source(T.NullType()), target, "a")
+    assert finding.actual == "void"
+    assert finding.hint.startswith("it holds only nulls: declare it optional, or cast")
 
 
 @needs_spark_4

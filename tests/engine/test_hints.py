@@ -603,11 +603,14 @@ def test_aliases_come_before_names():
 
 
 def test_findings_have_the_name_of_a_field():
-    for key in ("unitPrice", "price"):
-        assert refused([{key: "x"}], Aliased) == [once("[].price", "expected float, got a value of type str")]
     assert refused([{"in": {}}], Outer) == [
         once("[].inner.price", "expected float, got no such field", "MISSING_FIELD")
     ]
+
+
+@pytest.mark.parametrize("key", ["unitPrice", "price"])
+def test_findings_have_the_name_of_the_data(key):
+    assert refused([{key: "x"}], Aliased) == [once("[].price", "expected float, got a value of type str")]
 
 
 class Chosen(BaseModel):
@@ -1193,11 +1196,11 @@ LEAKS = {
 
 @pytest.mark.parametrize(("hint", "build"), LEAKS.values(), ids=LEAKS)
 @given(marker=st.text("ghjkqvwxyz", min_size=12, max_size=14))
-def test_no_value_of_the_data_is_in_any_text(hint, build, marker):
-    for from_json in (False, True):
-        with pytest.raises(ContractError) as caught:
-            check([build(marker)], hint, from_json=from_json)
-        error = caught.value
-        texts = [str(error), repr(error), repr(error.findings), *traceback.format_exception(caught.value)]
-        secrets = [marker, *re.findall(r"\d{9,}", str(build(marker)))]
-        assert not [text for text in texts for secret in secrets if secret in text]
+@pytest.mark.parametrize("from_json", [False, True])
+def test_no_value_of_the_data_is_in_any_text(hint, build, marker, from_json):
+    with pytest.raises(ContractError) as caught:
+        check([build(marker)], hint, from_json=from_json)
+    error = caught.value
+    texts = [str(error), repr(error), repr(error.findings), *traceback.format_exception(caught.value)]
+    secrets = [marker, *re.findall(r"\d{9,}", str(build(marker)))]
+    assert not [text for text in texts for secret in secrets if secret in text]

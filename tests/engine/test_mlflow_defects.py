@@ -131,8 +131,11 @@ def test_9_1_02_trailing_zeros_and_objects_as_texts():
     assert theirs(cells([None]), one(Array("string"))) == [["None"]]
     assert ours(cells([None]), one(Array("string"))) == [[None]]
     assert theirs(cells([datetime.date(2020, 1, 1)]), one(Array("string"))) == [["2020-01-01"]]
-    for value in (datetime.date(2020, 1, 1), b"a", decimal.Decimal(1)):
-        assert refused(cells([value]), one(Array("string"))) == [(Code.TYPE_MISMATCH, "a[]")]
+
+
+@pytest.mark.parametrize("value", [datetime.date(2020, 1, 1), b"a", decimal.Decimal(1)], ids=describe_case)
+def test_9_1_02_objects_as_texts(value):
+    assert refused(cells([value]), one(Array("string"))) == [(Code.TYPE_MISMATCH, "a[]")]
 
 
 @differs(
@@ -156,8 +159,11 @@ def test_9_1_04_an_array_of_booleans():
     assert theirs(cells(["a", 1]), one(Array("boolean"))) == [[True, True]]
     assert theirs(cells([None]), one(Array("boolean"))) == [[False]]
     assert ours(cells([None]), one(Array("boolean"))) == [[None]]
-    for value in (["a", 1], [b"x"], [0, 1]):
-        assert {code for code, _ in refused(cells(value), one(Array("boolean")))} == {Code.TYPE_MISMATCH}
+
+
+@pytest.mark.parametrize("value", [["a", 1], [b"x"], [0, 1]], ids=describe_case)
+def test_9_1_04_an_array_of_other_values_than_booleans(value):
+    assert {code for code, _ in refused(cells(value), one(Array("boolean")))} == {Code.TYPE_MISMATCH}
 
 
 @differs(
@@ -220,12 +226,19 @@ def test_9_1_08_a_number_beside_na_is_no_time():
     sparksig="refused",
 )
 def test_9_1_09_columns_of_objects():
-    for data in (cells(decimal.Decimal(1)), cells(b"x"), cells(datetime.date(2020, 1, 1)), cells({"x": 1})):
-        for dtype in ("boolean", "string"):
-            assert theirs(data, one(dtype)) == data["a"].tolist()
-            assert len(refused(data, one(dtype))) >= 1
     assert theirs(cells("x"), one("binary")) == ["x"]
     assert refused(cells("x"), one("binary")) == [(Code.TYPE_MISMATCH, "a")]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [cells(decimal.Decimal(1)), cells(b"x"), cells(datetime.date(2020, 1, 1)), cells({"x": 1})],
+    ids=["decimal", "bytes", "date", "object"],
+)
+def test_9_1_09_objects_are_neither_booleans_nor_strings(data):
+    for dtype in ("boolean", "string"):
+        assert theirs(data, one(dtype)) == data["a"].tolist()
+        assert len(refused(data, one(dtype))) >= 1
 
 
 @differs(
@@ -238,10 +251,17 @@ def test_9_1_10_columns_of_anything():
     big = cells(2**53 + 1, None)
     assert theirs(big, one(AnyType()))[0] == 2.0**53
     assert ours(big, one(AnyType())) == [2**53 + 1, None]
-    for column in (np.array([1], "int32"), pd.array([1, None], "Int64"), pd.Categorical(["x"])):
-        assert enforce(pd.DataFrame({"a": column}), one(AnyType()))["a"].dtype == column.dtype
     assert theirs({"a": {"x": 1}}, one(AnyType())) == [1]
     assert ours({"a": {"x": 1}}, one(AnyType())) == [{"x": 1}]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [np.array([1], "int32"), pd.array([1, None], "Int64"), pd.Categorical(["x"])],
+    ids=["int32", "Int64", "category"],
+)
+def test_9_1_10_columns_of_anything_keep_their_dtype(column):
+    assert enforce(pd.DataFrame({"a": column}), one(AnyType()))["a"].dtype == column.dtype
 
 
 @differs(
@@ -422,14 +442,17 @@ def test_9_2_28_none_in_a_list():
     sparksig="accepted where the value fits exactly",
 )
 def test_9_2_29_pythons_numbers():
-    for dtype, value in [("integer", [1, 2]), ("float", [1.5]), ("double", [2])]:
-        with pytest.raises(Exception, match="Can not safely convert"):
-            theirs(cells(value), one(Array(dtype)))
-        assert ours(cells(value), one(Array(dtype))) == [value]
     point = Object([Property("x", "double"), Property("n", "integer")])
     with pytest.raises(Exception, match="Failed to enforce"):
         theirs(cells({"x": 2, "n": 1}), one(point))
     assert ours(cells({"x": 2, "n": 1}), one(point)) == [{"x": 2.0, "n": 1}]
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("integer", [1, 2]), ("float", [1.5]), ("double", [2])])
+def test_9_2_29_pythons_numbers_in_lists(dtype, value):
+    with pytest.raises(Exception, match="Can not safely convert"):
+        theirs(cells(value), one(Array(dtype)))
+    assert ours(cells(value), one(Array(dtype))) == [value]
 
 
 @differs(
@@ -485,17 +508,27 @@ def test_9_2_31_duplicate_labels_and_sparse_matrices():
 
 def test_9_2_32_what_cannot_be_inferred_is_told_and_not_taken_for_anything():
     assert gives_up([1, 1.5])
-    for data in ([1, 1.5], {"a": [1, 1.5]}):
-        with pytest.raises(InferenceError, match="expected values of one type, got double and long"):
-            infer_signature(data)
-    for value, kind in ((pd.Timestamp(2020, 1, 1), "datetime"), (np.int16(1), "integer")):
-        assert gives_up(value)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            assert round_trip(value)[0] == Schema([ColSpec(kind)])
     inputs, actual = round_trip(pd.DataFrame({"a": np.array([1.5], "float16")}))
     assert inputs == one("float")
     assert actual["a"].tolist() == [1.5]
+
+
+@pytest.mark.parametrize("data", [[1, 1.5], {"a": [1, 1.5]}], ids=["list", "column"])
+def test_9_2_32_lists_of_mixed_types_cannot_be_inferred(data):
+    with pytest.raises(InferenceError, match="expected values of one type, got double and long"):
+        infer_signature(data)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [(pd.Timestamp(2020, 1, 1), "datetime"), (np.int16(1), "integer")],
+    ids=["datetime", "integer"],
+)
+def test_9_2_32_scalars_are_inferred_by_their_type(value, kind):
+    assert gives_up(value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert round_trip(value)[0] == Schema([ColSpec(kind)])
 
 
 @differs(
@@ -543,20 +576,27 @@ def test_9_2_35_dictionaries_are_read_one_way():
 
 
 def test_9_1_12_predictions_are_never_cut_parsed_or_padded():
-    for dtype, wrong in (
+    assert encode({"a": ["x", None]}, one("string"), 2).to_pylist() == ["x", None]
+    ragged = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
+    with pytest.raises(PredictionError, match="rows of unequal length"):
+        encode([[1.0], [1.0, 2.0]], ragged, 2)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "wrong"),
+    [
         ("integer", [2**40 + 5]),
         ("integer", np.array([1.9])),
         ("boolean", ["false"]),
         ("boolean", [None]),
         ("double", np.array([1 + 2j])),
         ("string", [None, 5]),
-    ):
-        with pytest.raises(PredictionError):
-            encode({"a": wrong}, one(dtype), len(wrong))
-    assert encode({"a": ["x", None]}, one("string"), 2).to_pylist() == ["x", None]
-    ragged = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
-    with pytest.raises(PredictionError, match="rows of unequal length"):
-        encode([[1.0], [1.0, 2.0]], ragged, 2)
+    ],
+    ids=describe_case,
+)
+def test_9_1_12_predictions_of_another_type_are_refused(dtype, wrong):
+    with pytest.raises(PredictionError):
+        encode({"a": wrong}, one(dtype), len(wrong))
 
 
 def test_9_1_13_integers_beside_nulls_in_objects_stay_integers():

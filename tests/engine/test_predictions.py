@@ -245,10 +245,17 @@ def test_texts(values):
 
 
 def test_bytes():
-    for values in (np.array([b"a", b"\xff"]), np.array([b"a", b"\xff"], object), [b"a", b"\xff"]):
-        assert encode(values, tensor("bytes"), 2).to_pylist() == [b"a", b"\xff"]
     original = np.array([b"a\0", b"\0"], object)  # NumPy's own bytes lose trailing zeros
     assert encode(original, tensor("bytes"), 2).to_pylist() == [b"a\0", b"\0"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.array([b"a", b"\xff"]), np.array([b"a", b"\xff"], object), [b"a", b"\xff"]],
+    ids=["fixed width", "objects", "list"],
+)
+def test_bytes_of_every_form(values):
+    assert encode(values, tensor("bytes"), 2).to_pylist() == [b"a", b"\xff"]
 
 
 def test_missing_texts_are_nulls():
@@ -783,10 +790,10 @@ def test_composite_predictions_are_left_alone():
 
 
 @given(st.lists(st.floats() | st.none(), max_size=5))
-def test_floats_are_the_same_bits_after_it(values):
+@pytest.mark.parametrize("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
+def test_floats_are_the_same_bits_after_it(outputs, values):
     block = np.array(values, "float64")
-    for outputs in (tensor("float64"), ONE[DataType.double]):
-        assert encode(block, outputs, len(block)).to_numpy(zero_copy_only=False).tobytes() == block.tobytes()
+    assert encode(block, outputs, len(block)).to_numpy(zero_copy_only=False).tobytes() == block.tobytes()
 
 
 def test_the_models_own_arrays_are_left_alone():
@@ -859,17 +866,19 @@ def test_ambiguous_or_nonexistent_local_time_is_refused(zone, wall):
 
 
 def test_other_types_than_times_are_not_converted():
-    for array in (
-        pa.array([1]),
-        pa.array(["2024-03-10T02:30"]),
-        pa.array([[1.5]]),
-        pa.array([], pa.float32()),
-    ):
-        assert place_times(array, NEW_YORK) is array
     assert place_times(pa.array([], pa.timestamp("ns")), NEW_YORK) == pa.array(
         [], pa.timestamp("us", NEW_YORK)
     )
     assert place_times(walls(None), NEW_YORK).null_count == 1
+
+
+@pytest.mark.parametrize(
+    "array",
+    [pa.array([1]), pa.array(["2024-03-10T02:30"]), pa.array([[1.5]]), pa.array([], pa.float32())],
+    ids=["long", "string", "list", "empty"],
+)
+def test_other_types_than_times_are_returned_themselves(array):
+    assert place_times(array, NEW_YORK) is array
 
 
 def test_times_inside_a_struct_are_converted():
@@ -971,10 +980,13 @@ def test_sequences_of_sequences_under_an_array_column_are_its_rows(value):
 
 
 def test_nulls_under_an_array_column_are_as_many_rows_as_there_are():
-    for value in ([None, None], [None, [0.5]], [[], None]):
-        expected = [{"v": cell, "s": None} for cell in value]
-        assert encode({"v": value, "s": [None, None]}, NAMED, 2).to_pylist() == expected
     assert encode({"v": [None, None], "s": "x"}, NAMED, 1).to_pylist() == [{"v": [None, None], "s": "x"}]
+
+
+@pytest.mark.parametrize("value", [[None, None], [None, [0.5]], [[], None]], ids=describe_case)
+def test_nulls_of_an_array_column_are_rows(value):
+    expected = [{"v": cell, "s": None} for cell in value]
+    assert encode({"v": value, "s": [None, None]}, NAMED, 2).to_pylist() == expected
 
 
 def test_a_nan_is_no_null_in_any_form():

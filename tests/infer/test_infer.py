@@ -239,10 +239,17 @@ def test_a_column_of_seconds_without_rows_is_a_time():
 
 
 def test_a_series_is_a_column_by_its_name():
-    for example in (pd.Series([1.5], name="s"), pd.Series([1.5]), pd.Series(["x", None], name=0)):
-        assert infer(example).to_dict() == theirs(example).to_dict()
-        assert infer(example).inputs == from_series(example)
     assert from_series(pd.Series([1.5])) == Schema([ColSpec("double")])
+
+
+@pytest.mark.parametrize(
+    "example",
+    [pd.Series([1.5], name="s"), pd.Series([1.5]), pd.Series(["x", None], name=0)],
+    ids=["named", "unnamed", "numbered"],
+)
+def test_a_series_has_the_signature_of_mlflow(example):
+    assert infer(example).to_dict() == theirs(example).to_dict()
+    assert infer(example).inputs == from_series(example)
 
 
 def test_the_index_does_not_count():

@@ -50,14 +50,18 @@ def test_other_formats_are_refused(form):
     assert body(theirs(getattr(scipy.sparse, form)(np.eye(2)))) == ANYTHING
 
 
-def test_a_sparse_matrix_is_no_cell():
-    for path, example in {
+@pytest.mark.parametrize(
+    ("path", "example"),
+    {
         "a": {"a": scipy.sparse.csr_array([[1.5]]), "b": 1},
         "": [scipy.sparse.csr_array([[1.5]])],
-    }.items():
-        [finding] = found(example)
-        assert (finding.path, finding.code) == (path, Code.UNSUPPORTED_TYPE)
-        assert finding.actual == "a value of type csr_array"
+    }.items(),
+    ids=["column", "list"],
+)
+def test_a_sparse_matrix_is_no_cell(path, example):
+    [finding] = found(example)
+    assert (finding.path, finding.code) == (path, Code.UNSUPPORTED_TYPE)
+    assert finding.actual == "a value of type csr_array"
 
 
 def test_a_dictionary_of_arrays():

@@ -298,13 +298,15 @@ def test_a_finding_of_the_second_unnamed_column_says_so():
         assert [value[1] for value in outcome(data, schema)] == ["1[]"]
 
 
-def test_an_optional_column_of_nothing_is_a_column_of_its_type():
+@pytest.mark.parametrize(
+    ("target", "dtype"), [("datetime", "datetime64[ns]"), ("double", "float64"), ("long", "Int64")]
+)
+def test_an_optional_column_of_nothing_is_a_column_of_its_type(target, dtype):
     from sparksig.engine.frames import build_model_frame
 
-    for target, dtype in (("datetime", "datetime64[ns]"), ("double", "float64"), ("long", "Int64")):
-        schema = Schema([ColSpec(target, "a", False)])
-        for data in (pa.table({"a": pa.nulls(2)}), pa.table({"a": pa.nulls(2, to_arrow(DataType[target]))})):
-            assert str(build_model_frame(data, schema)["a"].dtype) == dtype
+    schema = Schema([ColSpec(target, "a", False)])
+    for data in (pa.table({"a": pa.nulls(2)}), pa.table({"a": pa.nulls(2, to_arrow(DataType[target]))})):
+        assert str(build_model_frame(data, schema)["a"].dtype) == dtype
 
 
 # --- chunks with dictionaries of their own -----------------------------------------------------------------
