@@ -341,17 +341,21 @@ PARAMS = ParamSchema(
 )
 
 
-def test_params_are_kept_beside_the_data(tmp_path):
+@pytest.mark.parametrize(
+    "example",
+    [FRAMES["nullable"], np.array([1.5]), [1.5], {"a": 1.5}, csr_matrix([[1.5]])],
+    ids=["frame", "array", "list", "record", "sparse matrix"],
+)
+def test_params_are_kept_beside_the_data(tmp_path, example):
     params = {"k": 0.1, "at": datetime.datetime(2021, 1, 1), "names": ["b", "c"]}
-    for example in (FRAMES["nullable"], np.array([1.5]), [1.5], {"a": 1.5}, csr_matrix([[1.5]])):
-        home = fresh(tmp_path)
-        kept(home, (example, params))
-        assert load_input_example_params(home) == params
-        signature = load_model(home, allow_pickle=True).signature
-        assert signature.params == infer_signature(params=params).params
-        declared = fresh(tmp_path)
-        kept(declared, (example, params), ModelSignature(signature.inputs, params=PARAMS))
-        assert load_input_example_params(declared) == params
+    home = fresh(tmp_path)
+    kept(home, (example, params))
+    assert load_input_example_params(home) == params
+    signature = load_model(home, allow_pickle=True).signature
+    assert signature.params == infer_signature(params=params).params
+    declared = fresh(tmp_path)
+    kept(declared, (example, params), ModelSignature(signature.inputs, params=PARAMS))
+    assert load_input_example_params(declared) == params
 
 
 @pytest.mark.parametrize(

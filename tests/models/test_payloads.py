@@ -392,11 +392,15 @@ ARRAYS = {
 
 @pytest.mark.parametrize(("dtype", "sent", "expected"), ARRAYS.values(), ids=ARRAYS)
 def test_tensors_are_read_with_their_dtype(home, dtype, sent, expected):
-    for form in ("inputs", "instances"):
-        assert told(seen(home, tensor(dtype, -1, 2), {form: sent})) == told(expected)
     named = tensor(dtype, x=(-1, 2))
     for payload in ({"inputs": {"x": sent}}, {"inputs": sent}, {"instances": [{"x": row} for row in sent]}):
         assert told(seen(home, named, payload)) == told({"x": expected})
+
+
+@pytest.mark.parametrize(("dtype", "sent", "expected"), ARRAYS.values(), ids=ARRAYS)
+@pytest.mark.parametrize("form", ["inputs", "instances"])
+def test_tensors_are_read_with_their_dtype_in_both_forms(home, dtype, sent, expected, form):
+    assert told(seen(home, tensor(dtype, -1, 2), {form: sent})) == told(expected)
 
 
 def test_named_tensors_come_by_name_or_row_by_row(home):
@@ -864,13 +868,27 @@ def hinted(home):
     ],
 )
 def test_a_model_with_a_type_hint_takes_rows(hinted, name, rows, expected):
-    for form in ("inputs", "instances"):
-        assert validate_serving_input(hinted[name], json.dumps({form: rows})) == expected
     with pytest.raises(
         ContractError,
         match=r"dataframe_records: expected rows under inputs or instances, got another key \(send a",
     ):
         validate_serving_input(hinted[name], {"dataframe_records": [{"a": 1}]})
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "expected"),
+    [
+        ("Texts", ["a", "é"], ["A", "É"]),
+        ("Blobs", ["/w==", "/w=="], [1, 1]),
+        ("Times", ["2020-01-01T00:00:00", "2021-01-01"], [2020, 2021]),
+        ("Numbers", [1, 0.5], [2.0, 1.0]),
+        ("Orders", [{"sku": "a", "day": "2020-01-01", "photo": "/w=="}], ["a 2020-01-01 1"]),
+        ("Orders", [{"sku": "a", "day": "2020-01-01"}], ["a 2020-01-01 0"]),
+    ],
+)
+@pytest.mark.parametrize("form", ["inputs", "instances"])
+def test_a_model_with_a_type_hint_accepts_rows_in_both_forms(hinted, name, rows, expected, form):
+    assert validate_serving_input(hinted[name], json.dumps({form: rows})) == expected
 
 
 @pytest.mark.parametrize(
