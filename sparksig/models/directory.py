@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sparksig.engine.texts import TextDtype, TextDtypes
+from sparksig.engine.text_dtypes import TextDtype, TextDtypes
 from sparksig.errors import (
     MissingSignatureError,
     ModelDamagedError,
@@ -40,7 +40,7 @@ TEXT_DTYPES = "sparksig_text_dtypes"
 """The key, in the flavor ``python_function``, for the dtypes of a model's text columns when it was saved.
 
 Its value maps names of columns (positions, where columns have no names) to values of
-:class:`~sparksig.engine.texts.TextDtype`. MLflow ignores the key and preserves it.
+:class:`~sparksig.engine.text_dtypes.TextDtype`. MLflow ignores the key and preserves it.
 """
 
 

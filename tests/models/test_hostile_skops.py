@@ -34,10 +34,10 @@ from sklearn.tree import DecisionTreeClassifier
 
 import sparksig
 from sparksig import ModelDamagedError, ModelNotTrustedError
-from sparksig.models import load_directory
 from sparksig.models.flavors.interface import Loading
 from sparksig.models.flavors.skops_file import find_untrusted_types
 from sparksig.models.inert_types import INERT_TYPES
+from sparksig.models.loading import load_directory
 from sparksig.models.trust import Trust
 from tests.models.helpers import unsealed
 from tests.models.hostile_skops import (

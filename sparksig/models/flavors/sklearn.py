@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.engine.texts import TextDtypes
+from sparksig.engine.text_dtypes import TextDtypes
 from sparksig.errors import ModelDamagedError, ModelError, ModelNotTrustedError, UnsupportedError
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.interface import (
