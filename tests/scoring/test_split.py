@@ -24,7 +24,8 @@ def score_all(home, source, model, **options):
     (home / "out").mkdir(exist_ok=True)
     target = Target(pafs.LocalFileSystem(), str(home / "out"))
     result = score_split(split, load_model(model, allow_pickle=True), scan, target)
-    return result, pq.read_table(result.file)
+    [file] = result.files
+    return result, pq.read_table(home / "out" / file)
 
 
 def test_a_split_is_scored_into_one_file(tmp_path):
@@ -37,7 +38,7 @@ def test_a_split_is_scored_into_one_file(tmp_path):
     }
     assert (result.index, result.rows, result.scored, result.rejected) == (0, 15, 15, 0)
     assert result.findings == ()
-    assert result.size == (tmp_path / "out" / result.file.rpartition("/")[2]).stat().st_size
+    assert result.size == (tmp_path / "out" / result.files[0]).stat().st_size
     assert set(result.seconds) == {"read", "score", "write"}
     assert all(seconds > 0 for seconds in result.seconds.values())
     assert result.summaries[""].mean == 14.0
@@ -47,7 +48,7 @@ def test_each_attempt_writes_a_file_of_its_own(tmp_path):
     source, model = write(tmp_path, of_numbers(3)), save(tmp_path)
     first, _ = score_all(tmp_path, source, model)
     second, _ = score_all(tmp_path, source, model)
-    assert first.file != second.file
+    assert first.files != second.files
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 

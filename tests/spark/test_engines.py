@@ -70,26 +70,37 @@ def columns(**types):
     return Schema(specs)
 
 
-def compare(spark, home, model, *, column="prediction", pickle=True, engine="local", **options):
+def compare(spark, home, model, *, engine="local", **options):
     """Score the table with Spark's engine and another one, compare the tables, and return its report."""
+    [report] = compare_engines(spark, home, model, engines=[engine], **options)
+    return report
+
+
+def compare_engines(
+    spark, home, model, *, engines=("direct", "local"), column="prediction", pickle=True, **options
+):
+    """Score the table with Spark's engine and others, compare the tables, and return the other reports."""
     source = str(home / "table")
     scored = sparksig.score(spark.read.parquet(source), model, column=column, allow_pickle=pickle, **options)
     scored.write.parquet(str(home / "spark"))
     expected = spark.read.parquet(str(home / "spark"))
-    report = sparksig.score_files(
-        source,
-        model,
-        home / engine,
-        column=column,
-        allow_pickle=pickle,
-        engine=engine,
-        spark=spark,
-        time_zone=ZONE,
-        processes=1,
-        **options,
-    )
-    _require_same(spark, expected, home / engine, report)
-    return report
+    reports = []
+    for engine in engines:
+        report = sparksig.score_files(
+            source,
+            model,
+            home / engine,
+            column=column,
+            allow_pickle=pickle,
+            engine=engine,
+            spark=spark,
+            time_zone=ZONE,
+            processes=1,
+            **options,
+        )
+        _require_same(spark, expected, home / engine, report)
+        reports.append(report)
+    return reports
 
 
 def _require_same(spark, expected, output, report):

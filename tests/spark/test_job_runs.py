@@ -22,8 +22,7 @@ from sparksig.errors import (
     SparksigError,
     TableNotFoundError,
 )
-from sparksig.jobs import ScoreConfig, score
-from sparksig.jobs import outputs as publishing
+from sparksig.jobs import ScoreConfig, outputs, score, staged_tables
 from sparksig.jobs.job_run import report_of
 from sparksig.jobs.score_plan import plan_score
 from sparksig.jobs.staging import MARKER, StagingDirectory
@@ -127,15 +126,24 @@ def dying(monkeypatch, owner, name, *, after=False):
     monkeypatch.setattr(owner, name, die)
 
 
+MODULES = {"spark": outputs, "direct": staged_tables}
+"""The modules that publish the rows of an engine."""
+
+
 @pytest.mark.parametrize("when", ["before the quarantine", "after the quarantine"])
-def test_output_that_is_refused_late_leaves_no_quarantined_rows(job, tmp_path, monkeypatch, when):
+@pytest.mark.parametrize("engine", MODULES)
+def test_output_that_is_refused_late_leaves_no_quarantined_rows(job, tmp_path, monkeypatch, engine, when):
     table(tmp_path / "in", BAD)
-    config = job(run_id="r", budget={"rows": 2}, quarantine={"path": str(tmp_path / "bad")})
-    name = "_prepare_output" if when == "before the quarantine" else "publish_quarantine"
+    quarantine = {"path": str(tmp_path / "bad")}
+    config = job(run_id="r", engine=engine, budget={"rows": 2}, quarantine=quarantine)
+    publishing = MODULES[engine]
+    quarantining = "publish_quarantine" if engine == "spark" else "_move_rejected"
+    name = "_prepare_output" if when == "before the quarantine" else quarantining
     with monkeypatch.context() as patch:
         publish_part = getattr(publishing, name)
 
         def occupy_output(*arguments):
+            patch.setattr(publishing, name, publish_part)
             if when == "after the quarantine":
                 rows = publish_part(*arguments)
             (tmp_path / "out").mkdir()
@@ -191,13 +199,14 @@ def test_file_by_file_where_there_is_no_move_of_a_directory(job, tmp_path, monke
     assert score(config).status == "repeated"
 
 
+@pytest.mark.parametrize("engine", MODULES)
 @pytest.mark.parametrize("mode", ["append", "overwrite"])
-def test_runs_beside_each_other_and_over_each_other(job, tmp_path, monkeypatch, mode):
+def test_runs_beside_each_other_and_over_each_other(job, tmp_path, monkeypatch, engine, mode):
     table(tmp_path / "in", range(10))
-    score(job(run_id="old", output={"mode": mode}))
-    config = job(run_id="new", output={"mode": mode})
+    score(job(run_id="old", engine=engine, output={"mode": mode}))
+    config = job(run_id="new", engine=engine, output={"mode": mode})
     with monkeypatch.context() as patch:
-        dying(patch, publishing, "mark_directory")
+        dying(patch, MODULES[engine], "mark_directory")
         with pytest.raises(Died):
             score(config)
     assert "score" not in score(config).phases
@@ -209,19 +218,20 @@ def test_runs_beside_each_other_and_over_each_other(job, tmp_path, monkeypatch, 
     assert left(tmp_path) == []
 
 
-def test_what_was_scored_of_something_else_is_scored_anew(job, tmp_path, monkeypatch):
+@pytest.mark.parametrize("engine", MODULES)
+def test_what_was_scored_of_something_else_is_scored_anew(job, tmp_path, monkeypatch, engine):
     table(tmp_path / "in", range(10))
-    config = job(run_id="r")
+    config = job(run_id="r", engine=engine)
     with monkeypatch.context() as patch:
         dying(patch, StagingDirectory, "note_publishing")
         with pytest.raises(Died):
             score(config)
     pq.write_table(pa.table({"id": [10], "x": [10], "color": ["red"]}), tmp_path / "in" / "more.parquet")
     with monkeypatch.context() as patch:
-        dying(patch, publishing, "publish_output")
+        dying(patch, outputs, "publish_output" if engine == "spark" else "publish_tables")
         with pytest.raises(Died):
             score(config)
-    changed = job(run_id="r", output={"column": "half"})
+    changed = job(run_id="r", engine=engine, output={"column": "half"})
     with pytest.raises(
         OutputRefusedError, match="was being published, and is started again with another config"
     ):
@@ -395,7 +405,7 @@ def test_delta_from_version_to_version(job, delta, tmp_path, monkeypatch, named)
     changes = {"input": given, "output": {**place, "format": "delta", "mode": "append"}}
     config = job(run_id="r", **changes)
     with monkeypatch.context() as patch:
-        dying(patch, publishing, "publish_output", after=True)
+        dying(patch, outputs, "publish_output", after=True)
         with pytest.raises(Died):
             score(config)
     out = place["table"] or place["path"]
