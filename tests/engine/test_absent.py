@@ -81,7 +81,7 @@ def test_a_required_column_is_missing_whatever_absent_says(absent):
     schema = Schema([ColSpec("double", "x"), ColSpec("long", "y")])
     with pytest.raises(ContractError) as caught:
         build_model_input({"x": VALUES}, schema, absent=absent)
-    assert [(one.code, one.path) for one in caught.value.findings] == [(Code.MISSING_COLUMN, "y")]
+    assert [(finding.code, finding.path) for finding in caught.value.findings] == [(Code.MISSING_COLUMN, "y")]
 
 
 @pytest.mark.parametrize("absent", ["null", "omit", "forbid"])

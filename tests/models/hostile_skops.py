@@ -126,7 +126,7 @@ def run_predictions(directories, data_file, timeout=120):
     Returns:
         For each directory ``works``, the error with its text, or how the process ended.
     """
-    outcomes, left = {}, [str(one) for one in directories]
+    outcomes, left = {}, [str(directory) for directory in directories]
     while left:
         listed = Path(data_file).with_suffix(".list")
         listed.write_text("\n".join(left))

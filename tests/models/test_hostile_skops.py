@@ -743,8 +743,8 @@ def outcomes(tmp_path_factory):
         for label, content in _junk(name).items():
             directories[f"{name} {label}"] = file = home / f"{name} {label}.skops"
             file.write_bytes(content)
-    found = run_predictions(directories.values(), home / "data.json")
-    return {name: found[str(path)] for name, path in directories.items()}
+    actual = run_predictions(directories.values(), home / "data.json")
+    return {name: actual[str(path)] for name, path in directories.items()}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -155,12 +155,12 @@ def test_sha256sum_agrees_whatever_the_files_are_called(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"), [(b"a\nb", r"'a\nb'"), (b"a\\b", r"'a\\b'"), ("é".encode(), "'é'")]
+    ("name", "expected"), [(b"a\nb", r"'a\nb'"), (b"a\\b", r"'a\\b'"), ("é".encode(), "'é'")]
 )
-def test_a_damaged_file_is_named_as_it_is_called(tmp_path_factory, name, shown):
+def test_a_damaged_file_is_named_as_it_is_called(tmp_path_factory, name, expected):
     root = _sealed(tmp_path_factory.mktemp("odd") / "m", {name: b"1"})
     _lay(root, {name: b"2"})
-    with pytest.raises(ModelDamagedError, match=f"sealed: {re.escape(shown)}{HINT}"):
+    with pytest.raises(ModelDamagedError, match=f"sealed: {re.escape(expected)}{HINT}"):
         _verify(root)
 
 
@@ -267,14 +267,14 @@ def test_each_flipped_byte_of_a_sealed_model_is_told(tmp_path):
     files = {"f": b"some content", "sub/g": b"\0\1", "MLmodel": b"flavors: {a: {b: 1}}\n"}
     root = _sealed(tmp_path / "m", files)
     for name in [*files, SEAL]:
-        whole = (root / name).read_bytes()
-        for offset in range(len(whole)):
-            flipped = bytearray(whole)
+        content = (root / name).read_bytes()
+        for offset in range(len(content)):
+            flipped = bytearray(content)
             flipped[offset] ^= 1 << offset % 8
             (root / name).write_bytes(flipped)
             with pytest.raises(ModelDamagedError):
                 _verify(root)
-        (root / name).write_bytes(whole)
+        (root / name).write_bytes(content)
     _verify(root)
 
 
@@ -282,14 +282,18 @@ def test_each_byte_that_is_cut_from_a_sealed_model_is_told(tmp_path):
     files = {"f": b"some content", "sub/g": b"\0\1", "MLmodel": b"flavors: {a: {b: 1}}\n"}
     root = _sealed(tmp_path / "m", files)
     for name in [*files, SEAL]:
-        whole = (root / name).read_bytes()
-        for length in range(len(whole)):
-            for rest in (whole[:length], whole[length + 1 :], whole[:length] + whole[length + 1 :]):
-                if rest != whole:
-                    (root / name).write_bytes(rest)
+        content = (root / name).read_bytes()
+        for length in range(len(content)):
+            for damaged in (
+                content[:length],
+                content[length + 1 :],
+                content[:length] + content[length + 1 :],
+            ):
+                if damaged != content:
+                    (root / name).write_bytes(damaged)
                     with pytest.raises(ModelDamagedError):
                         _verify(root)
-        (root / name).write_bytes(whole)
+        (root / name).write_bytes(content)
     _verify(root)
 
 
@@ -826,7 +830,7 @@ def test_an_error_at_any_call_leaves_the_old_or_the_new(tiny, error, sealed):
     def act():
         raise error("crash")
 
-    number, seen, done = 0, [], False
+    number, received, done = 0, [], False
     while not done:
         number += 1
         _restore(home, before)
@@ -836,13 +840,13 @@ def test_an_error_at_any_call_leaves_the_old_or_the_new(tiny, error, sealed):
                 done = True
             except error:
                 pass
-        seen.append(_is_old_or_new(home, before, after))
+        received.append(_is_old_or_new(home, before, after))
         assert [path.name for path in home.parent.iterdir()] == ["m"]
         if not number % 3:  # whatever happened, the next one passes
             sparksig.set_signature(home, OTHER)
             assert content(home) == after
-    assert [one == OTHER for one in seen] == sorted(one == OTHER for one in seen)
-    assert (seen[0], seen[-1]) == (SIGNATURE, OTHER)
+    assert [value == OTHER for value in received] == sorted(value == OTHER for value in received)
+    assert (received[0], received[-1]) == (SIGNATURE, OTHER)
     assert number > 25
 
 
@@ -869,7 +873,7 @@ def test_an_interrupt_at_any_line_leaves_the_old_or_the_new(tiny, monkeypatch):
 
     directory = ModelDirectory.read(home)
     config = yaml.safe_load(after["MLmodel"])
-    earlier, seen, done = sys.gettrace(), [], False
+    earlier, received, done = sys.gettrace(), [], False
     monkeypatch.setattr(os, "open", opened)
     while not done:
         stop, counted = stop + 1, 0
@@ -885,10 +889,10 @@ def test_an_interrupt_at_any_line_leaves_the_old_or_the_new(tiny, monkeypatch):
                 with contextlib.suppress(OSError):
                     os.close(handle)
             handles.clear()
-        seen.append(_is_old_or_new(home, before, after))
+        received.append(_is_old_or_new(home, before, after))
         _restore(home, before)
-    assert [one == OTHER for one in seen] == sorted(one == OTHER for one in seen)
-    assert (seen[0], seen[-1]) == (SIGNATURE, OTHER)
+    assert [value == OTHER for value in received] == sorted(value == OTHER for value in received)
+    assert (received[0], received[-1]) == (SIGNATURE, OTHER)
     assert stop > 80
 
 
@@ -913,15 +917,15 @@ def test_a_process_that_is_killed_at_any_call_leaves_the_old_or_the_new(tiny):
         with _nth(number, lambda: os.kill(os.getpid(), signal.SIGKILL), killed=True):
             sparksig.set_signature(home, OTHER)
 
-    number, seen, status = 0, [], None
+    number, received, status = 0, [], None
     while status != 0:
         number += 1
         _restore(home, before)
         status = _forked(work)
         assert status in (0, signal.SIGKILL)
-        seen.append(_is_old_or_new(home, before, after))
-    assert [one == OTHER for one in seen] == sorted(one == OTHER for one in seen)
-    assert (seen[0], seen[-1]) == (SIGNATURE, OTHER)
+        received.append(_is_old_or_new(home, before, after))
+    assert [value == OTHER for value in received] == sorted(value == OTHER for value in received)
+    assert (received[0], received[-1]) == (SIGNATURE, OTHER)
     assert number > 30
     _restore(home, before)
     sparksig.set_signature(home, OTHER)
