@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sparksig import errors
-from sparksig.engine.texts import TextDtype, TextDtypes
+from sparksig.engine.text_dtypes import TextDtype, TextDtypes
 from sparksig.errors import Code, ExecutionError, Finding, SparksigError, printable_lines
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory

@@ -17,8 +17,8 @@ import pytest
 import sparksig
 from sparksig import ModelSignature, ParamSchema, ParamSpec
 from sparksig.errors import ExecutionError, MissingDependencyError, SparksigError, UnsupportedError
-from sparksig.models import load_directory
 from sparksig.models.flavors.interface import Loading
+from sparksig.models.loading import load_directory
 from sparksig.models.trust import Trust
 from sparksig.models.virtualenvs import ModelEnvironment
 from sparksig.schema import ColSpec, Schema, TensorSpec
