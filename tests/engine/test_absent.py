@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sparksig import Code, ColSpec, ContractError, DataType, Schema, TensorSpec
 from sparksig.engine.absent import check_absent, find_absent_columns, format_absent_column
 from sparksig.engine.frames import build_model_input
-from sparksig.engine.texts import TextDtype, TextDtypes
+from sparksig.engine.text_dtypes import TextDtype, TextDtypes
 from tests.strategies import composite_types
 
 VALUES = [1.5, -2.0]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sparksig import Array, Code, ColSpec, ContractError, Schema, enforce
 from sparksig.engine.frames import build_model_frame
-from sparksig.engine.texts import TextDtype, TextDtypes, example_dtypes, text_column
+from sparksig.engine.text_dtypes import TextDtype, TextDtypes
+from sparksig.engine.texts import example_dtypes, text_column
 from tests.cases import describe_case
 
 CITY = Schema([ColSpec("string", "city", required=False)])

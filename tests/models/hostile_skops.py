@@ -163,7 +163,7 @@ def _main(listed, data_file):
         _report(path=path)
         try:
             if path.endswith(".skops"):
-                find_untrusted_types(Path(path).read_bytes()).build().predict(data)
+                find_untrusted_types(io.BytesIO(Path(path).read_bytes())).build().predict(data)
             else:
                 sparksig.load_model(path, on_version_mismatch="ignore").predict(data)
             outcome = "works"

@@ -45,8 +45,8 @@ from sparksig import (
 from sparksig.convert.arrow import is_arrow
 from sparksig.engine.frames import build_model_input
 from sparksig.errors import ConversionError, ModelDamagedError
-from sparksig.models import load_input_example_params
 from sparksig.models.examples import convert_input_example_to_serving_input
+from sparksig.models.loading import load_input_example_params
 from sparksig.types import Array, DataType, Map, Object, Property
 from tests import strategies
 from tests.cases import describe_case

@@ -25,6 +25,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn.neighbors import KNeighborsRegressor
 
 import sparksig
 from sparksig import (
@@ -342,6 +343,12 @@ def _pinned(home):
     return Trust(digest=digest(home)).verify(ModelDirectory.read(home))
 
 
+@pytest.fixture(params=[2**26, -1], ids=["in memory", "on disk"])
+def memory_limit(request, monkeypatch):
+    monkeypatch.setattr(directory_module, "_MEMORY_BYTES", request.param)
+
+
+@pytest.mark.usefixtures("memory_limit")
 def test_a_pinned_directory_opens_what_was_pinned_and_nothing_else(model):
     directory = _pinned(model)
     file = model / "conda.yaml"
@@ -353,6 +360,67 @@ def test_a_pinned_directory_opens_what_was_pinned_and_nothing_else(model):
         text = f"^{re.escape(str(model))}: changed after its content was verified: {re.escape(name)}$"
         with pytest.raises(ModelDamagedError, match=text):
             directory.open(model / name)
+
+
+@pytest.mark.usefixtures("memory_limit")
+@pytest.mark.parametrize("open_directory", [_pinned, ModelDirectory.read], ids=["pinned", "not pinned"])
+def test_open_copy_does_not_see_later_changes(model, open_directory):
+    file = model / "conda.yaml"
+    before = file.read_bytes()
+    with open_directory(model).open_copy(file) as stream:
+        with file.open("r+b") as other:
+            other.write(b"other")
+        assert stream.read() == before
+    assert file.read_bytes() != before
+
+
+def test_large_file_is_copied_to_memory_if_the_disk_is_full(model, monkeypatch):
+    monkeypatch.setattr(directory_module, "_MEMORY_BYTES", -1)
+    full = shutil.disk_usage(model)._replace(free=0)
+    monkeypatch.setattr(directory_module.shutil, "disk_usage", lambda path: full)
+    with _pinned(model).open(model / "conda.yaml") as stream:
+        assert isinstance(stream, io.BytesIO)
+        assert stream.read() == (model / "conda.yaml").read_bytes()
+
+
+class Weights(sparksig.PythonModel):
+    """100 MB of weights."""
+
+    def __init__(self):
+        self.weights = np.random.default_rng(0).random(100 * 2**17)
+
+    def predict(self, model_input):
+        return model_input["x"] * self.weights[0]
+
+
+_MEASURE_LOADING = """
+import resource, sys
+import cloudpickle, pandas, skops.io, sklearn.neighbors, sparksig
+sparksig.load_model
+with open("/proc/self/statm") as file:
+    before = int(file.read().split()[1]) * resource.getpagesize() // 1024
+sparksig.load_model(sys.argv[1], digest=sparksig.digest(sys.argv[1]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the memory of Linux")
+@pytest.mark.parametrize(
+    ("make_model", "most"),
+    [
+        pytest.param(Weights, 1.4, id="pickle"),
+        pytest.param(
+            lambda: KNeighborsRegressor(algorithm="brute").fit(np.ones((50 * 2**17, 1)), np.ones(50 * 2**17)),
+            1.8,
+            id="skops",  # the arrays are read from the file before the first of them is built
+        ),
+    ],
+)
+def test_loading_a_pinned_model_needs_little_more_memory_than_the_model(tmp_path, make_model, most):
+    sparksig.save_model(tmp_path / "model", make_model(), ONE_DOUBLE)
+    command = [sys.executable, "-c", _MEASURE_LOADING, str(tmp_path / "model")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert 100_000 < int(done.stdout) < most * 102_400
 
 
 def test_what_is_gone_from_a_pinned_directory_is_told(model):

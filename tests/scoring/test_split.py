@@ -10,7 +10,7 @@ import pytest
 
 import sparksig
 from sparksig import ColSpec, ContractError, ModelFailedError, Schema
-from sparksig.models import load_model
+from sparksig.models.loading import load_model
 from sparksig.scoring.part import Target
 from sparksig.scoring.split import score_split
 from sparksig.scoring.splits import plan_splits

@@ -562,7 +562,7 @@ def build_archive(file):
     return file
 
 
-@check(lambda kind: {} if kind == "connect" else {
+@check({
     "column": [0.0, 3.0, 6.0, 9.0],
     "rejected": [[3, "PREDICTION_FAILED"]],
     "died": [True, True],
@@ -570,8 +570,6 @@ def build_archive(file):
 })  # fmt: skip
 def a_model_runs_in_an_environment_of_its_own(at):
     """A process of each worker has the packages of an archive, which is shipped; its death is an error."""
-    if at.kind == "connect":
-        return {}
 
     def multiply(data, params):
         from only_in_the_archive import FACTOR
