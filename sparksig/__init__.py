@@ -40,18 +40,18 @@ if TYPE_CHECKING:
         UnsupportedError,
     )
     from sparksig.infer import IntegerColumnWarning, infer_signature
-    from sparksig.models import (
-        LoadedModel,
-        load_input_example,
-        load_model,
-        load_serving_example,
-        validate_serving_input,
-    )
     from sparksig.models.info import (
         ModelInfo,
         get_model_info,
         registrable,
         set_signature,
+    )
+    from sparksig.models.loading import (
+        LoadedModel,
+        load_input_example,
+        load_model,
+        load_serving_example,
+        validate_serving_input,
     )
     from sparksig.models.logging import log_model
     from sparksig.models.model_code import set_model
@@ -191,7 +191,7 @@ _HOMES = {
         "UnsupportedError",
     ],
     "sparksig.infer": ["IntegerColumnWarning", "infer_signature"],
-    "sparksig.models": [
+    "sparksig.models.loading": [
         "LoadedModel",
         "load_input_example",
         "load_model",

@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from sparksig.errors import Finding, ModelFailedError, SparksigError
 from sparksig.infer.outputs import count_rows
-from sparksig.models import LoadedModel
+from sparksig.models.loading import LoadedModel
 from sparksig.scoring.batches import Predict
 from sparksig.scoring.limits import count_rejections
 from sparksig.scoring.part import Target, name_predictions, open_writer

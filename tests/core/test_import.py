@@ -64,9 +64,9 @@ def test_the_public_names_are_sorted_and_all_there():
 def test_type_checkers_see_the_names_that_there_are():
     tree = ast.parse(Path(sparksig.__file__).read_text())
     [block] = [node for node in tree.body if isinstance(node, ast.If)]
-    seen = {node.module: sorted(alias.name for alias in node.names) for node in block.body}
-    assert seen == sparksig._HOMES
-    assert sorted(name for names in seen.values() for name in names) == sparksig.__all__
+    actual = {node.module: sorted(alias.name for alias in node.names) for node in block.body}
+    assert actual == sparksig._HOMES
+    assert sorted(name for names in actual.values() for name in names) == sparksig.__all__
 
 
 def test_an_unknown_name():
@@ -81,8 +81,8 @@ def test_without_pyspark_the_error_says_what_to_install():
         "try: sparksig.score\n"
         "except sparksig.MissingDependencyError as error: print(error)"
     )
-    said = in_a_process_of_its_own(code)
-    assert said == "sparksig.score needs the package 'pyspark': pip install 'sparksig[spark]'"
+    output = in_a_process_of_its_own(code)
+    assert output == "sparksig.score needs the package 'pyspark': pip install 'sparksig[spark]'"
 
 
 def test_there_are_at_most_75_public_names():

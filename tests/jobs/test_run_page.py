@@ -11,7 +11,11 @@ from sparksig.jobs import RunReport
 from tests.core.test_report_page import BROWSER, browse
 from tests.jobs.test_reports import CHECK, FINDING, WHOLE
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.once,
+    pytest.mark.skipif(BROWSER is None, reason="there is no Chromium"),
+]
 
 FAILED = RunReport(
     "check", "r", "failed", 3, "2026-01-31T12:00:00Z", 1.0, {"check": 0.5}, "<script>alert(1)</script>",
@@ -19,16 +23,18 @@ FAILED = RunReport(
 )  # fmt: skip
 
 
-def test_a_browser_shows_everything_and_logs_no_error(tmp_path):
-    for name, report in {"whole": WHOLE, "failed": FAILED}.items():
-        report.to_html(tmp_path / f"{name}.html")
-        done = browse(tmp_path / f"{name}.html", "--dump-dom")
-        assert "CONSOLE" not in done.stderr
-        assert "<script" not in done.stdout
-        shown = html.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", done.stdout, flags=re.DOTALL))
-        facts = [text for key, text in report.facts() if key not in ("status", "phases", "rejected")]
-        for text in (*facts, report.error, FINDING.path, FINDING.hint, *report.phases):
-            assert text in shown
+@pytest.mark.parametrize(
+    ("name", "report"), {"whole": WHOLE, "failed": FAILED}.items(), ids=["whole", "failed"]
+)
+def test_a_browser_shows_everything_and_logs_no_error(tmp_path, name, report):
+    report.to_html(tmp_path / f"{name}.html")
+    done = browse(tmp_path / f"{name}.html", "--dump-dom")
+    assert "CONSOLE" not in done.stderr
+    assert "<script" not in done.stdout
+    shown = html.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", done.stdout, flags=re.DOTALL))
+    facts = [text for key, text in report.facts() if key not in ("status", "phases", "rejected")]
+    for text in (*facts, report.error, FINDING.path, FINDING.hint, *report.phases):
+        assert text in shown
 
 
 def test_a_browser_draws_and_prints_the_page(tmp_path):

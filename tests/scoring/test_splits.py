@@ -146,7 +146,7 @@ def test_all_findings_come_at_once(tmp_path):
     source = write(tmp_path, pa.table({"x": ["a"], "y": [1], "prediction": [1]}))
     with pytest.raises(ContractError, match="4 findings") as info:
         plan(source, save(tmp_path, inputs=inputs))
-    assert [found.path for found in info.value.findings] == ["x", "y", "z", "prediction"]
+    assert [finding.path for finding in info.value.findings] == ["x", "y", "z", "prediction"]
 
 
 @pytest.mark.parametrize(
