@@ -37,8 +37,14 @@ class ConnectEngine(LocalEngine):
         self.spark: SparkSession
 
     def start(self, run: ScoreRun) -> str:
-        """Start the session, and check that the configuration needs nothing else of Spark."""
-        self.spark = build_session("sparksig score", run.config.spark)
+        """Start a session if there is none, and check that the configuration needs nothing else of Spark."""
+        from pyspark.sql import SparkSession
+
+        conf = run.config.spark
+        self.spark = SparkSession.getActiveSession() or build_session("sparksig score", conf)
+        for key, value in conf.items():
+            if key.startswith("spark.sql."):  # a session that was there before does not have them
+                self.spark.conf.set(key, value)
         self._shipping = run.config.model.shipping
         digest = super().start(run)
         self._zone = str(self.spark.conf.get("spark.sql.session.timeZone"))
