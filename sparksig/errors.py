@@ -29,6 +29,7 @@ data: it names columns, types, counts and row positions.
 from __future__ import annotations
 
 import difflib
+import os
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -401,3 +402,21 @@ def nearest(name: object, names: Iterable[object]) -> str:
         return ""
     matches = difflib.get_close_matches(text, names_by_text, n=1, cutoff=0.7)
     return f"did you mean {names_by_text[matches[0]]!r}?" if matches else ""
+
+
+def suggest_path(path: str | os.PathLike[str]) -> str:
+    """Return the end of a message about a missing path: the most similar name beside it; empty if none is.
+
+    Example:
+        >>> suggest_path("no/such/model")
+        ''
+    """
+    parent, name = os.path.split(os.fspath(path).rstrip("/"))
+    try:
+        names = {sibling.casefold(): sibling for sibling in os.listdir(parent or ".")}
+    except OSError:
+        return ""
+    if not name or name in names.values() or len(names) > MAX_COMPARED:
+        return ""
+    matches = difflib.get_close_matches(name.casefold(), names, n=1, cutoff=0.7)
+    return f". Did you mean {os.path.join(parent, names[matches[0]])!r}?" if matches else ""

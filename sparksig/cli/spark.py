@@ -51,4 +51,5 @@ def locate_table(table: str) -> dict[str, str]:
     path = Path(table.removeprefix("file://"))
     if (path / "_delta_log").is_dir():
         return {"path": table, "format": "delta"}
-    return {"path": table} if "/" in table or path.exists() else {"table": table}
+    is_path = "/" in table or path.exists() or path.suffix == ".parquet"
+    return {"path": table} if is_path else {"table": table}

@@ -59,6 +59,7 @@ def to_frame(
         0  [1, 2]  x
     """
     if isinstance(data, pd.Series):
+        _refuse_row(data, schema)
         return pd.DataFrame({0 if data.name is None else data.name: data})
     if isinstance(data, np.ndarray):
         if data.ndim:
@@ -71,12 +72,21 @@ def to_frame(
     if isinstance(data, Mapping) and not _is_value(data, schema):
         return _from_mapping(data, label_by_position(data, schema), labels, row_count)
     if not is_positional(schema) or len(schema) > 1:
-        expected = "a list of rows" if is_positional(schema) else "a dictionary, or a list of dictionaries"
+        named = "a DataFrame, a dictionary, or a list of dictionaries"
+        expected = "a list of rows" if is_positional(schema) else named
         hint = f"the schema is {shorten(repr(schema), 120)}"
         raise _refuse(Finding(Code.TYPE_MISMATCH, "", expected, kind(data), hint))
     if data is None or isinstance(data, (tuple, set, frozenset)):
         raise ContractError(f"data: expected a scalar, list, dictionary, array or frame, got {kind(data)}")
     return pd.DataFrame({0: to_object_series([data])})
+
+
+def _refuse_row(series: pd.Series, schema: Schema) -> None:
+    """Refuse a row of a frame: its index has the names of the columns."""
+    names = schema.input_names()
+    if series.name not in names and not is_positional(schema) and series.index.isin(names).any():
+        hint = "pass a frame of this row, as frame.iloc[[0]], or the row's to_dict()"
+        raise _refuse(Finding(Code.TYPE_MISMATCH, "", "named columns", "a Series of one row", hint))
 
 
 def is_positional(schema: Schema) -> bool:

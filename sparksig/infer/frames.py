@@ -109,9 +109,8 @@ def _infer_column(
             raise SignatureTypeError("name each column of a frame with several columns")
         spec = ColSpec(AnyType() if dtype is None else dtype, label)  # type: ignore[arg-type]
     except SignatureTypeError as error:
-        findings.append(
-            Finding(Code.INVALID_NAME, path, "a string or an integer", kind(label), error.message)
-        )
+        hint = error.message if label is None else "rename the column"
+        findings.append(Finding(Code.INVALID_NAME, path, "a string or an integer", kind(label), hint))
         return None
     if dtype is None:
         return None

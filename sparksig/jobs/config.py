@@ -70,7 +70,7 @@ def _check_run_id(text: str) -> str:
 def _check_names(value: Any) -> Any:
     are_names = isinstance(value, list) and all(isinstance(name, str) and name for name in value)
     if value != "*" and not are_names:
-        raise ValueError('a list of names, or "*"')
+        raise ValueError('a list of names, as [id, day], or "*"')
     return value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 import platform
 import secrets
 import sys
@@ -14,7 +15,15 @@ from dataclasses import fields
 from importlib import metadata
 from typing import Any, ClassVar, Generic, TypeVar
 
-from sparksig.errors import MissingDependencyError, OutputRefusedError, SignatureError, SparksigError
+from sparksig.errors import (
+    Code,
+    ConfigError,
+    Finding,
+    MissingDependencyError,
+    OutputRefusedError,
+    SignatureError,
+    SparksigError,
+)
 from sparksig.jobs.config import JobConfig
 from sparksig.jobs.console import complain
 from sparksig.jobs.exits import exit_code
@@ -93,6 +102,7 @@ class JobRun(ABC, Generic[Config]):
         """
         try:
             with mute_query_errors(), diagnosed(), share_footers():
+                _check_report_paths(self.config)
                 yield
         except SparksigError as error:
             hide_in_error(error, find_secrets(self.config.model_dump()))
@@ -112,7 +122,6 @@ class JobRun(ABC, Generic[Config]):
         failure: BaseException | None = None
         try:
             with self.explain_errors():
-                _check_report_paths(self.config)
                 self.run()
         except BaseException as error:
             failure = error
@@ -206,7 +215,14 @@ def _format_signature(signature: ModelSignature | None) -> dict[str, str | None]
 
 
 def _check_report_paths(config: JobConfig) -> None:
-    """Check before the job starts that its reports can be rendered."""
+    """Check before the job starts that its reports can be rendered, and have paths of files."""
+    report = config.report
+    for key, path in (("json", report.json_), ("html", report.html), ("log", report.log)):
+        if path is not None and os.path.isdir(path):
+            raise ConfigError.of(
+                "the configuration is wrong",
+                [Finding(Code.INVALID_VALUE, f"report.{key}", "the path of a file", "a directory")],
+            )
     if config.report.html is not None:
         try:
             import jinja2  # noqa: F401

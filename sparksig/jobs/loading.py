@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from sparksig.errors import Code, ConfigError, ConfigNotFoundError, Finding, kind, nearest
+from sparksig.errors import Code, ConfigError, ConfigNotFoundError, Finding, kind, nearest, suggest_path
 from sparksig.jobs.forms import Loc, fields_of, find_type, format_key, is_section
 from sparksig.jobs.given import BY_SET, apply_override, expand_variables
 from sparksig.models.safe_yaml import load_yaml
@@ -36,7 +36,7 @@ def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] =
     """
     file = Path(path)
     if not file.is_file():
-        raise ConfigNotFoundError(f"there is no configuration file at {str(path)!r}")
+        raise ConfigNotFoundError(f"there is no configuration file at {str(path)!r}{suggest_path(file)}")
     try:
         data = load_yaml(file.read_bytes())
     except ValueError as error:
@@ -44,7 +44,9 @@ def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] =
     except OSError as error:
         raise ConfigError(f"{path}: it cannot be read: {error.strerror}") from None
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: a configuration is a mapping, got {kind(data)}")
+        actual = "an empty file" if data is None else kind(data)
+        hint = "`sparksig init MODEL TABLE` writes a configuration of the score job"
+        raise ConfigError(f"{path}: expected a mapping of keys and values, got {actual}. {hint}")
     return build_config(data, form, overrides, str(path))
 
 
@@ -147,4 +149,8 @@ def _explain(problem: Any, form: type[BaseModel]) -> Finding:
     expected = _EXPECTED.get(problem_type, "").format(**problem.get("ctx", {})) or str(problem["msg"])
     scalar = isinstance(value, (bool, int, float, datetime.date))
     hint = "write it in quotes" if problem_type == "string_type" and scalar else ""
+    if expected == "a section" and is_section(find_type(form, loc)):
+        hint = f"its keys are {', '.join(fields_of(find_type(form, loc)))}"
+    elif expected == "a list" and isinstance(value, str):
+        hint = "write it in brackets: [...]"
     return Finding(Code.INVALID_VALUE, path, expected, _ACTUAL.get(problem_type) or kind(value), hint)

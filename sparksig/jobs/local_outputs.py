@@ -155,15 +155,21 @@ def _open_existing(target: Folder) -> ParquetTable | None:
         ) from None
 
 
+def _report_partitions(existing: list[str], by: list[str]) -> Finding:
+    """Report partitions that differ from those of the existing table, in the words of a checked write."""
+    expected = f"partitions by {', '.join(map(step, existing))}" if existing else "no partitions"
+    hint = "set output.partition_by to the columns that the table is partitioned by"
+    if RUN_COLUMN in by and RUN_COLUMN not in existing:
+        hint = "the table was written without run ids: append to a new path, or set mode: overwrite"
+    return Finding(Code.INVALID_VALUE, "partition_by", expected, ", ".join(map(step, by)) or "none", hint)
+
+
 def _compare_columns(columns: pa.Schema, existing: ParquetTable, by: list[str]) -> list[Finding]:
     """Report columns that the existing table lacks, has additionally, or has with another type."""
     hint = "write to another path, or set engine: spark, which casts columns without loss"
     partitions = list(existing.files[0].values)
     if partitions != by:
-        expected = f"a table that is partitioned by {', '.join(by)}"
-        return [
-            Finding(Code.INVALID_VALUE, "", expected, f"one by {', '.join(partitions) or 'nothing'}", hint)
-        ]
+        return [_report_partitions(partitions, by)]
     types = {part.name: part.type for part in existing.schema if part.name != RUN_COLUMN}
     findings = find_missing([name for name in types if name not in columns.names], columns.names)
     for part in columns:

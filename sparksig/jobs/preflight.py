@@ -17,6 +17,7 @@ from sparksig.errors import (
     Finding,
     SparksigError,
     TableNotFoundError,
+    suggest_path,
 )
 from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.places import file_system
@@ -49,7 +50,8 @@ def check_input(config: ScoreConfig, inputs: Schema, features: Sequence[str] | N
     shown, form = repr(config.input.path), config.input.format
     log = files.get_file_info(f"{place}/_delta_log").type != pyarrow.fs.FileType.NotFound
     if files.get_file_info(place).type == pyarrow.fs.FileType.NotFound:
-        raise TableNotFoundError(f"there is no {NAMES[form]} table at {shown}")
+        hint = suggest_path(config.input.path)
+        raise TableNotFoundError(f"there is no {NAMES[form]} table at {shown}{hint}")
     if log and form != "delta":
         raise refuse_delta(form)
     actual = "delta" if log else _find_format(files, place)

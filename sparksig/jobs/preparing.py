@@ -127,7 +127,13 @@ def _check_params(config: ScoreConfig, declared: ParamSchema | None) -> None:
     known = [spec.name for spec in declared or ()]
     findings = [
         Finding(
-            Code.UNKNOWN_KEY, f"params.{step(name)}", "a param of the model", "another", nearest(name, known)
+            Code.UNKNOWN_KEY,
+            f"params.{step(name)}",
+            "a param of the model",
+            "another",
+            nearest(name, known) or f"the model's params are {', '.join(known)}"
+            if known
+            else "the model has no params",
         )
         for name in config.params
         if name not in known
@@ -167,18 +173,26 @@ def _refuse_existing(config: ScoreConfig) -> None:
     if path is None:
         return
     if config.input.path and f"{path.rstrip('/')}/".startswith(f"{config.input.path.rstrip('/')}/"):
-        raise OutputRefusedError(f"the output {path!r} is the input, or inside it; nothing was written")
+        raise OutputRefusedError(
+            f"the output {path!r} is the input, or inside it; nothing was written. Choose another"
+        )
     files, place = file_system(path, config.spark)
     if files is None:
         return  # the engine checks it later
-    if section.mode != "error" or files.get_file_info(place).type == pyarrow.fs.FileType.NotFound:
+    existing = files.get_file_info(place).type
+    if existing == pyarrow.fs.FileType.File:
+        raise OutputRefusedError(
+            f"the output {path!r} is a file, not a directory; nothing was written. Choose another path"
+        )
+    if section.mode != "error" or existing == pyarrow.fs.FileType.NotFound:
         return
-    is_directory = files.get_file_info(place).type == pyarrow.fs.FileType.Directory
+    is_directory = existing == pyarrow.fs.FileType.Directory
     if is_directory and not files.get_file_info(pyarrow.fs.FileSelector(place)):
         return
     if not is_directory or not _may_be_of_run(config, files, place):
         raise OutputRefusedError(
-            f"the output {path!r} exists already; nothing was written. Choose another, or set output.mode"
+            f"the output {path!r} exists already; nothing was written. "
+            "Choose another, or set output.mode to append or overwrite"
         )
 
 

@@ -96,8 +96,9 @@ def read_archive(path: str | os.PathLike[str]) -> EnvironmentInfo:
     file = Path(path)
     if not file.is_file():
         raise ModelError(
-            f"environment: expected 'worker', 'model' or the path of an archive, got "
-            f"{printable(str(path))!r}. Build one with: sparksig env build MODEL -o env.tar.gz"
+            "environment: expected 'worker', 'model' or the path of an archive, got "
+            f"{printable(str(path))!r}, and no such file exists. "
+            "Build one with: sparksig env build MODEL -o env.tar.gz"
         )
     try:
         with tarfile.open(file) as archive:

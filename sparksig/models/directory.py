@@ -29,6 +29,7 @@ from sparksig.errors import (
     SignatureError,
     UnsupportedError,
     kind,
+    suggest_path,
 )
 from sparksig.models.safe_yaml import MAX_YAML_BYTES, dump_yaml, load_yaml
 from sparksig.models.seal import SEAL, check_seal, file_digests, seal_text
@@ -68,7 +69,7 @@ class ModelDirectory:
             directory = directory.parent
         file = directory / MLMODEL
         if not directory.is_dir():
-            raise ModelNotFoundError(f"there is no model directory at {str(path)!r}")
+            raise ModelNotFoundError(f"there is no model directory at {str(path)!r}{suggest_path(path)}")
         if not file.is_file():
             raise ModelNotFoundError(f"{str(path)!r} is not a model directory: it has no file {MLMODEL}")
         if file.is_symlink():
@@ -282,7 +283,12 @@ def create_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise OutputRefusedError(f"{str(target.parent)!r} is not a directory: nothing was written") from None
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise _refuse_parent(target.parent, error) from None
+    try:
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise _refuse_parent(target.parent, error) from None
     try:
         yield staging
         staging.chmod(0o777 & ~_read_umask())
@@ -300,6 +306,11 @@ def create_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
             for parent in new_parents:
                 with contextlib.suppress(OSError):  # another process has written to it
                     parent.rmdir()
+
+
+def _refuse_parent(parent: Path, error: OSError) -> OutputRefusedError:
+    reason = f"{error.strerror}; nothing was written. Choose another path, or change its permissions"
+    return OutputRefusedError(f"cannot create a directory in {str(parent)!r}: {reason}")
 
 
 def _is_empty_directory(path: Path) -> bool:

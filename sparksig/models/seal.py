@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from sparksig.errors import ModelDamagedError, ModelNotFoundError, printable
+from sparksig.errors import ModelDamagedError, ModelNotFoundError, printable, suggest_path
 
 SEAL = "SHA256SUMS"
 NO_CONTENT = (SEAL, "registered_model_meta")
@@ -62,7 +62,7 @@ def file_digests(path: str | os.PathLike[str]) -> dict[str, str]:
     """Compute the SHA-256 of each file in a directory, except its seal, by its relative path with slashes."""
     root = Path(path)
     if not root.is_dir():
-        raise ModelNotFoundError(f"there is no model directory at {str(path)!r}")
+        raise ModelNotFoundError(f"there is no model directory at {str(path)!r}{suggest_path(path)}")
     files = {file.relative_to(root).as_posix(): file for file in _list_files(root)}
     return {name: hash_file(file) for name, file in files.items() if name not in NO_CONTENT}
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.engine.zones import to_zoned_times
-from sparksig.errors import UnsupportedError, step
+from sparksig.errors import UnsupportedError, nearest, step
 from sparksig.scoring.bounds import Bounds
 from sparksig.scoring.filter_text import (
     AllOf,
@@ -300,7 +300,10 @@ class _Compiler:
         matches = [field for field in self._schema if field.name.casefold() == operand.text.casefold()]
         if len(matches) != 1:
             count = "a name that several columns have" if matches else "not a column of the table"
-            raise UnsupportedError(f"the filter has {step(operand.text)}, which is {count}")
+            hint = "" if matches else nearest(operand.text, self._schema.names)
+            raise UnsupportedError(
+                f"the filter has {step(operand.text)}, which is {count}{hint and f': {hint}'}"
+            )
         self.columns[matches[0].name] = None
         return matches[0]
 

@@ -18,7 +18,7 @@ import pyarrow.fs as pafs
 
 from sparksig.engine.absent import Absent, check_absent, warn_of_absent_columns
 from sparksig.engine.zones import is_known_zone
-from sparksig.errors import ContractError, Finding, MissingDependencyError, OutputRefusedError
+from sparksig.errors import ContractError, Finding, MissingDependencyError, OutputRefusedError, kind
 from sparksig.models.features import features_of
 from sparksig.models.flavors import default_absent
 from sparksig.models.registry import is_remote, local_path, reason_of, shown, store_of
@@ -199,6 +199,7 @@ def score_files(
         >>> pq.read_table(scored).to_pylist()
         [{'id': 1, 'x': 1.5, 'prediction': 3.0}, {'id': 2, 'x': 2.5, 'prediction': 5.0}]
     """
+    _check_input(input)
     _check_options(on_error, engine, batch_rows, processes)
     check_absent(absent)
     clock = _Phases()
@@ -350,6 +351,13 @@ def _find_session(engine: str, spark: SparkSession | None) -> SparkSession | Non
     return SparkSession.getActiveSession()
 
 
+def _check_input(table: object) -> None:
+    """Refuse data in memory, and say which function scores it."""
+    if not isinstance(table, (str, os.PathLike)):
+        hint = "load_model(model).predict(...) scores data in memory, and score(df, model) a Spark DataFrame"
+        raise ContractError(f"input: expected the path of a Parquet table, got {kind(table)}. {hint}")
+
+
 def _check_options(on_error: str, engine: str, batch_rows: int | None, processes: int | None) -> None:
     if on_error not in ("fail", "null"):
         raise ContractError(f"on_error: expected 'fail' or 'null', got {on_error!r}")
@@ -357,7 +365,8 @@ def _check_options(on_error: str, engine: str, batch_rows: int | None, processes
         raise ContractError(f"engine: expected 'auto', 'local' or 'direct', got {engine!r}")
     for name, value in (("batch_rows", batch_rows), ("processes", processes)):
         if value is not None and (type(value) is not int or value < 1):
-            raise ContractError(f"{name} is a number, 1 or more, or None")
+            actual = value if isinstance(value, (int, float)) else kind(value)
+            raise ContractError(f"{name}: expected an integer of 1 or more, or None, got {actual}")
 
 
 def resolve_zone(time_zone: str | None, session: SparkSession | None = None) -> str:
@@ -369,7 +378,7 @@ def resolve_zone(time_zone: str | None, session: SparkSession | None = None) -> 
     if time_zone is not None:
         if not isinstance(time_zone, str) or not is_known_zone(time_zone):
             raise ContractError(
-                f"time_zone is a name of the IANA database, as 'Europe/Berlin', not {time_zone!r}"
+                f"time_zone: expected a name of the IANA database, such as 'Europe/Berlin', got {time_zone!r}"
             )
         return time_zone
     if session is not None:

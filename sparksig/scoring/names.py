@@ -64,7 +64,7 @@ def find_name_conflicts(
     taken = {fold(name) for name in names}
     for name in added:
         if fold(name) in taken:
-            hint = "choose another name for output=, or keep= other columns"
+            hint = "choose another name for the column of predictions, or keep other columns"
             findings.append(
                 Finding(Code.DUPLICATE_NAME, step(name), "no kept column of the output's name", "one", hint)
             )

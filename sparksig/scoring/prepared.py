@@ -83,9 +83,8 @@ def _require_schemas(
     saved = directory.pyfunc.get("predict_fn") or "predict"
     if outputs is None and method not in (None, saved):
         raise ModelError(
-            f"{directory.path}: what the method {method!r} gives is not in the signature, which is "
-            f"that of {saved!r}: "
-            "pass result_type"
+            f"{directory.path}: the signature has the outputs of the method {saved!r}, not of {method!r}. "
+            "Pass the type of the predictions as result_type"
         )
     declared = outputs if outputs is not None or signature is None else signature.outputs
     missing = [] if declared is not None else ["outputs"]

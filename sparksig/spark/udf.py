@@ -143,7 +143,7 @@ def spark_udf(
         refuse_stopped_session(session)
     assert session is not None
     if batch_rows is not None and (type(batch_rows) is not int or batch_rows < 1):
-        raise ContractError("batch_rows is a number of rows, 1 or more, or None")
+        raise ContractError("batch_rows: expected an integer of 1 or more, or None")
     check_absent(absent)
     returned = None if result_type is None else read_result_type(session, result_type)
     prepared = prepare_model(

@@ -248,9 +248,11 @@ def _load(source: Any, reader: Reader | None) -> Contract | _Signed:
         from sparksig.tables.readers import FileReader
 
         return _of_text(source, reader or FileReader())
+    hint = ". Pass its schema: df.schema" if hasattr(type(source), "schema") else ""
     raise ContractError(
         "a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType, an Arrow schema, "
-        f"DDL, a model directory, a signature's JSON file, or a table, not {kind(source)}"
+        "DDL, a model directory, a signature's JSON file, or the path or name of a table, "
+        f"not {kind(source)}{hint}"
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparksig.errors import ContractError, MissingDependencyError
 from sparksig.spark.diagnosis import NO_DELTA
+from sparksig.spark.quiet import mute_query_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -64,7 +65,8 @@ def read_delta(spark: SparkSession, target: str) -> Existing | None:
         MissingDependencyError: the session has no Delta extension.
     """
     try:
-        row, *further = spark.sql(f"DESCRIBE DETAIL {delta_name(target)}").collect()
+        with mute_query_errors():
+            row, *further = spark.sql(f"DESCRIBE DETAIL {delta_name(target)}").collect()
     except Exception as error:  # Spark's, of a class that depends on the session
         message = str(error)
         if "PARSE_SYNTAX_ERROR" in message or "EXPECT_TABLE_NOT_VIEW" in message:

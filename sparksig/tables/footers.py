@@ -15,7 +15,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from sparksig.convert.int96 import mark_int96
-from sparksig.errors import ContractError, TableNotFoundError, UnsupportedError, step
+from sparksig.errors import ContractError, TableNotFoundError, UnsupportedError, step, suggest_path
 from sparksig.models.registry import reason_of
 from sparksig.processes import count_cores, run_in_processes
 from sparksig.tables.layout import Layout, read_layout
@@ -75,7 +75,7 @@ def list_files(store: Any, root: str, place: str) -> list[Location]:
     if info.type is pafs.FileType.File:
         return [Location(root, root.rpartition("/")[2], {})]
     if info.type is not pafs.FileType.Directory:
-        raise TableNotFoundError(f"there is no Parquet table at {place!r}")
+        raise TableNotFoundError(f"there is no Parquet table at {place!r}{suggest_path(place)}")
     if store.get_file_info(f"{root}/_delta_log").type is pafs.FileType.Directory:
         raise UnsupportedError(
             f"{place!r} is a Delta table: as Parquet it would show deleted rows; read it through Spark "
@@ -122,6 +122,8 @@ def _read_footer(store: Any, location: Location, place: str) -> File:
             schema = mark_int96(schema, physical) if "INT96" in physical else schema
             layout = read_layout(metadata, schema)
     except (pa.ArrowException, OSError) as error:
+        if location.name == "MLmodel":
+            raise TableNotFoundError(f"{place!r} is a model directory. Pass the path of a table") from None
         problem = f"{place}: {location.name} is not a Parquet file"
         raise TableNotFoundError(f"{problem}: {reason_of(error)}") from None
     counts = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 from sparksig.convert.ddl_reader import read_columns
-from sparksig.errors import ContractError, ConversionError, Finding, SignatureError, TableNotFoundError
+from sparksig.errors import (
+    ContractError,
+    ConversionError,
+    Finding,
+    SignatureError,
+    TableNotFoundError,
+    suggest_path,
+)
 from sparksig.lattice import Field, Source
 from sparksig.models.registry import is_remote, local_path
 from sparksig.source_walks import rebuild_source
@@ -77,7 +84,8 @@ class FileReader:
                 columns.append(replace(column, field=with_lengths(part, metadata.get(column.name, {}))))
             return TableSchema(tuple(columns), metadata, frozenset(table.files[0].values))
         if re.fullmatch(r"\S*[/\\]\S*|\S+\.(json|parquet)", text):
-            raise TableNotFoundError(f"there is no model directory, signature or table at {text!r}")
+            problem = f"there is no model directory, signature or table at {text!r}"
+            raise TableNotFoundError(f"{problem}{suggest_path(text)}")
         return None
 
     def read_ddl(self, text: str) -> Sequence[Field]:
@@ -154,11 +162,12 @@ class SparkReader:
         try:
             return FileReader().read_ddl(text)
         except ContractError as error:
-            reason = error.message
+            failure = error
         try:
             table = self.spark.createDataFrame([], text).schema
         except Exception:  # a parser's: the first reason names the position
-            raise ContractError(reason.replace("no file", "no table")) from None
+            message = failure.message.replace("no file", "no table")
+            raise ContractError(message, failure.findings) from None
         return [column.field for column in spark_columns(table)]
 
     def _table_at(self, path: str, exists: bool, is_delta: bool) -> TableSchema:

@@ -40,8 +40,9 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
         if "UNABLE_TO_INFER_SCHEMA" in message and not _has_files(spark, target):
             return None
         reason = message.strip().partition("\n")[0]
+        detail = "" if reason.startswith("An error occurred while calling") else f" ({reason})"
         raise OutputRefusedError(
-            f"{target} exists and is not a Parquet table ({reason}); nothing was written"
+            f"{target} exists and is not a Parquet table{detail}; nothing was written. Choose another path"
         ) from None
     if not schema.fields and not files:  # as some servers read a path that does not exist
         return None

@@ -18,6 +18,7 @@ from sparksig.options import Extra, Missing, SaveMode, Side, TableFormat, TypeRu
 from sparksig.spark.arguments import require_frame
 from sparksig.spark.names import Fold, find_variables, name_folding
 from sparksig.spark.null_types import restore_null_types
+from sparksig.spark.quiet import mute_query_errors
 from sparksig.tables.columns import spark_columns
 from sparksig.tables.contract import RUN_COLUMN, Contract
 from sparksig.tables.delta import Existing, is_path, read_delta
@@ -247,7 +248,8 @@ def _find_format(spark: SparkSession, target: str) -> str:
     if is_path(target):
         return "delta" if parquet.is_delta(spark, target) else "parquet"
     try:
-        details = {row[0]: row[1] for row in spark.sql(f"DESCRIBE TABLE EXTENDED {target}").collect()}
+        with mute_query_errors():
+            details = {row[0]: row[1] for row in spark.sql(f"DESCRIBE TABLE EXTENDED {target}").collect()}
     except Exception as error:  # Spark's, of a class that depends on the session
         if "NOT_FOUND" not in str(error) and "PARSE_SYNTAX_ERROR" not in str(error):
             raise

@@ -38,6 +38,7 @@ from sparksig.errors import (
     kind,
     nearest,
     step,
+    suggest_path,
 )
 from tests.cases import describe_case
 from tests.core.helpers import copies
@@ -250,6 +251,26 @@ def test_a_step_stays_in_its_line_and_never_looks_like_two(name):
     plain = not displayed.startswith("`")
     assert (displayed == name) if plain else (displayed.endswith("`") and len(displayed) > 1)
     assert not plain or not set(displayed) & set(".[]`")
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("data/ordres.parquet", ". Did you mean 'data/orders.parquet'?"),
+        ("data/Orders.parquet/", ". Did you mean 'data/orders.parquet'?"),
+        ("dta", ". Did you mean 'data'?"),
+        ("data/orders.parquet", ""),
+        ("data/invoices", ""),
+        ("nowhere/orders.parquet", ""),
+        ("s3://bucket/orders.parquet", ""),
+        ("", ""),
+    ],
+    ids=["misspelled", "case", "in the working directory", "existing", "unlike", "no parent", "URI", "empty"],
+)
+def test_similar_paths_are_suggested(tmp_path, monkeypatch, path, hint):
+    (tmp_path / "data" / "orders.parquet").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert suggest_path(path) == hint
 
 
 @pytest.mark.parametrize(

@@ -330,11 +330,20 @@ SCALARS = [
 def test_a_scalar_is_one_row(value, dtype, expected):
     assert columns(value, unnamed(dtype)) == {0: [expected]}
     assert told(value, named(a=dtype)) == [
-        f"expected a dictionary, or a list of dictionaries, got a value of type {type(value).__name__} "
-        f"(the schema is ['a': {dtype} (required)]) [TYPE_MISMATCH]"
+        "expected a DataFrame, a dictionary, or a list of dictionaries, got a value of type "
+        f"{type(value).__name__} (the schema is ['a': {dtype} (required)]) [TYPE_MISMATCH]"
     ]
     [line] = told(value, unnamed(dtype, dtype))
     assert line.startswith(f"expected a list of rows, got a value of type {type(value).__name__} (")
+
+
+def test_a_row_of_a_frame_is_not_a_column():
+    row = pd.DataFrame({"a": [1.5], "b": [2.5]}).iloc[0]
+    assert told(row, named(a="double", b="double")) == [
+        "expected named columns, got a Series of one row (pass a frame of this row, as frame.iloc[[0]], or "
+        "the row's to_dict()) [TYPE_MISMATCH]"
+    ]
+    assert columns(row.rename("a"), named(a="double")) == {"a": [1.5, 2.5]}
 
 
 def test_an_array_of_rank_0_is_a_scalar():
@@ -348,8 +357,8 @@ def test_no_data_at_all(data):
         text = f"data: expected a scalar, list, dictionary, array or frame, got {what}"
         assert lines(data, unnamed(dtype)) == [text]
     assert told(data, named(a="long")) == [
-        f"expected a dictionary, or a list of dictionaries, got {what} (the schema is ['a': long "
-        "(required)]) [TYPE_MISMATCH]"
+        f"expected a DataFrame, a dictionary, or a list of dictionaries, got {what} (the schema is "
+        "['a': long (required)]) [TYPE_MISMATCH]"
     ]
 
 

@@ -97,7 +97,7 @@ budgte: 4
         "output.mode: expected one of 'error', 'append', 'overwrite', got another "
         "(did you mean 'append'? Names are case sensitive) [INVALID_VALUE]",
         "output.column: expected text, got a value of type int (write it in quotes) [INVALID_VALUE]",
-        'output.keep: expected a list of names, or "*", got another [INVALID_VALUE]',
+        'output.keep: expected a list of names, as [id, day], or "*", got another [INVALID_VALUE]',
         "output.evolve: expected true or false, got a value of type int [INVALID_VALUE]",
         "quarantine.path: expected a path without *, ?, [, ], { and }, which Spark takes for a pattern, "
         "got another [INVALID_VALUE]",
@@ -131,10 +131,11 @@ budgte: 4
      "input: expected `schema` and `options` with csv and json files alone [INVALID_VALUE]"),
     ("input: {path: t, version: 3}", "input: expected `version` with Delta tables alone [INVALID_VALUE]"),
     ("input: {}", "input: expected either a path, or the name of a table [INVALID_VALUE]"),
-    ("input: t", "input: expected a section, got a value of type str [INVALID_VALUE]"),
+    ("input: t", "input: expected a section, got a value of type str (its keys are path, table, format, "
+     "schema, options, version, filter, select) [INVALID_VALUE]"),
     ("output: {path: o}", "output.keep: expected the columns of the input in the output; "
      '"*" for all, got nothing [MISSING_KEY]'),
-    ("output: {path: o, keep: [1]}", 'output.keep: expected a list of names, or "*", '
+    ("output: {path: o, keep: [1]}", 'output.keep: expected a list of names, as [id, day], or "*", '
      "got a value of type list [INVALID_VALUE]"),
     ("output: {path: o, keep: [], evolve: true}",
      "output: expected `evolve` with Delta tables alone [INVALID_VALUE]"),
@@ -191,8 +192,8 @@ def test_missing_sections(loader):
 
 @pytest.mark.parametrize(("text", "message"), [
     ("a: [", "job.yaml: cannot read this YAML: line "),
-    ("- 1", "job.yaml: a configuration is a mapping, got a value of type list"),
-    ("", "job.yaml: a configuration is a mapping, got None"),
+    ("- 1", "job.yaml: expected a mapping of keys and values, got a value of type list. `sparksig init "),
+    ("", "job.yaml: expected a mapping of keys and values, got an empty file. `sparksig init MODEL "),
     ("a: 1\na: 2", "duplicate key 'a'"),
     ("a: &x [*x]", "more than 100000 values"),
     ("a: !!python/object:os.system {}", "could not determine a constructor"),

@@ -259,6 +259,16 @@ def test_rows_of_other_columns_are_not_appended(home, existing, code):
         score(configure(home, output={"mode": "append"}))
 
 
+def test_rows_are_not_appended_to_a_table_without_run_ids(home):
+    score(configure(home))
+    text = (
+        r"partition_by: expected no partitions, got run_id \(the table was written without run ids: append "
+        r"to a new path, or set mode: overwrite\)"
+    )
+    with pytest.raises(OutputRefusedError, match=text):
+        score(configure(home, output={"mode": "append"}))
+
+
 def test_dates_and_null_partitions_are_read_back(home):
     days = pa.array([dt.date(2026, 1, 1), None] * 5)
     pq.write_table(pa.table({"id": range(10), "x": range(10), "day": days}), home / "table" / "0.parquet")

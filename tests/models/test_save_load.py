@@ -270,6 +270,13 @@ print(model.predict(pandas.DataFrame({"x": [1.5]})).tolist(), *sorted({"mlflow",
 """
 
 
+@pytest.mark.parametrize("path", ["/proc/model", "/proc/new/model"], ids=["parent", "grandparent"])
+def test_a_directory_that_cannot_be_created_is_refused(path):
+    text = r"^cannot create a directory in '/proc(/new)?': .*; nothing was written\. Choose another path"
+    with pytest.raises(sparksig.errors.OutputRefusedError, match=text):
+        sparksig.save_model(path, LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]))
+
+
 def test_a_saved_model_loads_in_a_process_that_knows_neither_its_class_nor_mlflow(tmp_path):
     class Elsewhere(PythonModel):
         def predict(self, model_input):

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -326,15 +327,25 @@ def test_parent_directories_are_made(tmp_path):
 # --- arguments ----------------------------------------------------------------------------------------------
 
 
+def test_data_in_memory_names_the_functions_that_score_it(tmp_path):
+    text = r"input: expected the path of a Parquet table, got .* DataFrame\. load_model\(model\)\.predict\("
+    with pytest.raises(ContractError, match=text):
+        sparksig.score_files(pd.DataFrame({"x": [1.0]}), tmp_path / "m", tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
         ({"on_error": "skip"}, ContractError, "on_error: expected 'fail' or 'null', got 'skip'"),
         ({"engine": "fast"}, ContractError, "engine: expected 'auto', 'local' or 'direct', got 'fast'"),
         ({"filter": "abs(x) > 1"}, UnsupportedError, "the filter calls the function abs"),
-        ({"batch_rows": 0}, ContractError, "batch_rows is a number, 1 or more, or None"),
-        ({"processes": True}, ContractError, "processes is a number, 1 or more, or None"),
-        ({"time_zone": "Mars/Base"}, ContractError, "time_zone is a name of the IANA database"),
+        ({"batch_rows": 0}, ContractError, "batch_rows: expected an integer of 1 or more, or None, got 0"),
+        (
+            {"processes": True},
+            ContractError,
+            "processes: expected an integer of 1 or more, or None",
+        ),
+        ({"time_zone": "Mars/Base"}, ContractError, "time_zone: expected a name of the IANA database"),
         ({"result_type": "decimal(9,2)"}, UnsupportedError, "predictions cannot be decimals"),
         ({"result_type": "dbl"}, ContractError, "result_type 'dbl' is not a Spark type"),
         ({"result_type": 1}, ContractError, "result_type is DDL, as 'double', not"),

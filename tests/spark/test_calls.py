@@ -370,9 +370,7 @@ def test_another_method_needs_a_result_type(spark, frame_of, tmp_path):
     model, frame = models.classifier()
     trust = models.save_sklearn(tmp_path / "m", model, frame)
     df = frame_of(pa.Table.from_pandas(frame)).coalesce(1)
-    text = (
-        "what the method 'predict_proba' gives is not in the signature, which is that of 'predict': pass re"
-    )
+    text = "the outputs of the method 'predict', not of 'predict_proba'. Pass the type of the predictions as"
     with pytest.raises(ModelError, match=text):
         sparksig.score(df, tmp_path / "m", method="predict_proba", **trust)
     scored = sparksig.score(
@@ -451,7 +449,7 @@ def test_the_model_is_given_batches_of_exactly_so_many_rows(spark, tmp_path, row
 
 @pytest.mark.parametrize("rows", [0, -1, True, 1.5, "3"], ids=repr)
 def test_batch_rows_is_a_number_of_rows(spark, doubler, rows):
-    with pytest.raises(ContractError, match="batch_rows is a number of rows, 1 or more, or None"):
+    with pytest.raises(ContractError, match="batch_rows: expected an integer of 1 or more, or None"):
         sparksig.spark_udf(spark, doubler, batch_rows=rows, allow_pickle=True)
 
 

@@ -344,7 +344,7 @@ def test_text_that_is_empty(spark, text):
 def test_what_is_no_contract(spark, contract):
     text = (
         r"^a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType, an Arrow "
-        r"schema, DDL, a model directory, a signature's JSON file, or a table, not "
+        r"schema, DDL, a model directory, a signature's JSON file, or the path or name of a table, not "
         r"(None|a value of type \w+)$"
     )
     with pytest.raises(ContractError, match=text):

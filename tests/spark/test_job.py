@@ -110,7 +110,7 @@ def test_wrong_keys_are_all_told_with_the_nearest_known_one(place, capsys):
 
 @pytest.mark.parametrize(("text", "message"), [
     ("a: [", "cannot read this YAML: line "),
-    ("- 1", "a configuration is a mapping, got a value of type list"),
+    ("- 1", "expected a mapping of keys and values, got a value of type list"),
     ("a: 1\na: 2", "duplicate key 'a'"),
     ("a: &x [*x]", "more than 100000 values"),
 ], ids=["broken", "a list", "a key twice", "itself"])  # fmt: skip
