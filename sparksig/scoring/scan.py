@@ -201,7 +201,7 @@ def _read_piece(piece: Piece, plan: ScanPlan, count: ReadCount) -> Iterator[pa.R
                 for batch in file.iter_batches(at_once, row_groups=groups, columns=stored, use_threads=False):
                     yield _complete_batch(batch, piece, plan, batch.num_rows)
     except (pa.ArrowException, OSError) as error:
-        raise ContractError(f"the file {piece.name} cannot be read to its end: {reason_of(error)}") from None
+        raise ContractError(f"the file {piece.name} cannot be read completely: {reason_of(error)}") from None
 
 
 @contextlib.contextmanager

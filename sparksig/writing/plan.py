@@ -129,7 +129,7 @@ def plan_write(
 
     Raises:
         ContractError: an argument is wrong.
-        MissingDependencyError: the session knows no Delta tables.
+        MissingDependencyError: the session does not support Delta tables.
 
     Example:
         >>> import tempfile
@@ -270,9 +270,11 @@ def _check_arguments(df: Any, request: WriteRequest) -> None:
     if not isinstance(target, str) or not target:
         raise ContractError(f"the target is a path, or the name of a table, not {kind(target)}")
     if request.format is not None and request.format not in FORMATS:
-        raise ContractError(f"format is one of {', '.join(map(repr, FORMATS))}, not {request.format!r}")
+        raise ContractError(
+            f"format: expected one of {', '.join(map(repr, FORMATS))}, got {request.format!r}"
+        )
     if request.mode not in MODES:
-        raise ContractError(f"mode is one of {', '.join(map(repr, MODES))}, not {request.mode!r}")
+        raise ContractError(f"mode: expected one of {', '.join(map(repr, MODES))}, got {request.mode!r}")
     if run_id is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", str(run_id)):
         raise ContractError(
             "run_id must have at most 200 letters, digits, '.', '_' and '-', the first a letter or a digit"

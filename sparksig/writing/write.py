@@ -141,7 +141,7 @@ def write(
     Raises:
         OutputRefusedError: the plan is refused, or another writer was faster; nothing was written.
         ContractError: values break the contract, or the target's constraints; nothing was written.
-        MissingDependencyError: the session knows no Delta tables.
+        MissingDependencyError: the session does not support Delta tables.
 
     Example:
         >>> import tempfile

@@ -482,8 +482,8 @@ def test_what_delta_can_widen_holds_what_was_there():
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"format": "csv"}, r"format is one of 'parquet', 'delta', not 'csv'"),
-        ({"mode": "upsert"}, r"mode is one of 'error', 'append', 'overwrite', not 'upsert'"),
+        ({"format": "csv"}, r"format: expected one of 'parquet', 'delta', got 'csv'"),
+        ({"mode": "upsert"}, r"mode: expected one of 'error', 'append', 'overwrite', got 'upsert'"),
         ({"run_id": "a b"}, r"run_id must have at most 200 letters, digits"),
         ({"partition_by": "id"}, r"partition_by is a list of names: \['id'\]"),
         ({"target": 7}, r"the target is a path, or the name of a table, not a value of type int"),
