@@ -66,7 +66,7 @@ test-oldest:
 
 test-newest:
 	@.ci/setup .venv-newest newest $(PYTHON)
-	@PATH="$(NEWEST_BIN):$$PATH" $(NEWEST_BIN)/python $(PYTEST) -m 'spark and not once' $(PYTEST_ARGS)
+	@PATH="$(NEWEST_BIN):$$PATH" $(NEWEST_BIN)/python $(PYTEST) -m 'spark and not once' tests/spark $(PYTEST_ARGS)
 
 test-python: other
 	@PATH="$(OTHER_BIN):$$PATH" $(OTHER_BIN)/python $(QUICK) 'not spark and not server and not slow and not once' $(PYTEST_ARGS)

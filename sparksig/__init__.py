@@ -41,15 +41,15 @@ if TYPE_CHECKING:  # type checkers and editors read the public names here, progr
     from sparksig.errors import UnsupportedError as UnsupportedError
     from sparksig.infer import IntegerColumnWarning as IntegerColumnWarning
     from sparksig.infer import infer_signature as infer_signature
-    from sparksig.models import LoadedModel as LoadedModel
-    from sparksig.models import load_input_example as load_input_example
-    from sparksig.models import load_model as load_model
-    from sparksig.models import load_serving_example as load_serving_example
-    from sparksig.models import validate_serving_input as validate_serving_input
     from sparksig.models.info import ModelInfo as ModelInfo
     from sparksig.models.info import get_model_info as get_model_info
     from sparksig.models.info import registrable as registrable
     from sparksig.models.info import set_signature as set_signature
+    from sparksig.models.loading import LoadedModel as LoadedModel
+    from sparksig.models.loading import load_input_example as load_input_example
+    from sparksig.models.loading import load_model as load_model
+    from sparksig.models.loading import load_serving_example as load_serving_example
+    from sparksig.models.loading import validate_serving_input as validate_serving_input
     from sparksig.models.logging import log_model as log_model
     from sparksig.models.model_code import set_model as set_model
     from sparksig.models.python_model import PythonModel as PythonModel
@@ -120,7 +120,7 @@ _HOMES = {
         "UnsupportedError",
     ],
     "sparksig.infer": ["IntegerColumnWarning", "infer_signature"],
-    "sparksig.models": [
+    "sparksig.models.loading": [
         "LoadedModel",
         "load_input_example",
         "load_model",

@@ -117,8 +117,8 @@ def param_values(draw, dtype):
         return draw(st.lists(param_values(dtype.dtype), max_size=3))
     if isinstance(dtype, Map):
         return draw(st.dictionaries(st.text(max_size=3), param_values(dtype.value_type), max_size=3))
-    kept = [p for p in dtype.properties if p.required or draw(st.booleans())]
-    return {p.name: draw(param_values(p.dtype)) for p in kept}
+    selected = [p for p in dtype.properties if p.required or draw(st.booleans())]
+    return {p.name: draw(param_values(p.dtype)) for p in selected}
 
 
 @st.composite

@@ -150,7 +150,7 @@ def validate_serving_input(
     """
     from sparksig.convert.json import to_json
     from sparksig.errors import SparksigError
-    from sparksig.models import validate_serving_input as validate
+    from sparksig.models.loading import validate_serving_input as validate
     from sparksig.scoring.exceptions import wrap_exception
 
     body = sys.stdin.buffer.read() if request == "-" else Path(request).read_bytes()

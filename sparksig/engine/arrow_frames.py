@@ -14,7 +14,7 @@ from sparksig.engine.absent import Absent
 from sparksig.engine.blocks import Layout, to_pandas
 from sparksig.engine.findings import FIRST_ROWS
 from sparksig.engine.sources import split_batches
-from sparksig.engine.texts import OBJECTS, TextDtypes
+from sparksig.engine.text_dtypes import OBJECTS, TextDtypes
 from sparksig.errors import ContractError, Finding
 from sparksig.schema import Schema
 

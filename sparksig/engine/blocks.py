@@ -33,7 +33,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.engine.python import to_object_series
-from sparksig.engine.texts import OBJECTS, TextDtypes, text_column
+from sparksig.engine.text_dtypes import OBJECTS, TextDtypes
+from sparksig.engine.texts import text_column
 from sparksig.errors import ContractError
 from sparksig.schema import ColSpec
 from sparksig.types import AnyType, Array, DataType, Type

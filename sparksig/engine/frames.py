@@ -18,7 +18,7 @@ from sparksig.engine.arrow_frames import Options, build_frame, enforce_batches
 from sparksig.engine.pandas_frames import enforce_frame
 from sparksig.engine.python import to_frame
 from sparksig.engine.sources import exports_arrow, read_arrow_table
-from sparksig.engine.texts import OBJECTS, TextDtypes
+from sparksig.engine.text_dtypes import OBJECTS, TextDtypes
 from sparksig.errors import ContractError, SignatureError
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature

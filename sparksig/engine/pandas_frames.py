@@ -17,7 +17,7 @@ from sparksig.engine.blocks import BLOCK, BLOCK_REQUIRED, build_labels, to_panda
 from sparksig.engine.findings import Location, Rows, build_count_finding, format_null_hint, rename_findings
 from sparksig.engine.python import to_object_series
 from sparksig.engine.series import column_to_arrow, format_dtype, is_name, is_objects
-from sparksig.engine.texts import TextDtype
+from sparksig.engine.text_dtypes import TextDtype
 from sparksig.engine.values import are_texts, enforce_values
 from sparksig.errors import HINTS, Code, ContractError, Finding, nearest, step
 from sparksig.schema import ColSpec, Schema

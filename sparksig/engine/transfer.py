@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from sparksig.engine.arrays import convert_leaves
 from sparksig.engine.findings import RANGE_HINT
-from sparksig.engine.frames import build_model_input
 from sparksig.engine.zones import to_local_times
 from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -78,6 +77,10 @@ def _convert_times(array: pa.Array, _path: str) -> pa.Array:
 
 def judge_tensors(schema: Schema, columns: Sequence[tuple[str, pa.DataType, str]]) -> list[Finding]:
     """Judge the types of the columns that form tensors, by enforcing one row of zeros."""
+    from sparksig.engine.frames import (
+        build_model_input,  # imports pandas, which no other check of types needs
+    )
+
     is_named = schema.has_input_names()
     specs = dict(zip(map(str, schema.input_names()), schema))
     arrays, names = [], []

@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sparksig.errors import ModelFailedError, SparksigError, UnsupportedError, step
+from sparksig.errors import Finding, ModelFailedError, SparksigError, UnsupportedError, step
 from sparksig.jobs import spark_engine
 from sparksig.jobs.engine import RunPlan, StagedCounts
 from sparksig.jobs.local_engine import open_table
+from sparksig.jobs.local_outputs import TargetPlan, plan_writes
 from sparksig.jobs.places import file_system
 from sparksig.jobs.preflight import is_null_type
 from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import show_progress
 from sparksig.jobs.spark_engine import SparkEngine
 from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings
+from sparksig.jobs.staged_tables import locate_rejected, select_tables
 from sparksig.scoring.part import Target, output_schema
 from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
@@ -51,6 +53,7 @@ class DirectEngine(SparkEngine):
         self.is_required = is_required
         self.scan: ScanPlan | None = None
         self.splits: list[Split] = []
+        self._output: TargetPlan | None = None
         self._model: PreparedModel
 
     def plan(self, run: ScoreRun) -> RunPlan:
@@ -64,8 +67,11 @@ class DirectEngine(SparkEngine):
             return plan
         try:
             self._plan_splits(run)
+            assert self.scan is not None
+            self._output = _plan_output(run, self.scan)
+            self.layout = "rows" if self._output is None else "tables"
         except SparksigError as error:
-            self.scan, reason = None, error.message.partition("\n")[0]
+            self.scan, self.layout, reason = None, "rows", error.message.partition("\n")[0]
             if self.is_required:
                 raise wrong_value("engine", "auto, or spark", reason, actual="direct") from None
             return replace(plan, engine="spark", engine_reason=reason)
@@ -121,22 +127,44 @@ class DirectEngine(SparkEngine):
         assert isinstance(directory, Place)
         store, path = file_system(directory.uri, run.config.spark)
         with show_progress(self.spark, "score"), _explain_model():
-            shipping, target = run.config.model.shipping, Target(store, path)
+            shipping = run.config.model.shipping
+            target = Target(store, path)
+            if self._output is not None:
+                selections = select_tables(run.config, output_schema(self.scan), self._output.partitions)
+                target = Target(store, path, selections)
             results = score_on_spark(self.spark, self._model, self.scan, self.splits, target, shipping)
         rows, scored, rejected = (
             sum(getattr(result, name) for result in results) for name in ("rows", "scored", "rejected")
         )
         spark_engine.require_all_rows(rows, scored, rejected, spark_engine.count_rows(directory))
         self.input.check_unchanged()
+        reasons: tuple[Finding, ...] = ()
+        if rejected and self.layout == "tables":
+            reasons = self.read_reasons(locate_rejected(run.config, directory), "findings")
+        elif rejected:
+            reasons = self.read_reasons(directory, name_findings(run.config))
         return StagedCounts(
             rows_in=rows,
             scored=scored,
             rejected=rejected,
-            findings=self.read_reasons(directory, name_findings(run.config)) if rejected else (),
+            findings=reasons,
             model_loads=sum(result.loads for result in results),
             model_load_seconds=sum(result.seconds["load"] for result in results),
             predictions=merge_summaries(*(result.summaries for result in results)),
         )
+
+
+def _plan_output(run: ScoreRun, scan: ScanPlan) -> TargetPlan | None:
+    """Plan the write of the output by splits; None if only Spark writes it, or the quarantine."""
+    config = run.config
+    for section in (config.output, config.quarantine):
+        if section is not None and (section.format != "parquet" or section.path is None):
+            return None
+    try:
+        writes = plan_writes(run, output_schema(scan))
+    except SparksigError:  # pyarrow does not know the file system, or the existing table
+        return None
+    return None if any(write.findings for write in writes) else writes[0]
 
 
 @contextlib.contextmanager

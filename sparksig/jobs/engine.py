@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sparksig.errors import ContractError, Finding
 from sparksig.jobs.config import ScoreConfig
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sparksig.tables.report import Report
     from sparksig.writing.plan import WritePlan
 
-__all__ = ["Engine", "RunPlan", "StagedCounts", "choose_engine"]
+Layout = Literal["rows", "tables"]
 
 
 @dataclass(frozen=True)
@@ -90,18 +90,22 @@ class Engine(Protocol):
     ``publish``             "publish": write the staged rows to the quarantine and the output
     ======================  ====================================================================
 
-    ``stage`` writes Parquet files with these columns, whichever engine it is. Without a quarantine they are
-    those of the output: the kept columns, the predictions, and ``findings`` if there is a budget. With a
-    quarantine they are all columns of the table, ``sparksig prediction`` (or one column for each output),
-    ``sparksig findings``, and for text files ``sparksig record``; see :mod:`sparksig.jobs.rows`. So an
+    ``stage`` writes Parquet files in one of two layouts. With "tables" they are those of the output and of
+    the quarantine, see :mod:`sparksig.jobs.staged_tables`. With "rows" they have these columns. Without a
+    quarantine they are those of the output: the kept columns, the predictions, and ``findings`` if there is
+    a budget. With a quarantine they are all columns of the table, ``sparksig prediction`` (or one column for
+    each output), ``sparksig findings``, and for text files ``sparksig record``; see
+    :mod:`sparksig.jobs.rows`. So an
     engine that only scores in its own way is a subclass of
     :class:`~sparksig.jobs.spark_engine.SparkEngine` with another ``stage``.
 
     Attributes:
         name: the name of the engine in configurations and reports.
+        layout: the layout of the files that ``stage`` writes, known after ``plan``.
     """
 
     name: str
+    layout: Layout
 
     def start(self, run: ScoreRun) -> str:
         """Start the engine with the model ``run.model``; return the digest of the model's directory."""

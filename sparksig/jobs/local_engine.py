@@ -12,12 +12,13 @@ import pyarrow as pa
 from sparksig.engine.absent import find_absent_columns
 from sparksig.errors import ContractError, SparksigError, UnsupportedError, step
 from sparksig.jobs import local_outputs
-from sparksig.jobs.engine import RunPlan, StagedCounts
+from sparksig.jobs.engine import Layout, RunPlan, StagedCounts
 from sparksig.jobs.places import locate
 from sparksig.jobs.preflight import is_null_type
 from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import track_splits
 from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings, refuse_reserved_names
+from sparksig.jobs.staged_tables import locate_rejected, select_scored, select_tables
 from sparksig.jobs.staging import StagingDirectory, name_staging
 from sparksig.jobs.tables import digest_files
 from sparksig.models.features import features_of
@@ -57,6 +58,7 @@ class LocalEngine:
     """
 
     name = "local"
+    layout: Layout = "tables"
 
     def __init__(self, reason: str = "") -> None:
         self.reason = reason
@@ -66,6 +68,7 @@ class LocalEngine:
         self.splits: list[Split] = []
         self._returned: pa.DataType | None = None
         self._zone = "UTC"
+        self._partitions: Mapping[str, pa.DataType] = {}
 
     # --- before anything is scored --------------------------------------------------------------------------
 
@@ -125,7 +128,8 @@ class LocalEngine:
             return replace(plan, refusal=error)
         schema = output_schema(self.scan)
         writes = local_outputs.plan_writes(run, schema)
-        columns = local_outputs.select_scored(config, schema).describe(schema)
+        self._partitions = writes[0].partitions
+        columns = select_scored(config, schema).describe(schema)
         texts = tuple((part.name, format_spark_type(part.type)) for part in columns)
         return replace(plan, columns=texts, writes=writes)
 
@@ -186,18 +190,18 @@ class LocalEngine:
         """Score all splits, and count their rows."""
         assert isinstance(directory, Folder)
         directory.make()
-        target = Target(directory.store, directory.path)
+        selections = select_tables(run.config, output_schema(self.scan), self._partitions)
+        target = Target(directory.store, directory.path, selections)
         processes = count_processes(self.table.table)
         with track_splits("score", len(self.splits)) as done:
             results = score_locally(self.model, self.scan, self.splits, target, processes, done)
         self.table.check_unchanged()
         rejected = sum(result.rejected for result in results)
-        name = name_findings(run.config)
         return StagedCounts(
             rows_in=sum(result.rows for result in results),
             scored=sum(result.scored for result in results),
             rejected=rejected,
-            findings=local_outputs.read_reasons(directory, name) if rejected else (),
+            findings=local_outputs.read_reasons(locate_rejected(run.config, directory)) if rejected else (),
             model_loads=sum(result.loads for result in results),
             model_load_seconds=sum(result.seconds["load"] for result in results),
             predictions=merge_summaries(*(result.summaries for result in results)),

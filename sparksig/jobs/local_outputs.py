@@ -1,10 +1,9 @@
-"""Publishing without Spark: Parquet outputs and quarantines, each by one rename."""
+"""Outputs and quarantines of Parquet files without Spark: their plans, and their publication."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -19,32 +18,23 @@ from sparksig.errors import (
     UnsupportedError,
     step,
 )
-from sparksig.jobs.moving import check_count, mark_directory, move_directory, refuse_nested
+from sparksig.jobs.moving import refuse_nested
 from sparksig.jobs.places import locate
-from sparksig.jobs.staged_columns import OWN, PREDICTION, REASONS, build_reason
+from sparksig.jobs.staged_columns import build_reason
+from sparksig.jobs.staged_tables import publish_tables, select_rejected, select_scored
 from sparksig.jobs.staging import MARKER, StagedResult, read_json
 from sparksig.models.registry import is_remote, local_path
-from sparksig.scoring.copying import Selection, copy_rows, find_unsafe_partitions
 from sparksig.scoring.folder import Folder
+from sparksig.scoring.selection import find_unsafe_partitions
 from sparksig.scoring.storage import spark_type
 from sparksig.tables.contract import RUN_COLUMN
 from sparksig.tables.findings import find_missing
 from sparksig.tables.parquet import ParquetTable, open_parquet
-from sparksig.writing.moves import replace_directory
+from sparksig.tables.partitions import judge_partition_names, refuse_other_partition, share_partition
 
 if TYPE_CHECKING:
     from sparksig.jobs.config import OutputSection, QuarantineSection, ScoreConfig
     from sparksig.jobs.score_run import ScoreRun
-
-__all__ = [
-    "TargetPlan",
-    "plan_writes",
-    "publish",
-    "read_published",
-    "read_reasons",
-    "refuse_nesting",
-    "select_scored",
-]
 
 # --- before anything is scored ----------------------------------------------------------------------------
 
@@ -58,18 +48,23 @@ class TargetPlan:
         mode: "error", "append" or "overwrite".
         exists: whether there is a table already.
         findings: the reasons why the write is refused; empty if it may go on.
+        partitions: the types with which the directories of an existing table are read, by column.
     """
 
     target: str
     mode: str
     exists: bool
     findings: tuple[Finding, ...]
+    partitions: Mapping[str, pa.DataType] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON-ready built-ins."""
-        return asdict(self) | {
-            "ok": not self.findings,
+        return {
+            "target": self.target,
+            "mode": self.mode,
+            "exists": self.exists,
             "findings": [part.to_dict() for part in self.findings],
+            "ok": not self.findings,
         }
 
     def __str__(self) -> str:
@@ -120,7 +115,7 @@ def plan_writes(run: ScoreRun, schema: pa.Schema) -> tuple[TargetPlan, ...]:
                 f"the quarantine {config.quarantine.place!r} has rows of a run {run.run_id} already, which "
                 "is not this one: choose another run id, or remove them; nothing was written"
             )
-        rejected = _select_rejected(schema).describe(schema)
+        rejected = select_rejected(schema).describe(schema)
         plans.append(_plan_target(config.quarantine, "append", config, rejected, []))
     return tuple(plans)
 
@@ -136,10 +131,12 @@ def _plan_target(
     existing = _open_existing(target)
     findings = find_missing(by, columns.names, "a column to partition by")
     if not findings:
-        findings = find_unsafe_partitions(columns, by)
+        findings = judge_partition_names(columns.names, by) + find_unsafe_partitions(columns, by)
+    partitions = {}
     if existing is not None and mode == "append":
         findings += _compare_columns(columns, existing, [RUN_COLUMN, *by])
-    return TargetPlan(section.place, mode, existing is not None, tuple(findings))
+        partitions = {part.name: part.type for part in existing.schema if part.name in by}
+    return TargetPlan(section.place, mode, existing is not None, tuple(findings), partitions)
 
 
 def _open_existing(target: Folder) -> ParquetTable | None:
@@ -174,7 +171,12 @@ def _compare_columns(columns: pa.Schema, existing: ParquetTable, by: list[str]) 
             findings.append(
                 Finding(Code.EXTRA_COLUMN, step(part.name), "no such column", str(part.type), hint)
             )
-        elif part.name not in by and spark_type(types[part.name], part.name) != part.type:
+        elif part.name in by:
+            if not share_partition(types[part.name], part.type):
+                findings.append(
+                    refuse_other_partition(step(part.name), str(types[part.name]), str(part.type))
+                )
+        elif spark_type(types[part.name], part.name) != part.type:
             actual = str(part.type)
             findings.append(Finding(Code.TYPE_MISMATCH, step(part.name), str(types[part.name]), actual, hint))
     return findings
@@ -183,37 +185,17 @@ def _compare_columns(columns: pa.Schema, existing: ParquetTable, by: list[str]) 
 # --- staged rows ------------------------------------------------------------------------------------------
 
 
-def select_scored(config: ScoreConfig, schema: pa.Schema) -> Selection:
-    """Return the rows and columns of the output among the staged ones."""
-    by = tuple(config.output.partition_by)
-    if config.quarantine is None:
-        return Selection({name: name for name in schema.names}, partition_by=by)
-    names = [name for name in schema.names if not name.startswith(OWN)]
-    columns = {name: name for name in (names if config.output.keep == "*" else config.output.keep)}
-    for name in schema.names:
-        if name.startswith(PREDICTION):
-            columns[name.replace(PREDICTION, config.output.column, 1)] = name
-    return Selection(columns, REASONS, partition_by=by)
-
-
-def _select_rejected(schema: pa.Schema) -> Selection:
-    """Return the rows and columns of the quarantine among the staged ones."""
-    columns = {name: name for name in schema.names if not name.startswith(OWN)}
-    return Selection({**columns, "findings": REASONS}, REASONS, is_rejected=True)
-
-
-def read_reasons(directory: Folder, column: str, most: int = 50) -> tuple[Finding, ...]:
+def read_reasons(directory: Folder, most: int = 50) -> tuple[Finding, ...]:
     """Read from staged rows why some were rejected, the most frequent reasons first.
 
     Args:
-        directory: the staged rows.
-        column: the name of their findings.
+        directory: the rows, with their findings.
         most: the largest number of reasons.
     """
     entries = []
     for name in directory.files():
         with directory.store.open_input_file((directory / name).path) as stream:
-            findings = pq.ParquetFile(stream).read([column]).column(column)
+            findings = pq.ParquetFile(stream).read(["findings"]).column("findings")
             entries += [pa.array(chunk.flatten()) for chunk in findings.chunks]
     flat = pa.concat_arrays(entries).flatten()
     table = pa.table(dict(zip(("code", "path", "detail"), flat)))
@@ -239,77 +221,15 @@ def publish(run: ScoreRun, result: StagedResult) -> dict[str, int]:
         The number of rows written, by path.
 
     Raises:
-        OutputRefusedError: something came to the path of the output meanwhile.
+        OutputRefusedError: something came to the path of the output meanwhile; or the rows were staged by
+            the engine "spark".
     """
-    staging = run.staging.directory
-    assert isinstance(staging, Folder)
-    target = _locate_run(run)
-    prepared = _prepare_output(run, result, staging, target)
-    quarantined = _publish_quarantine(run, result, staging)
-    try:
-        _move_output(run, prepared, target)
-    except OutputRefusedError:
-        if quarantined:
-            _locate_quarantined(run).delete()
-        raise
-    rows = result.counts.rows_in if run.config.quarantine is None else result.counts.scored
-    return {**quarantined, run.config.output.place: rows}
-
-
-def _prepare_output(run: ScoreRun, result: StagedResult, staging: Folder, target: Folder) -> Folder:
-    """Prepare the directory that becomes the output.
-
-    Raises:
-        OutputRefusedError: the output cannot be written any more.
-    """
-    config, staged = run.config, staging / result.data
-    is_moving = bool(run.staging.read_published_files())
-    if config.output.mode != "overwrite" and not is_moving and target.names():
-        raise OutputRefusedError(f"something is at {target.uri!r} already; nothing was written")
-    directory, rows = staged, result.counts.rows_in
-    if config.quarantine is not None or config.output.partition_by:
-        directory, rows = staging / result.final, result.counts.scored
-        rows = rows if config.quarantine is not None else result.counts.rows_in
-        if not is_moving and not (directory / MARKER).is_there():
-            directory.delete()
-            selection = select_scored(config, _read_schema(staged))
-            check_count(config.output.place, rows, copy_rows(staged, directory, selection))
-    if not is_moving and not (directory / MARKER).is_there():
-        mark_directory(directory, run.describe_result(result))
-    return directory
-
-
-def _read_schema(directory: Folder) -> pa.Schema:
-    name = next(name for name in directory.files() if name.endswith(".parquet"))
-    with directory.store.open_input_file((directory / name).path) as stream:
-        return pq.read_schema(stream)
-
-
-def _publish_quarantine(run: ScoreRun, result: StagedResult, staging: Folder) -> dict[str, int]:
-    """Write the rejected rows to the quarantine, unless an earlier attempt has done it."""
-    section, rows = run.config.quarantine, result.counts.rejected
-    if section is None or not rows:
-        return {}
-    target = _locate_quarantined(run)
-    if not target.is_there():
-        staged = staging / result.data
-        copied = staging / f".{result.data}.sparksig-write-{secrets.token_hex(8)}"
-        check_count(section.place, rows, copy_rows(staged, copied, _select_rejected(_read_schema(staged))))
-        target.parent.make()
-        if target.renames_at_once:
-            copied.move_to(target)
-        else:
-            for name in copied.files():
-                (copied / name).move_file_to(target / name)
-    return {section.place: rows}
-
-
-def _move_output(run: ScoreRun, prepared: Folder, target: Folder) -> None:
-    if run.config.output.mode == "overwrite" and target.names():
-        replace_directory(prepared, target)
-        return
-    target.parent.make()
-    move_directory(run.staging, prepared, target)
+    if result.layout != "tables":
+        raise OutputRefusedError(
+            f"the run {run.run_id} was scored by another engine: start it again with engine: spark"
+        )
+    quarantine = None if run.config.quarantine is None else _locate_quarantined(run)
+    return publish_tables(run, result, _locate_run(run), quarantine)
 
 
 def _locate_run(run: ScoreRun) -> Folder:

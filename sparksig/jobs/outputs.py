@@ -10,6 +10,7 @@ from sparksig.errors import OutputRefusedError
 from sparksig.jobs.config import OutputSection, QuarantineSection, ScoreConfig
 from sparksig.jobs.moving import check_count, mark_directory, move_directory, refuse_nested
 from sparksig.jobs.rows import select_output, select_quarantined
+from sparksig.jobs.staged_tables import publish_tables
 from sparksig.jobs.staging import (
     MARKER,
     StagedResult,
@@ -176,6 +177,12 @@ def publish(spark: SparkSession, run: ScoreRun, result: StagedResult) -> dict[st
     Raises:
         OutputRefusedError: something came to the path of the output meanwhile.
     """
+    if result.layout == "tables":
+        section, target = run.config.quarantine, _locate_run(spark, run.config.output, run.run_id)
+        quarantine = None if section is None else _locate_quarantined(spark, section, run.run_id)
+        written = publish_tables(run, result, target, quarantine)
+        spark.catalog.refreshByPath(target.uri)
+        return written
     staged = spark.read.parquet((_staging(run) / result.data).uri)
     prepared = _prepare_output(run, result, staged)
     quarantined = publish_quarantine(spark, run, result, staged)

@@ -59,9 +59,13 @@ class ScoreRun(JobRun[ScoreConfig]):
             SparksigError: as :func:`sparksig.jobs.score`.
         """
         self.prepare()
-        if self.published is not None:
-            self._report_repetition(self.published)
-            return
+        with contextlib.closing(self.staging):
+            if self.published is not None:
+                self._report_repetition(self.published)
+            else:
+                self._score_and_publish()
+
+    def _score_and_publish(self) -> None:
         result = self.interrupted
         if result is None:
             with self.phase("plan"):
@@ -162,9 +166,10 @@ class ScoreRun(JobRun[ScoreConfig]):
         result = self.staging.read_result()
         if result is None or not plan.is_input_identified:
             return None
-        if result.data not in self.staging.directory.names():  # somebody removed the rows
+        is_usable = result.layout == "tables" or self.engine.name != "local"
+        if not is_usable or result.fingerprints != self._build_fingerprints(plan):
             return None
-        return result if result.fingerprints == self._build_fingerprints(plan) else None
+        return result if self.staging.claim_rows(result.data) else None
 
     def _build_fingerprints(self, plan: RunPlan) -> dict[str, str]:
         return build_fingerprints(self.config, self.digest, plan.input)
@@ -177,7 +182,8 @@ class ScoreRun(JobRun[ScoreConfig]):
             try:
                 counts = self.engine.stage(self, self.staging.directory / data)
                 fingerprints = self._build_fingerprints(plan)
-                result = StagedResult(self.run_id, data, fingerprints, dict(plan.input), counts)
+                layout = self.engine.layout
+                result = StagedResult(self.run_id, data, fingerprints, dict(plan.input), counts, layout)
                 self.staging.write_result(result)
             except BaseException:
                 with contextlib.suppress(Exception):  # the engine may be gone; the first failure is reported
@@ -229,18 +235,27 @@ class ScoreRun(JobRun[ScoreConfig]):
     # --- publishing -----------------------------------------------------------------------------------------
 
     def _publish(self, result: StagedResult) -> None:
+        """Publish the rows, unless another attempt has done it meanwhile."""
         with self.phase("publish"):
             try:
-                if self.staging.read_published_files() is None:
-                    self.staging.note_publishing()
-                self.note(written=self.engine.publish(self, result))
-                self.staging.remove()
+                with self.staging.lock():
+                    if self.config.run_id is not None:
+                        self.published = self.engine.read_published(self)
+                    if self.published is None:
+                        if self.staging.read_published_files() is None:
+                            self.staging.note_publishing()
+                        self.note(written=self.engine.publish(self, result))
+                if self.published is None:
+                    self.staging.remove(is_done=True)
             except Exception:
                 complain(
                     f"the scored rows are in {self.staging.directory.uri}. To publish them, start the job "
                     f"again with the run id {self.run_id}"
                 )
                 raise
+        if self.published is not None:
+            self._refuse_other_run()
+            self._report_repetition(self.published)
 
     def describe_result(self, result: StagedResult) -> str:
         """Return the notes that are stored with the output, as JSON: the input, the model, and the counts."""
@@ -270,7 +285,7 @@ class ScoreRun(JobRun[ScoreConfig]):
                 f"the run {self.run_id} was done before, and its input has changed since: choose "
                 "another run id to score it"
             )
-        self.staging.remove()
+        self.staging.remove(is_done=True)
 
 
 def _apply_budget(

@@ -18,7 +18,7 @@ from sparksig.errors import (
 )
 from sparksig.jobs import outputs
 from sparksig.jobs.check_job import sampler_of, session_of
-from sparksig.jobs.engine import RunPlan, StagedCounts
+from sparksig.jobs.engine import Layout, RunPlan, StagedCounts
 from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import show_progress
 from sparksig.jobs.rows import (
@@ -67,6 +67,7 @@ class SparkEngine:
     """
 
     name = "spark"
+    layout: Layout = "rows"
 
     def __init__(self) -> None:
         self.spark: SparkSession
@@ -278,7 +279,8 @@ def require_all_rows(rows_in: int, scored: int, rejected: int, written: int) -> 
 def count_rows(directory: Place) -> int:
     """Return the number of rows in a directory of Parquet files, by their footers."""
     if directory.local is None:
-        return directory.spark.read.parquet(directory.uri).count()
+        reader = directory.spark.read.option("recursiveFileLookup", "true")
+        return reader.parquet(directory.uri).count()
     import pyarrow.dataset
 
     return int(pyarrow.dataset.dataset(str(directory.local), format="parquet").count_rows())

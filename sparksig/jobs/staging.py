@@ -6,20 +6,24 @@ staging directory is trusted before it is verified: its owner, its names, and th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Protocol
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from sparksig.errors import OutputRefusedError
+from sparksig.jobs.claims import claim_file, is_claimed, lock_directory
 from sparksig.jobs.config import ScoreConfig
-from sparksig.jobs.engine import StagedCounts
+from sparksig.jobs.console import complain
+from sparksig.jobs.engine import Layout, StagedCounts
 from sparksig.jobs.files import read_whole, write_whole
 
 MARKER = "_sparksig_run.json"
@@ -39,6 +43,8 @@ class StagedResult:
         fingerprints: the model, the configuration and the input, see :func:`build_fingerprints`.
         input: the identity of the table that was read.
         counts: the rows, and the reasons why some were rejected.
+        layout: "rows" if Spark divides them among the output and the quarantine; "tables" if they are
+            divided, see :mod:`sparksig.jobs.staged_tables`.
     """
 
     run_id: str
@@ -46,6 +52,7 @@ class StagedResult:
     fingerprints: Mapping[str, str]
     input: Mapping[str, Any]
     counts: StagedCounts
+    layout: Layout = "rows"
 
     @property
     def final(self) -> str:
@@ -60,7 +67,11 @@ class Directory(Protocol):
     def uri(self) -> str:
         """The path, with its scheme."""
 
-    def __truediv__(self, name: str) -> Directory: ...
+    @property
+    def local(self) -> Path | None:
+        """The path on this machine; None for another file system."""
+
+    def __truediv__(self, name: str) -> Any: ...
 
     def names(self) -> list[str]:
         """Return the names in the directory; none if it does not exist."""
@@ -79,6 +90,9 @@ class Directory(Protocol):
 class StagingDirectory:
     """A hidden directory beside the output that belongs to one run.
 
+    Attempts at the run share it, also at the same time. Each has a directory for its rows, and claims it by a
+    lock that ends with its process. So an attempt removes its own rows, and those of attempts that died.
+
     Attributes:
         directory: the directory, which exists from :meth:`reset` on.
         run_id: the name of the run.
@@ -86,6 +100,7 @@ class StagingDirectory:
 
     directory: Directory
     run_id: str
+    _claims: dict[str, int | None] = field(default_factory=dict, repr=False, compare=False)
 
     def verify(self) -> None:
         """Check that the directory, if it exists, was made by this user and for this run.
@@ -107,16 +122,44 @@ class StagingDirectory:
             )
 
     def reset(self) -> str:
-        """Remove the files of an earlier attempt, and return the name of a new directory for rows.
-
-        Two attempts at the same time never write into one directory.
+        """Remove the rows of attempts that died, and return the name of a new directory for rows.
 
         Raises:
             OutputRefusedError: the staging directory is of somebody else, or cannot be made.
         """
-        self.remove()
-        self.directory.make()
-        return f"data-{secrets.token_hex(4)}"
+        self.verify()
+        data = f"data-{secrets.token_hex(4)}"
+        with lock_directory(self.directory):
+            unclaimed, others = self._divide_names(is_done=False)
+            for name in unclaimed if others else self.directory.names():
+                (self.directory / name).delete()
+            self._claim(data)
+        return data
+
+    def claim_rows(self, data: str) -> bool:
+        """Claim the rows of an earlier attempt; return False if they do not exist any more."""
+        with lock_directory(self.directory):
+            if data not in self.directory.names():
+                return False
+            self._claim(data)
+        return True
+
+    def _claim(self, data: str) -> None:
+        suffix = data.removeprefix("data-")
+        local = self.directory.local
+        self._claims[suffix] = None if local is None else claim_file(local / f"lock-{suffix}")
+
+    def close(self) -> None:
+        """Give up the claims of this attempt, whose rows stay for the next one."""
+        for descriptor in self._claims.values():
+            if descriptor is not None:
+                os.close(descriptor)
+        self._claims.clear()
+
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """Let one attempt publish at a time; wait for another one."""
+        message = f"waiting for another attempt at the run {self.run_id}, which is being published"
+        return lock_directory(self.directory, lambda: complain(message))
 
     def read_result(self) -> StagedResult | None:
         """Read the result of an attempt that scored all rows; None without a valid result."""
@@ -155,19 +198,49 @@ class StagingDirectory:
         """Note that publishing has begun: from now on the run can only be completed."""
         write_whole((self.directory / PUBLISHING).uri, json.dumps({"files": list(files)}).encode(), {})
 
-    def remove(self) -> None:
-        """Remove the directory.
+    def remove(self, *, is_done: bool = False) -> None:
+        """Remove the rows of this attempt, and the directory if no other attempt uses it.
+
+        Args:
+            is_done: the run is published, so where there are no locks, nobody needs the directory any more.
 
         Raises:
             OutputRefusedError: it is of somebody else.
         """
         self.verify()
-        self.directory.delete()
+        own = set(self._claims)
+        self.close()
+        if not self.directory.names():  # or it does not exist
+            with contextlib.suppress(OSError):
+                os.rmdir(self.directory.local or "")
+            return
+        with lock_directory(self.directory):
+            unclaimed, others = self._divide_names(own, is_done=is_done)
+            for name in unclaimed if others else ():
+                (self.directory / name).delete()
+            if not others:
+                self.directory.delete()
+
+    def _divide_names(self, own: Collection[str] = (), *, is_done: bool) -> tuple[list[str], list[str]]:
+        """Return the names of directories that no attempt has claimed, and of those of other attempts."""
+        local = self.directory.local
+        unclaimed, others = list[str](), list[str]()
+        for name in self.directory.names():
+            match = _ATTEMPT.search(name)
+            if match is None:
+                continue
+            if local is None:
+                is_other = not is_done and match[1] not in own
+            else:
+                is_other = is_claimed(local / f"lock-{match[1]}")
+            (others if is_other else unclaimed).append(name)
+        return unclaimed, others
 
 
 _RESULTS = TypeAdapter(StagedResult)
 
-_DATA = r"(data|final)-[0-9a-f]{8}"
+_ATTEMPT = re.compile(r"(?:data|final|lock)-([0-9a-f]{8})")
+_DATA = _ATTEMPT.pattern
 OWN_NAMES = re.compile(rf"{_DATA}|\.{_DATA}\.sparksig-write-[0-9a-f]+|\.?({_SCORED}|{PUBLISHING})(\..*)?")
 
 

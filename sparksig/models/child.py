@@ -5,12 +5,14 @@ It is started by :mod:`sparksig.models.isolated`, and ends with the process that
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,24 +20,43 @@ from sparksig.errors import SparksigError, UnsupportedError, describe_exception
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.interface import HasTextDtypes, Loading, Predictor
+from sparksig.models.shared_memory import SharedMemory
 from sparksig.models.tracebacks import describe_frames
 from sparksig.models.transfer import read_message, write_message
 from sparksig.models.trust import Trust
 
 
-def serve(requests: int, answers: int) -> None:
-    """Load the model of the first request, and answer requests until the stream ends."""
+def serve(requests: int, answers: int, *memories: int) -> None:
+    """Load the model of the first request, and answer requests until the stream ends.
+
+    Args:
+        requests: the file descriptor of the pipe with the requests.
+        answers: that of the pipe for the answers.
+        memories: those of the memory with data and of the memory for predictions, if they are shared.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the parent, which ends this process
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     sys.dont_write_bytecode = True  # for code in the model's directory, whose content must not change
+    shared, predictions = map(SharedMemory, memories) if memories else (None, None)
     with open(requests, "rb", buffering=0) as source, open(answers, "wb", buffering=2**16) as sink:
         try:
             predict = _load(source, sink)
+            gc.collect()
+            gc.freeze()  # makes later collections fast
             while predict is not None:
-                data, params = read_message(source)
-                _answer(sink, lambda: predict(data, params))  # noqa: B023  called at once
+                data, params = read_message(source, shared, copy=False)
+                _answer(sink, partial(predict, data, params), predictions)
+                del data, params
+                write_message(sink, shared is None or _is_free(shared))
         except (EOFError, BrokenPipeError):
             return
+
+
+def _is_free(memory: SharedMemory) -> bool:
+    """Return whether memory can be written again, since the model does not keep its data."""
+    if memory.has_views():
+        gc.collect()  # objects that refer to each other
+    return not memory.has_views()
 
 
 def _load(source: BinaryIO, sink: BinaryIO) -> Predictor | None:
@@ -58,17 +79,18 @@ def _load(source: BinaryIO, sink: BinaryIO) -> Predictor | None:
         return {"text_dtypes": dtypes, "feature_names": None if names is None else list(names)}
 
     _answer(sink, load)
+    write_message(sink, True)
     return loaded[0] if loaded else None
 
 
-def _answer(sink: BinaryIO, action: Any) -> None:
+def _answer(sink: BinaryIO, action: Callable[[], Any], memory: SharedMemory | None = None) -> None:
     """Write the value of a function, or the exception that it raised."""
     try:
         answer: dict[str, Any] = {"value": action()}
     except BaseException as error:
         answer = _describe(error)
     try:
-        write_message(sink, answer)
+        write_message(sink, answer, memory)
     except UnsupportedError as error:
         write_message(sink, _describe(error))
 

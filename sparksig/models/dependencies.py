@@ -88,10 +88,10 @@ def _run(command: list[str], errors: Any) -> str:
 
 def record_imports(path: str, trusted_types: Sequence[str], output: str) -> None:
     """Load a model, predict its example, and write the names of the imported packages."""
-    from sparksig.models import load_directory
     from sparksig.models.directory import ModelDirectory
     from sparksig.models.examples import read_example, read_example_params
     from sparksig.models.flavors.interface import Loading
+    from sparksig.models.loading import load_directory
     from sparksig.models.trust import Trust
 
     recorder = _Recorder()

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sparksig.engine.texts import TextDtype, TextDtypes
+from sparksig.engine.text_dtypes import TextDtype, TextDtypes
 from sparksig.errors import (
     MissingSignatureError,
     ModelDamagedError,
@@ -40,7 +40,7 @@ TEXT_DTYPES = "sparksig_text_dtypes"
 """The key, in the flavor ``python_function``, for the dtypes of a model's text columns when it was saved.
 
 Its value maps names of columns (positions, where columns have no names) to values of
-:class:`~sparksig.engine.texts.TextDtype`. MLflow ignores the key and preserves it.
+:class:`~sparksig.engine.text_dtypes.TextDtype`. MLflow ignores the key and preserves it.
 """
 
 
@@ -172,15 +172,28 @@ class ModelDirectory:
 
     def open(self, file: Path) -> BinaryIO:
         """Open a file in the directory for reading. In a pinned directory its content is verified."""
+        if self.digests is not None:
+            return self.open_copy(file)
         if not file.is_file():
             raise ModelDamagedError(f"{file} is not a file")
-        if self.digests is None:
-            return file.open("rb")
-        content = file.read_bytes()
+        return file.open("rb")
+
+    def open_copy(self, file: Path) -> BinaryIO:
+        """Open a copy of a file, which no other process can change while it is checked and read.
+
+        In a pinned directory its content is verified.
+        """
+        if not file.is_file():
+            raise ModelDamagedError(f"{file} is not a file")
+        copy = _create_nameless_file(file.stat().st_size)
+        with file.open("rb") as source:
+            digest = _copy_content(source, copy)
         name = file.relative_to(self.path).as_posix()
-        if self.digests.get(name) != hashlib.sha256(content).hexdigest():
+        if self.digests is not None and self.digests.get(name) != digest:
+            copy.close()
             raise _build_change_error(self.path, name)
-        return io.BytesIO(content)
+        copy.seek(0)
+        return copy
 
     def snapshot(self) -> ModelDirectory:
         """Copy a pinned directory to a private one, for models that open files of the directory themselves.
@@ -194,18 +207,38 @@ class ModelDirectory:
         copy = replace(self, path=home)
         weakref.finalize(copy, shutil.rmtree, home, ignore_errors=True)
         for name, pinned in self.digests.items():
-            target, copied = home / name, hashlib.sha256()
+            target = home / name
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with (self.path / name).open("rb") as source, target.open("wb") as sink:
-                    while chunk := source.read(2**20):
-                        copied.update(chunk)
-                        sink.write(chunk)
+                    digest = _copy_content(source, sink)
             except OSError:
                 raise _build_change_error(self.path, name) from None
-            if copied.hexdigest() != pinned:
+            if digest != pinned:
                 raise _build_change_error(self.path, name)
         return copy
+
+
+_MEMORY_BYTES = 64 * 2**20
+
+
+def _create_nameless_file(size: int) -> BinaryIO:
+    """Create a file for some bytes that only this process can open.
+
+    It is in memory where the bytes are few, or the directory for temporary files has no space for them.
+    """
+    if size > _MEMORY_BYTES and shutil.disk_usage(tempfile.gettempdir()).free > 2 * size:
+        return tempfile.TemporaryFile()
+    return io.BytesIO()
+
+
+def _copy_content(source: BinaryIO, target: BinaryIO) -> str:
+    """Copy a stream, and return the SHA-256 of what was copied."""
+    content = hashlib.sha256()
+    while chunk := source.read(2**20):
+        content.update(chunk)
+        target.write(chunk)
+    return content.hexdigest()
 
 
 def _build_change_error(path: Path, name: str) -> ModelDamagedError:

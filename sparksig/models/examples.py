@@ -19,7 +19,7 @@ from sparksig.convert.json import AS_WRITTEN, dumps, from_json, loads, to_json, 
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.records import to_builtins
 from sparksig.engine.frames import build_model_frame, build_model_input
-from sparksig.engine.texts import TextDtypes
+from sparksig.engine.text_dtypes import TextDtypes
 from sparksig.errors import ContractError, ModelDamagedError, ModelError, SignatureTypeError, kind, step
 from sparksig.infer import infer_signature
 from sparksig.models.directory import ModelDirectory

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from sparksig.errors import MissingDependencyError, ModelDamagedError, ModelError
-from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.flavors.interface import Flavor, Loading, Saving
-from sparksig.models.isolated import load_predictor
 from sparksig.models.trust import Trust
-from sparksig.models.virtualenvs import ModelEnvironment
+
+if TYPE_CHECKING:
+    from sparksig.models.flavors.interface import Flavor, Saving
+    from sparksig.models.virtualenvs import ModelEnvironment
 
 KEY = "sparksig_feature_names"
 """The key of the names in the flavor ``python_function`` of MLmodel."""
@@ -23,6 +21,8 @@ def choose_names(flavor: Flavor, model: Any, saving: Saving, data: Any) -> list[
 
     An estimator that was fitted to a frame knows them; the example is the second source.
     """
+    import pandas as pd
+
     signature = saving.signature
     if signature is None or signature.inputs is None or signature._is_signature_from_type_hint:
         return None
@@ -58,8 +58,15 @@ def features_of(
     if signature is None or signature.inputs is None or signature.inputs.has_input_names():
         return None
     recorded = read_features(directory)
-    if recorded is not None or not flavors.find_flavor(directory).has_feature_names:
+    if recorded is not None:
         return recorded
+    # most models name their inputs, and these imports take longer than a check of types
+    from sparksig.models import flavors
+    from sparksig.models.flavors.interface import Loading
+    from sparksig.models.isolated import load_predictor
+
+    if not flavors.find_flavor(directory).has_feature_names:
+        return None
     try:
         predictor = load_predictor(directory, Loading(trust or Trust(), environment=environment))
     except ModelDamagedError:

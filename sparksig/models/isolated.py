@@ -1,8 +1,8 @@
 """Models that run in a process of their own, in their own environment.
 
 One process is started for each loaded model. It loads the model once, and predicts batch after batch. Data
-and predictions are moved through pipes (:mod:`sparksig.models.transfer`). Inputs and predictions are enforced
-by the process that starts it, as without isolation.
+and predictions are moved through pipes (:mod:`sparksig.models.transfer`), and large arrays through shared
+memory. Inputs and predictions are enforced by the process that starts it, as without isolation.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ import tempfile
 import threading
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from sparksig import errors
-from sparksig.engine.texts import TextDtype, TextDtypes
+from sparksig.engine.text_dtypes import TextDtype, TextDtypes
 from sparksig.errors import Code, ExecutionError, Finding, SparksigError, printable_lines
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.interface import Loading, Predictor
+from sparksig.models.shared_memory import SharedMemory
 from sparksig.models.tracebacks import REMOTE_FRAMES
 from sparksig.models.transfer import read_message, write_message
 from sparksig.models.virtualenvs import PASSED_VARIABLES
@@ -40,7 +41,7 @@ _START = """
 import sys
 sys.path.append(sys.argv[1])
 from sparksig.models.child import serve
-serve(int(sys.argv[2]), int(sys.argv[3]))
+serve(*map(int, sys.argv[2:]))
 """
 _STDERR_LINES = 20
 _END_SECONDS = 2.0
@@ -101,27 +102,30 @@ class IsolatedPredictor:
 
 
 class _Process:
-    """The process of a model, and the two pipes to it."""
+    """The process of a model, the two pipes to it, and the memory that is shared with it."""
 
     def __init__(self, python: Path, model: str) -> None:
         self._model = model
         self._owner = os.getpid()
         to_child, from_parent = os.pipe()
         to_parent, from_child = os.pipe()
+        self._memories = _share_memory()
+        self._is_free = True  # the model has no views of the data of the last request
+        shared = [memory.descriptor for memory in self._memories or ()]
         environment = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
-        numbers = [str(to_child), str(from_child)]
+        passed = [to_child, from_child, *shared]
         for pipe in (from_parent, to_parent):
             with contextlib.suppress(OSError):  # a larger pipe is faster, and limited for each user
                 fcntl.fcntl(pipe, _SET_PIPE_SIZE, 2**20)
-        command = [str(python), "-I", "-c", _START, _package_path(), *numbers]
+        command = [str(python), "-I", "-c", _START, _package_path(), *map(str, passed)]
         try:
             self._child = subprocess.Popen(  # noqa: S603  the interpreter of the environment
-                command, pass_fds=(to_child, from_child), env=environment, stdin=subprocess.DEVNULL,
+                command, pass_fds=passed, env=environment, stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )  # fmt: skip
         except OSError as error:
-            os.close(from_parent)
-            os.close(to_parent)
+            for descriptor in (from_parent, to_parent, *shared):
+                os.close(descriptor)
             raise ExecutionError(f"{python} cannot be started: {error.strerror}") from None
         finally:
             os.close(to_child)
@@ -133,7 +137,8 @@ class _Process:
             target=_copy_output, args=(self._child.stdout, self._lines), daemon=True
         )
         self._reader.start()
-        self.stop = weakref.finalize(self, _stop, self._child, self._requests, self._answers, self._owner)
+        opened = (self._requests, self._answers, *(self._memories or ()))
+        self.stop = weakref.finalize(self, _stop, self._child, opened, self._owner)
 
     def is_usable(self) -> bool:
         """Return whether the process lives, and belongs to this one and not to the one it was forked from."""
@@ -141,9 +146,11 @@ class _Process:
 
     def ask(self, message: object) -> Mapping[str, Any]:
         """Send a message, and return the answer."""
+        data, predictions = self._memories or (None, None)
         try:
-            write_message(self._requests, message)
-            answer: Mapping[str, Any] = read_message(self._answers)
+            write_message(self._requests, message, data if self._is_free else None)
+            answer: Mapping[str, Any] = read_message(self._answers, predictions)
+            self._is_free = read_message(self._answers) and self._is_free
         except (EOFError, OSError):
             raise self._describe_death() from None
         except BaseException:  # an interrupt: a later answer would be taken for that of another question
@@ -175,9 +182,20 @@ def _copy_output(stream: Any, lines: deque[str]) -> None:
             print(text, file=sys.stderr)  # noqa: T201  where models print in every environment
 
 
-def _stop(child: subprocess.Popen[bytes], requests: BinaryIO, answers: BinaryIO, owner: int) -> None:
+def _share_memory() -> tuple[SharedMemory, SharedMemory] | None:
+    """Return memory for data, and memory for predictions; None where the system has none."""
+    data, predictions = SharedMemory.create(), SharedMemory.create()
+    if data is not None and predictions is not None:
+        return data, predictions
+    for memory in (data, predictions):
+        if memory is not None:
+            memory.close()
+    return None
+
+
+def _stop(child: subprocess.Popen[bytes], opened: Iterable[BinaryIO | SharedMemory], owner: int) -> None:
     """End a process; the copies of a forked process leave it alone."""
-    for stream in (requests, answers):
+    for stream in opened:
         with contextlib.suppress(OSError):
             stream.close()
     if owner != os.getpid():

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sparksig.convert.mlflow import from_mlflow
-from sparksig.engine.features import select_features
-from sparksig.engine.texts import OBJECTS, example_dtypes
+from sparksig.engine.selection import select_features
+from sparksig.engine.text_dtypes import OBJECTS
+from sparksig.engine.texts import example_dtypes
 from sparksig.errors import (
     ContractError,
     ModelError,

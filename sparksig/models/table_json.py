@@ -14,7 +14,7 @@ import pandas as pd
 from sparksig.convert.json import column_from_json, from_json, to_plain
 from sparksig.engine.frames import build_model_input
 from sparksig.engine.python import accepts_mappings, is_positional, label_by_position, to_object_series
-from sparksig.engine.texts import OBJECTS, TextDtypes
+from sparksig.engine.text_dtypes import OBJECTS, TextDtypes
 from sparksig.errors import ContractError
 from sparksig.models.tensor_json import arrays_from_json
 from sparksig.params import ParamSchema

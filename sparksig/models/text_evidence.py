@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparksig.engine.texts import TextDtype, TextDtypes, text_labels
+from sparksig.engine.text_dtypes import TextDtype, TextDtypes, text_labels
 from sparksig.schema import Schema
 
 

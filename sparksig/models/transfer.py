@@ -5,6 +5,9 @@ lack. Here they are reduced to functions of this module, with dtypes as text. Th
 as they lie in memory, next to the pickle (its protocol 5 calls such buffers out-of-band).
 
 A reader builds objects of a fixed list of types. A message cannot run code.
+
+Where the writer and the reader share memory (:mod:`sparksig.models.shared_memory`), large arrays are written
+there, and the reader may use them as views of it.
 """
 
 from __future__ import annotations
@@ -26,12 +29,20 @@ import pyarrow as pa
 
 from sparksig.convert.instances import to_builtins
 from sparksig.errors import UnsupportedError
+from sparksig.models.shared_memory import SharedMemory
+
+_HEADER = struct.Struct("<Q?")
 
 # --- messages -----------------------------------------------------------------------------------------------
 
 
-def write_message(stream: BinaryIO, message: object) -> None:
+def write_message(stream: BinaryIO, message: object, memory: SharedMemory | None = None) -> None:
     """Write an object to a stream.
+
+    Args:
+        stream: the stream.
+        message: the object.
+        memory: memory that the reader shares; None for none.
 
     Example:
         >>> stream = io.BytesIO()
@@ -40,21 +51,36 @@ def write_message(stream: BinaryIO, message: object) -> None:
         >>> read_message(stream)
         {'x': array([1, 2])}
     """
-    buffers: list[pickle.PickleBuffer] = []
+    pickled: list[pickle.PickleBuffer] = []
     content = io.BytesIO()
-    _Writer(content, protocol=5, buffer_callback=buffers.append).dump(message)
-    parts = [content.getbuffer(), *(buffer.raw() for buffer in buffers)]
-    stream.write(struct.pack(f"<Q{len(parts)}Q", len(parts), *(part.nbytes for part in parts)))
-    for part in parts:
+    _Writer(content, protocol=5, buffer_callback=pickled.append).dump(message)
+    buffers = [buffer.raw() for buffer in pickled]
+    parts = [content.getbuffer(), *buffers]
+    is_shared = memory is not None and memory.write(buffers)
+    stream.write(_HEADER.pack(len(parts), is_shared))
+    stream.write(struct.pack(f"<{len(parts)}Q", *(part.nbytes for part in parts)))
+    for part in parts[:1] if is_shared else parts:
         stream.write(part)
     stream.flush()
 
 
-def read_message(stream: BinaryIO) -> Any:
-    """Read an object that :func:`write_message` has written."""
-    [count] = struct.unpack("<Q", _read_exactly(stream, 8))
+def read_message(stream: BinaryIO, memory: SharedMemory | None = None, *, copy: bool = True) -> Any:
+    """Read an object that :func:`write_message` has written.
+
+    Args:
+        stream: the stream.
+        memory: memory that the writer shares; None for none.
+        copy: copy arrays from the memory; otherwise they are views of it, which the next message overwrites.
+    """
+    count, is_shared = _HEADER.unpack(_read_exactly(stream, _HEADER.size))
     sizes = struct.unpack(f"<{count}Q", _read_exactly(stream, 8 * count))
-    content, *buffers = [_read_exactly(stream, size) for size in sizes]
+    content = _read_exactly(stream, sizes[0])
+    if is_shared:
+        assert memory is not None
+        views = memory.read(sizes[1:])
+        buffers = [np.frombuffer(view, np.uint8).copy().data for view in views] if copy else views
+    else:
+        buffers = [_read_exactly(stream, size) for size in sizes[1:]]
     return _Reader(io.BytesIO(content), buffers=buffers).load()
 
 

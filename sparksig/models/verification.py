@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 from sparksig.errors import ContractError, InferenceError, ModelError, PredictionError, SparksigError, kind
 from sparksig.infer import infer_outputs
 from sparksig.infer.outputs import is_row
-from sparksig.models import LoadedModel, load_directory, validate_serving_input
 from sparksig.models.agreement import find_differing_columns, is_same
 from sparksig.models.code import forget_code
 from sparksig.models.examples import SERVING_FILE
 from sparksig.models.flavors.interface import Flavor, Loading, Predictor, Saving
+from sparksig.models.loading import LoadedModel, load_directory, validate_serving_input
 from sparksig.models.trust import Trust
 from sparksig.signature import ModelSignature
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from sparksig.engine.absent import Absent
 from sparksig.engine.frames import build_model_input
 from sparksig.engine.predictions import encode, result_type
-from sparksig.engine.texts import OBJECTS, TextDtypes
+from sparksig.engine.text_dtypes import OBJECTS, TextDtypes
 from sparksig.errors import ModelFailedError, SparksigError, describe_exception
 from sparksig.schema import Schema
 from sparksig.scoring.exceptions import find_failing_row, wrap_exception

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from sparksig.errors import SparksigError
-from sparksig.models import LoadedModel, load_directory
 from sparksig.models.flavors.interface import Loading
+from sparksig.models.loading import LoadedModel, load_directory
 from sparksig.scoring.exceptions import wrap_exception
 
 

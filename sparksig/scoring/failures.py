@@ -14,7 +14,7 @@ from sparksig.engine.absent import Absent
 from sparksig.engine.findings import format_null_hint
 from sparksig.engine.frames import build_model_input
 from sparksig.engine.predictions import encode, result_type
-from sparksig.engine.texts import OBJECTS, TextDtypes
+from sparksig.engine.text_dtypes import OBJECTS, TextDtypes
 from sparksig.errors import (
     Code,
     ContractError,

@@ -24,8 +24,8 @@ from sparksig.models.flavors import default_absent
 from sparksig.models.registry import is_remote, local_path, reason_of, shown, store_of
 from sparksig.options import OnError, OnVersionMismatch
 from sparksig.params import enforce_params
+from sparksig.processes import count_cores, run_in_processes
 from sparksig.scoring.part import Target
-from sparksig.scoring.pool import SplitTask, count_cores, score_splits
 from sparksig.scoring.prepared import PreparedModel, prepare_model, share_directory
 from sparksig.scoring.result_types import read_result_type
 from sparksig.scoring.scan import ScanPlan, Split
@@ -39,6 +39,7 @@ from sparksig.scoring.tally import (
     merge_summaries,
     name_summaries,
 )
+from sparksig.scoring.task import SplitTask
 from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.views import TextView, count_nouns, format_facts, format_size
 
@@ -300,7 +301,7 @@ def score_locally(
     path = share_directory(model.digest, model.directory)
     task = SplitTask(model.digest, partial(Path, path), model.loading, plan, target)
     results = []
-    for result in score_splits(task, splits, processes):
+    for result in run_in_processes(task, splits, processes):
         results.append(result)
         done()
     results.sort(key=lambda result: result.index)
@@ -435,7 +436,7 @@ def _build_report(
         rejected=sum(result.rejected for result in results),
         findings=merge_findings(finding for result in results for finding in result.findings),
         predictions=predictions,
-        files=len(results),
+        files=sum(len(result.files) for result in results),
         size=sum(result.size for result in results),
         digest=digest,
         seconds={**seconds, **steps},

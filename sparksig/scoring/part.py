@@ -1,24 +1,31 @@
-"""The file that a split is scored into: the columns it has, and row groups of a good size. No Spark."""
+"""The files that a split is scored into: their columns, and row groups of a good size. No Spark."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from sparksig.engine.predictions import result_type
+from sparksig.errors import ExecutionError
 from sparksig.scoring.failures import FINDINGS
 from sparksig.scoring.results import finish_predictions
 from sparksig.scoring.scan import ScanPlan
+from sparksig.scoring.selection import Selection
 from sparksig.scoring.storage import SPARK_SCHEMA_KEY, build_spark_schema, convert_array, with_zone
 
 _GROUP_ROWS, _GROUP_BYTES = 2**20, 2**26
 """The rows of a row group, or its bytes in memory, that are enough to write it."""
+
+_OPEN_FILES, _BUFFERED_BYTES = 64, 2**27
+"""The most files of one table that are open at once, and the bytes of their rows in memory."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +35,12 @@ class Target:
     Attributes:
         store: its file system.
         path: its path there.
+        selections: the tables in it; by default one of all rows and columns.
     """
 
     store: pafs.FileSystem
     path: str
+    selections: tuple[Selection, ...] = (Selection(),)
 
 
 def name_predictions(predictions: pa.Array, plan: ScanPlan) -> dict[str, pa.Array]:
@@ -53,10 +62,12 @@ def output_schema(plan: ScanPlan) -> pa.Schema:
     ]
     if plan.lenient:
         fields.append(pa.field(plan.findings, FINDINGS))
-    schema = pa.schema(fields)
-    if not plan.spark_fields:
-        return schema
-    return schema.with_metadata({SPARK_SCHEMA_KEY: build_spark_schema(schema, plan.spark_fields)})
+    return _add_metadata(pa.schema(fields), plan.spark_fields)
+
+
+def _add_metadata(schema: pa.Schema, fields: Mapping[str, Mapping[str, Any]]) -> pa.Schema:
+    """Add the schema of Spark, if Spark has described fields of it."""
+    return schema.with_metadata({SPARK_SCHEMA_KEY: build_spark_schema(schema, fields)}) if fields else schema
 
 
 def _stored_type(dtype: pa.DataType) -> pa.DataType:
@@ -64,13 +75,14 @@ def _stored_type(dtype: pa.DataType) -> pa.DataType:
     return pa.int32() if pa.types.is_null(dtype) else dtype
 
 
-class PartWriter:
+class _PartWriter:
     """One Parquet file; a row group is written when it is large enough."""
 
-    def __init__(self, target: Target, index: int, schema: pa.Schema) -> None:
-        self.path = f"{target.path}/part-{index:05d}-{uuid.uuid4()}.snappy.parquet"
-        self._schema, self._store = schema, target.store
-        self._stream = target.store.open_output_stream(self.path)
+    def __init__(self, store: pafs.FileSystem, path: str, schema: pa.Schema) -> None:
+        self.path = path
+        self.buffered_bytes = 0
+        self._schema, self._store = schema, store
+        self._stream = store.open_output_stream(path)
         # Dictionaries save space for text; for numbers they take time and rarely save anything.
         texts = [part.name for part in schema if pa.types.is_string(part.type)]
         self._writer = pq.ParquetWriter(
@@ -79,27 +91,25 @@ class PartWriter:
         if schema.metadata:  # which is left out together with Arrow's own schema
             self._writer.add_key_value_metadata(schema.metadata)
         self._batches: list[pa.RecordBatch] = []
-        self._rows = self._bytes = 0
+        self._rows = 0
 
-    def write(self, arrays: Iterable[pa.Array]) -> None:
-        """Add rows: the values of each column."""
-        converted = [convert_array(array, part.type) for array, part in zip(arrays, self._schema)]
-        rows = pa.RecordBatch.from_arrays(converted, schema=self._schema)
+    def write(self, rows: pa.RecordBatch) -> None:
         self._batches.append(rows)
         self._rows += rows.num_rows
-        self._bytes += rows.get_total_buffer_size()
-        if self._rows >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
-            self._flush()
+        self.buffered_bytes += rows.nbytes
+        if self._rows >= _GROUP_ROWS or self.buffered_bytes >= _GROUP_BYTES:
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write the buffered rows as a row group."""
         if self._rows:
             table = pa.Table.from_batches(self._batches, self._schema)
             self._writer.write_table(table, row_group_size=self._rows)
-        self._batches, self._rows, self._bytes = [], 0, 0
+        self._batches, self._rows, self.buffered_bytes = [], 0, 0
 
     def close(self) -> int:
         """Finish the file, and return its size in bytes."""
-        self._flush()
+        self.flush()
         self._writer.close()
         size = int(self._stream.tell())
         self._stream.close()
@@ -114,18 +124,134 @@ class PartWriter:
             self._store.delete_file(self.path)
 
 
+class _TableWriter:
+    """The files of one table, one for each partition that has rows."""
+
+    def __init__(self, target: Target, name: str, plan: ScanPlan, selection: Selection) -> None:
+        self.files: list[str] = []
+        self.size = 0
+        self._target, self._name, self._selection = target, name, selection
+        schema = selection.describe(output_schema(plan))
+        self._schema = _add_metadata(
+            pa.schema([part for part in schema if part.name not in selection.partition_by]),
+            _rename_fields(plan.spark_fields, selection),
+        )
+        self._open: dict[str, _PartWriter] = {}
+        if not selection.partition_by and not selection.is_rejected:
+            self._find_file(selection.folder)  # a table without rows has files with its columns
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Write the selected rows of a batch."""
+        for folder, rows in self._selection.divide(self._selection.select(batch)):
+            self._find_file(folder).write(rows)
+        while sum(file.buffered_bytes for file in self._open.values()) > _BUFFERED_BYTES:
+            max(self._open.values(), key=lambda file: file.buffered_bytes).flush()
+
+    def _find_file(self, folder: str) -> _PartWriter:
+        if folder not in self._open:
+            if len(self._open) >= _OPEN_FILES:
+                self._close_file(next(iter(self._open)))
+            file = f"{folder}/part-{self._name}-{uuid.uuid4()}.snappy.parquet".lstrip("/")
+            path = f"{self._target.path}/{file}"
+            if folder:
+                self._target.store.create_dir(path.rpartition("/")[0], recursive=True)
+            self._open[folder] = _PartWriter(self._target.store, path, self._schema)
+            self.files.append(file)
+        return self._open[folder]
+
+    def _close_file(self, folder: str) -> None:
+        self.size += self._open[folder].close()
+        del self._open[folder]
+
+    def close(self) -> None:
+        for folder in list(self._open):
+            self._close_file(folder)
+
+    def discard(self) -> None:
+        """Remove all files."""
+        paths = {file.path for file in self._open.values()}
+        for file in self._open.values():
+            file.discard()
+        for name in self.files:
+            path = f"{self._target.path}/{name}"
+            if path not in paths:
+                with contextlib.suppress(OSError):
+                    self._target.store.delete_file(path)
+
+
+def _rename_fields(
+    fields: Mapping[str, Mapping[str, Any]], selection: Selection
+) -> dict[str, Mapping[str, Any]]:
+    """Return the fields that Spark has described, by their names in a table."""
+    names = {name: name for name in fields} if selection.columns is None else selection.columns
+    return {
+        new: {**fields[name], "name": new}
+        for new, name in names.items()
+        if name in fields and new not in selection.partition_by
+    }
+
+
+class SplitWriter:
+    """The files of a split, in each of the tables that it is divided among."""
+
+    def __init__(self, target: Target, index: int, plan: ScanPlan) -> None:
+        self._schema = output_schema(plan)
+        self._tables: list[_TableWriter] = []
+        try:
+            for selection in target.selections:
+                self._tables.append(_TableWriter(target, f"{index:05d}", plan, selection))
+        except BaseException:
+            self.discard()
+            raise
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The paths of the files in the target."""
+        return tuple(file for table in self._tables for file in table.files)
+
+    @property
+    def size(self) -> int:
+        """The bytes of the files."""
+        return sum(table.size for table in self._tables)
+
+    def write(self, arrays: Iterable[pa.Array]) -> None:
+        """Add rows: the values of each column."""
+        converted = [convert_array(array, part.type) for array, part in zip(arrays, self._schema)]
+        rows = pa.RecordBatch.from_arrays(converted, schema=self._schema)
+        for table in self._tables:
+            table.write(rows)
+
+    def close(self) -> None:
+        """Finish the files."""
+        for table in self._tables:
+            table.close()
+
+    def discard(self) -> None:
+        """Remove the files."""
+        for table in self._tables:
+            table.discard()
+
+
 @contextlib.contextmanager
-def open_writer(target: Target, index: int, schema: pa.Schema) -> Iterator[PartWriter]:
-    """Open a file of a unique name; after an error it is removed.
+def open_writer(target: Target, index: int, plan: ScanPlan) -> Iterator[SplitWriter]:
+    """Open files of unique names; after an error they are removed.
 
     Args:
-        target: the directory.
-        index: the position of the split, for the name.
-        schema: the columns of the file.
+        target: the directory, and the tables in it.
+        index: the position of the split, for the names.
+        plan: the columns.
+
+    Raises:
+        ExecutionError: the disk is full.
     """
-    writer = PartWriter(target, index, schema)
+    writer = SplitWriter(target, index, plan)
     try:
         yield writer
-    except BaseException:
+    except BaseException as error:
         writer.discard()
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ExecutionError(
+                "a file cannot be written: the disk is full, or a quota is used up. Free space at the "
+                "output, then start again"
+            ) from None
         raise

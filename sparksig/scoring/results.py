@@ -15,7 +15,7 @@ from sparksig.engine.absent import Absent
 from sparksig.engine.arrays import conform, convert_leaves
 from sparksig.engine.predictions.reading import read_predictions
 from sparksig.engine.predictions.times import place_times
-from sparksig.engine.texts import OBJECTS, TextDtypes
+from sparksig.engine.text_dtypes import OBJECTS, TextDtypes
 from sparksig.errors import Code, Finding, PredictionError
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.batches import Predict, score_batches

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from sparksig.engine.absent import Absent
 from sparksig.engine.transfer import restore_types
-from sparksig.errors import ContractError
+from sparksig.errors import ContractError, TableNotFoundError
 from sparksig.models.registry import reason_of
 from sparksig.schema import Schema
 from sparksig.scoring.batches import BATCH_BYTES, join_batches, rebatched
@@ -169,6 +169,7 @@ def read_batches(split: Split, plan: ScanPlan, count: ReadCount) -> Iterator[pa.
 
     Raises:
         ContractError: a file cannot be read, or has a value that the type of Spark does not hold.
+        TableNotFoundError: a file does not exist any more.
     """
     batches = _filter_batches(split, plan, count)
     if plan.batch_rows is not None:
@@ -200,6 +201,11 @@ def _read_piece(piece: Piece, plan: ScanPlan, count: ReadCount) -> Iterator[pa.R
                 # A name with a dot selects more than its column: the rest is dropped afterwards.
                 for batch in file.iter_batches(at_once, row_groups=groups, columns=stored, use_threads=False):
                     yield _complete_batch(batch, piece, plan, batch.num_rows)
+    except FileNotFoundError:
+        raise TableNotFoundError(
+            f"the file {piece.name} vanished while the table was read. Start again when nobody replaces the "
+            "table's files"
+        ) from None
     except (pa.ArrowException, OSError) as error:
         raise ContractError(f"the file {piece.name} cannot be read completely: {reason_of(error)}") from None
 

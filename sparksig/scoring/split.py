@@ -1,4 +1,4 @@
-"""Score one split of a Parquet table: read row groups, predict batch by batch, write one file. No Spark.
+"""Score one split of a Parquet table: read row groups, predict batch by batch, write files. No Spark.
 
 The steps, and their memory:
 
@@ -25,10 +25,10 @@ import pyarrow as pa
 
 from sparksig.errors import Finding, ModelFailedError, SparksigError
 from sparksig.infer.outputs import count_rows
-from sparksig.models import LoadedModel
+from sparksig.models.loading import LoadedModel
 from sparksig.scoring.batches import Predict
 from sparksig.scoring.limits import count_rejections
-from sparksig.scoring.part import Target, name_predictions, open_writer, output_schema
+from sparksig.scoring.part import Target, name_predictions, open_writer
 from sparksig.scoring.results import finish_predictions, score_pairs, select_column
 from sparksig.scoring.scan import ReadCount, ScanPlan, Split, read_batches
 from sparksig.scoring.tally import (
@@ -46,20 +46,20 @@ class SplitResult:
 
     Attributes:
         index: the position of the split.
-        file: the path of the file that was written.
+        files: the paths of the files that were written, in the target.
         rows: the rows that meet the condition.
         rows_read: the rows that were read.
         scored: the rows with a prediction.
         rejected: the rows without one.
         findings: why rows were rejected, with counts.
         summaries: the predictions in numbers, by path.
-        size: the bytes of the file.
+        size: the bytes of the files.
         seconds: the time of each step: load, read, score, write.
         loads: how often the model was loaded: 1 for the first split of a process.
     """
 
     index: int
-    file: str
+    files: tuple[str, ...]
     rows: int
     rows_read: int
     scored: int
@@ -72,15 +72,15 @@ class SplitResult:
 
 
 def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target) -> SplitResult:
-    """Score a split of a Parquet table into one file of a unique name.
+    """Score a split of a Parquet table into files of unique names, by default one.
 
-    After an error the file is removed.
+    After an error they are removed.
 
     Args:
         split: the row groups.
         model: the model, loaded.
         plan: the columns to read, the model's schemas, the columns to write.
-        target: the directory for the file, which exists.
+        target: the directory for the files, which exists, and the tables in it.
 
     Raises:
         ContractError: a file cannot be read, or rows break the input schema.
@@ -92,7 +92,7 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
     tally, read, summarizer = FindingTally(), ReadCount(), PredictionSummarizer()
     summaries: dict[FieldPath, PredictionSummary] = {}
     rows = 0
-    opened = open_writer(target, split.index, output_schema(plan))
+    opened = open_writer(target, split.index, plan)
     with _restore_interrupt(), _locate_failure(split, plan), opened as writer:
         pending: deque[pa.RecordBatch] = deque()
 
@@ -111,10 +111,10 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
                 kept = (batch.column(batch.schema.get_field_index(name)) for name in plan.kept_columns)
                 writer.write([*kept, *columns.values(), *([findings] if plan.lenient else [])])
         with clock.measure("write"):
-            size = writer.close()
+            writer.close()
     counts = rows, read.rows, rows - tally.rejected, tally.rejected
     return SplitResult(
-        split.index, writer.path, *counts, tally.list_findings(), summaries, size, clock.seconds
+        split.index, writer.files, *counts, tally.list_findings(), summaries, writer.size, clock.seconds
     )
 
 

@@ -69,22 +69,22 @@ def attempt_directory(store: pafs.FileSystem, path: str) -> Iterator[str]:
     yield path
 
 
-def accept_files(store: pafs.FileSystem, files: Sequence[str], path: str) -> list[str]:
-    """Move files from the directory of attempts to a path; return their paths there.
+def accept_files(store: pafs.FileSystem, attempts: str, files: Sequence[str], path: str) -> None:
+    """Move files from the directory of attempts to the same places below a path.
 
     Afterwards the path has no other files: those of a task that was started twice, or of one that was killed,
     are left behind, or removed.
     """
-    accepted = [f"{path}/{file.rpartition('/')[2]}" for file in files]
     if has_renames(store):
-        store.create_dir(path, recursive=True)
-        for file, target in zip(files, accepted):
-            store.move(file, target)
-        return accepted
-    for info in store.get_file_info(pafs.FileSelector(path)):
-        if info.path not in accepted:
+        for folder in sorted({f"{path}/{file}".rpartition("/")[0] for file in files} | {path}):
+            store.create_dir(folder, recursive=True)
+        for file in files:
+            store.move(f"{attempts}/{file}", f"{path}/{file}")
+        return
+    accepted = {f"{path}/{file}" for file in files}
+    for info in store.get_file_info(pafs.FileSelector(path, recursive=True)):
+        if info.type is pafs.FileType.File and info.path not in accepted:
             store.delete_file(info.path)
-    return accepted
 
 
 def publish_directory(store: pafs.FileSystem, staging: str, path: str, name: str) -> None:

@@ -1,8 +1,8 @@
 """Scoring of the splits of a Parquet table in the tasks of a Spark job, without Spark's readers and writers.
 
-Each task reads its split with pyarrow, scores it, writes one file, and returns its name and counts. A task
-may run several times: because it was retried, or started twice. The driver accepts the one file that the
-result of each split names. All others stay in a directory that is removed.
+Each task reads its split with pyarrow, scores it, writes its files, and returns their names and counts. A
+task may run several times: because it was retried, or started twice. The driver accepts the files that the
+one result of each split names. All others stay in a directory that is removed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from sparksig.scoring.part import Target
-from sparksig.scoring.pool import SplitTask
 from sparksig.scoring.prepared import PreparedModel
 from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.split import SplitResult, require_all_rows
 from sparksig.scoring.staging import accept_files, attempt_directory
+from sparksig.scoring.task import SplitTask
 from sparksig.spark.diagnosis import diagnosed
 from sparksig.spark.hadoop import is_connect
 from sparksig.spark.ship import Shipment, ship
@@ -58,7 +58,7 @@ def score_on_spark(
     shipment = ship(spark, model, shipping)
     tasks = len(splits)
     with attempt_directory(target.store, target.path) as attempts:
-        attempt = Target(target.store, attempts)
+        attempt = replace(target, path=attempts)
         task = SplitTask(shipment.digest, shipment.locate, model.loading, plan, attempt)
         function = _build_function(task, splits, shipment)
         with diagnosed():
@@ -71,8 +71,9 @@ def score_on_spark(
         }
         results = [by_split[index] for index in sorted(by_split)]
         require_all_rows(splits, results)
-        files = accept_files(target.store, [result.file for result in results], target.path)
-    return [replace(result, file=file) for result, file in zip(results, files)]
+        files = [file for result in results for file in result.files]
+        accept_files(target.store, attempts, files, target.path)
+    return results
 
 
 def count_slots(spark: SparkSession) -> int:

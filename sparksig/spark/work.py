@@ -23,8 +23,8 @@ from sparksig.engine.transfer import restore_types
 from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.infer.outputs import count_rows
 from sparksig.lattice import find_mismatches
-from sparksig.models import LoadedModel
 from sparksig.models.flavors.interface import Loading
+from sparksig.models.loading import LoadedModel
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring import (
     BATCH_BYTES,

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from sparksig.convert.int96 import mark_int96
 from sparksig.errors import ContractError, TableNotFoundError, UnsupportedError, step
 from sparksig.models.registry import reason_of
+from sparksig.processes import count_cores, run_in_processes
 from sparksig.tables.layout import Layout, read_layout
 from sparksig.tables.partitions import partition_type, partitions_in
 
@@ -112,10 +113,7 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or (name.startswith("_") and "=" not in name)
 
 
-def _read_footer(store: Any, location: Location, place: str, known: Mapping[Any, File]) -> File:
-    if (location.path, location.stamp) in known:
-        file = known[location.path, location.stamp]
-        return replace(file, name=location.name, values=location.values)
+def _read_footer(store: Any, location: Location, place: str) -> File:
     try:
         with store.open_input_file(location.path) as stream:
             reader = pq.ParquetFile(stream, **READ_OPTIONS)
@@ -167,8 +165,12 @@ def add_partitions(files: Sequence[File], place: str) -> Iterator[File]:
         yield replace(file, schema=schema)
 
 
+_MANY_FILES, _CHUNK_FILES = 4096, 512
+"""More files are read by processes, so many at a time."""
+
+
 def read_footers(store: Any, locations: Sequence[Location], place: str) -> list[File]:
-    """Read the footers of files in several threads.
+    """Read the footers of files in several threads; those of thousands of files in a process for each core.
 
     Args:
         store: the file system.
@@ -179,17 +181,68 @@ def read_footers(store: Any, locations: Sequence[Location], place: str) -> list[
         TableNotFoundError: a file is missing, or is not Parquet.
     """
     known, files = _FOOTERS.get({}), list[File]()
-    with ThreadPoolExecutor(16) as pool:
-        read = partial(_read_footer, store, place=place, known=known)
-        for location, file in zip(locations, pool.map(read, locations)):
-            if files and file.schema.equals(files[-1].schema, check_metadata=True):
-                file = replace(file, schema=files[-1].schema)
-            if files and file.metadata == files[-1].metadata:
-                file = replace(file, metadata=files[-1].metadata)
-            files.append(file)
-            if location.stamp is not None:
-                known[location.path, location.stamp] = file
+    unread = [location for location in locations if (location.path, location.stamp) not in known]
+    task = _FooterTask(store, place)
+    new = task.read(unread) if len(unread) <= _MANY_FILES else _read_in_processes(task, unread)
+    for location in locations:
+        key = location.path, location.stamp
+        file = known[key] if key in known else next(new)
+        file = _share_schema(replace(file, name=location.name, values=location.values), files)
+        files.append(file)
+        if location.stamp is not None:
+            known[location.path, location.stamp] = file
     return files
+
+
+def _share_schema(file: File, files: Sequence[File]) -> File:
+    """Return a file with the schema object of the last one, if they are equal."""
+    if files and file.schema.equals(files[-1].schema, check_metadata=True):
+        file = replace(file, schema=files[-1].schema)
+    if files and file.metadata == files[-1].metadata:
+        file = replace(file, metadata=files[-1].metadata)
+    return file
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Some files of a table."""
+
+    index: int
+    locations: Sequence[Location]
+
+    def describe(self) -> str:
+        return f"the footers of {self.locations[0].name} and of {len(self.locations) - 1} more files"
+
+
+@dataclass(frozen=True)
+class _FooterTask:
+    """The reading of footers, in this process or in others."""
+
+    store: Any
+    place: str
+
+    verb = "read"
+
+    def read(self, locations: Sequence[Location]) -> Iterator[File]:
+        """Read footers in several threads, and yield them in order."""
+        with ThreadPoolExecutor(16) as pool:
+            yield from pool.map(partial(_read_footer, self.store, place=self.place), locations)
+
+    def run(self, chunk: _Chunk) -> tuple[int, list[File]]:
+        """Read the footers of a chunk."""
+        files: list[File] = []
+        for file in self.read(chunk.locations):
+            files.append(_share_schema(file, files))
+        return chunk.index, files
+
+
+def _read_in_processes(task: _FooterTask, locations: Sequence[Location]) -> Iterator[File]:
+    """Read footers in processes of this machine, and yield them in order."""
+    starts = range(0, len(locations), _CHUNK_FILES)
+    chunks = [_Chunk(index, locations[start : start + _CHUNK_FILES]) for index, start in enumerate(starts)]
+    results = dict(run_in_processes(task, chunks, count_cores()))
+    for index in range(len(chunks)):
+        yield from results.pop(index)
 
 
 _FOOTERS: ContextVar[dict[tuple[str, tuple[int, int]], File]] = ContextVar("footers")

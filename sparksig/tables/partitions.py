@@ -11,7 +11,9 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
+from sparksig.convert.arrow import source
 from sparksig.errors import Code, Finding, step
+from sparksig.lattice import is_lossless
 
 NOTHING = "__HIVE_DEFAULT_PARTITION__"
 """The name of the directory of rows that have no value."""
@@ -115,13 +117,51 @@ def partition_value(text: str | None, dtype: pa.DataType) -> Any:
     return pa.scalar(convert(text), dtype)
 
 
-# --- values that the name of a directory would change ------------------------------------------------------
+# --- writing ----------------------------------------------------------------------------------------------
 
-_DIGITAL = r"[+-]?(\p{Nd}+\.?\p{Nd}*|\.\p{Nd}+)([eE][+-]?\p{Nd}+)?[fFdD]?|[+-]?0[xX].*[pP].*"
-_MOMENT = r"\p{Nd}{4}-\p{Nd}{2}-\p{Nd}{2} \p{Nd}{2}:.*"
 
-AMBIGUOUS = rf"(?s)[\x00-\x20]*({_DIGITAL}|{_MOMENT})[\x00-\x20]*"
-"""Texts that Spark may read as a number or a time in the names of directories; a pattern of Java."""
+def judge_partition_names(names: Sequence[str], by: Sequence[str]) -> list[Finding]:
+    """Report columns to partition by that are named twice, or that leave no others.
+
+    Args:
+        names: all columns of the table.
+        by: those to partition by.
+    """
+    findings = []
+    if len(set(by)) < len(by):
+        findings.append(Finding(Code.DUPLICATE_NAME, "partition_by", "each column once", "one several times"))
+    if names and by and not set(names) - set(by):
+        hint = "files without columns have no rows"
+        expected = "other columns than those to partition by"
+        findings.append(Finding(Code.INVALID_VALUE, "partition_by", expected, "none", hint))
+    return findings
+
+
+def refuse_partition_type(path: str, actual: str) -> Finding:
+    """Return the finding for a column whose type is lost in the names of directories."""
+    hint = "Spark reads partitions back as others: cast it explicitly, or write Delta"
+    expected = "whole numbers, doubles, dates or texts, in a column to partition by"
+    return Finding(Code.TYPE_MISMATCH, path, expected, actual, hint)
+
+
+def refuse_other_partition(path: str, expected: str, actual: str) -> Finding:
+    """Return the finding for a column that an existing table has with another type in its directories."""
+    return Finding(Code.TYPE_MISMATCH, path, expected, actual, "as the table's partitions are read")
+
+
+def share_partition(existing: pa.DataType, actual: pa.DataType) -> bool:
+    """Return whether directories of a table may name values of a type, texts aside."""
+    if pa.types.is_string(existing) or pa.types.is_string(actual) or pa.types.is_null(existing):
+        return True
+    return is_lossless(source(existing), source(actual)) or is_lossless(source(actual), source(existing))
+
+
+# --- texts
+
+_NUMBER_TEXT = r"[+-]?(\p{Nd}+\.?\p{Nd}*|\.\p{Nd}+)([eE][+-]?\p{Nd}+)?[fFdD]?|[+-]?0[xX].*[pP].*"
+_MOMENT_TEXT = r"\p{Nd}{4}-\p{Nd}{2}-\p{Nd}{2} \p{Nd}{2}:.*"
+AMBIGUOUS = rf"(?s)[\x00-\x20]*({_NUMBER_TEXT}|{_MOMENT_TEXT})[\x00-\x20]*"
+"""Texts that Spark may read as a number or a time in the names of directories, in Java's syntax."""
 
 EXACT = r"0|-?[1-9][0-9]{0,36}"
 """The numbers that Spark writes in the same way again, as it does dates."""
@@ -140,14 +180,43 @@ def reads_back_otherwise(text: str) -> bool:
 
 
 def report_empty(column: str) -> Finding:
-    """Build the finding about texts in a column to partition by that would be null."""
+    """Return the finding for texts that are read as null."""
     expected = "texts that are not empty, in a column to partition by"
     return Finding(Code.INVALID_VALUE, step(column), expected, "empty texts, which would be null")
 
 
 def report_ambiguous(column: str) -> Finding:
-    """Build the finding about texts in a column to partition by that would be numbers or times."""
+    """Return the finding for texts that are read as other texts."""
     expected = "texts that readers of Parquet return unchanged, in a column to partition by"
     actual = "texts that Spark reads as numbers or times and formats differently, as 007 or 1.50"
     hint = "cast the column explicitly, to int for example, or write Delta"
     return Finding(Code.INVALID_VALUE, step(column), expected, actual, hint)
+
+
+def refuse_unlike_text(path: str, dtype: str) -> Finding:
+    """Return the finding for texts beside the directories of an existing table that read as a type."""
+    hint = "readers of Parquet would see all partitions of the table as texts"
+    return Finding(Code.TYPE_MISMATCH, path, f"texts that read as {dtype}", "others", hint)
+
+
+def judge_partition_text(name: str, text: str, existing: pa.DataType | None = None) -> Finding | None:
+    """Return the finding for a text that the name of a directory would change.
+
+    Args:
+        name: the column.
+        text: the text.
+        existing: the type with which the directories of an existing table are read; None without one.
+
+    Example:
+        >>> judge_partition_text("zip", "v7")
+        >>> judge_partition_text("zip", "").actual
+        'empty texts, which would be null'
+    """
+    if text in ("", NOTHING):
+        return report_empty(name)
+    if reads_back_otherwise(text):
+        return report_ambiguous(name)
+    if existing is None or pa.types.is_null(existing) or pa.types.is_string(existing):
+        return None
+    is_alike = is_lossless(source(_type_of(text)), source(existing))
+    return None if is_alike else refuse_unlike_text(step(name), str(existing))

@@ -10,7 +10,14 @@ from sparksig.errors import Code, Finding, step
 from sparksig.lattice import Field
 from sparksig.tables.columns import spark_fields
 from sparksig.tables.delta import Existing
-from sparksig.tables.partitions import AMBIGUOUS, EXACT, NOTHING, report_ambiguous, report_empty
+from sparksig.tables.partitions import (
+    AMBIGUOUS,
+    EXACT,
+    NOTHING,
+    refuse_unlike_text,
+    report_ambiguous,
+    report_empty,
+)
 from sparksig.tables.rules import Rule, ValueOptions, build_table_rules
 from sparksig.tables.sql import SqlRule, flag, name_column, quote_text
 
@@ -62,19 +69,16 @@ def constrain_partitions(
         if not isinstance(column.dataType, T.StringType):
             continue
         value, path = name_column(column.name), step(column.name)
-        rules.append(SqlRule(report_empty(column.name), flag(f"{value} = '' or {value} = '{NOTHING}'")))
+        nothing = flag(f"{value} = '' or {value} = {quote_text(NOTHING)}")
+        rules.append(SqlRule(report_empty(column.name), nothing))
         if format != "parquet":
             continue
         ambiguous, exact = quote_text(f"^({AMBIGUOUS})$"), quote_text(f"^({EXACT})$")
-        is_broken = flag(f"{value} rlike {ambiguous} and not {value} rlike {exact}")
-        rules.append(SqlRule(report_ambiguous(column.name), is_broken))
+        changed = flag(f"{value} rlike {ambiguous} and not {value} rlike {exact}")
+        rules.append(SqlRule(report_ambiguous(column.name), changed))
         target = types.get(column.name, T.StringType())
         if not isinstance(target, T.StringType):  # as the existing directories read
             text = target.simpleString()
-            finding = Finding(Code.TYPE_MISMATCH, path, f"texts that read as {text}", "others", _TEXT_HINT)
             broken = f"{value} is not null and try_cast({value} as {text}) is null"
-            rules.append(SqlRule(finding, flag(broken)))
+            rules.append(SqlRule(refuse_unlike_text(path, text), flag(broken)))
     return rules
-
-
-_TEXT_HINT = "readers of Parquet would see all partitions of the table as texts"

@@ -13,6 +13,7 @@ from sparksig.errors import Code, Finding, OutputRefusedError, step
 from sparksig.spark.hadoop import is_connect, is_nowhere
 from sparksig.tables.contract import RUN_COLUMN
 from sparksig.tables.delta import Existing
+from sparksig.tables.partitions import refuse_other_partition, refuse_partition_type
 from sparksig.tables.readers import find_partitions
 from sparksig.writing.request import WriteRequest
 from sparksig.writing.staged import save as save_staged
@@ -109,15 +110,12 @@ def partition_refusals(table: T.StructType, by: Sequence[str], layout: Existing 
         actual, path = field.dataType, step(field.name)
         is_integer = isinstance(actual, T.DecimalType) and actual.scale == 0
         if not is_integer and not isinstance(actual, _READ_BACK):
-            hint = "Spark reads partitions back as others: cast it explicitly, or write Delta"
-            expected = "whole numbers, doubles, dates or texts, in a column to partition by"
-            findings.append(Finding(Code.TYPE_MISMATCH, path, expected, actual.simpleString(), hint))
+            findings.append(refuse_partition_type(path, actual.simpleString()))
             continue
         target = types.get(field.name, actual)
         is_text = isinstance(target, T.StringType) or isinstance(actual, T.StringType)
         if not is_text and not holds(target, actual) and not holds(actual, target):
-            hint, expected = "as the table's partitions are read", target.simpleString()
-            findings.append(Finding(Code.TYPE_MISMATCH, path, expected, actual.simpleString(), hint))
+            findings.append(refuse_other_partition(path, target.simpleString(), actual.simpleString()))
     return findings
 
 

@@ -22,7 +22,7 @@ from sparksig.tables.columns import spark_columns
 from sparksig.tables.contract import RUN_COLUMN, Contract
 from sparksig.tables.delta import Existing, is_path, read_delta
 from sparksig.tables.findings import find_missing
-from sparksig.tables.partitions import reads_back_otherwise
+from sparksig.tables.partitions import judge_partition_names, reads_back_otherwise
 from sparksig.tables.types import judge_types
 from sparksig.views import TextView
 from sparksig.writing import delta, parquet
@@ -337,15 +337,9 @@ def _judge_run_id(run_id: str | None) -> list[Finding]:
 def _judge_partitions(
     table: T.StructType, layout: Existing | None, request: WriteRequest, partition_by: Sequence[str]
 ) -> list[Finding]:
-    findings = []
-    if len(set(partition_by)) < len(partition_by):
-        findings.append(Finding(Code.DUPLICATE_NAME, "partition_by", "each column once", "one several times"))
+    findings = judge_partition_names(table.names, partition_by)
     if not table.fields:
         findings.append(Finding(Code.EMPTY, "", "a table with columns", "none"))
-    elif partition_by and not set(table.names) - set(partition_by):
-        hint = "files without columns have no rows"
-        expected = "other columns than those to partition by"
-        findings.append(Finding(Code.INVALID_VALUE, "partition_by", expected, "none", hint))
     if request.format == "parquet":
         findings += parquet.partition_refusals(table, partition_by, layout)
     else:

@@ -67,6 +67,6 @@ def table(results: Sequence[Result]) -> str:
             ratio = "" if ours else f"{result.ratio(name):.1f}x"
             goal = None if ours else result.case.goal(name)
             target = "" if goal is None else f"{goal:g}x"
-            shown = result.case.name if ours else ""
-            lines.append(f"| {shown} | {name} | {seconds * 1000:.2f} | {ratio} | {target} |")
+            label = result.case.name if ours else ""
+            lines.append(f"| {label} | {name} | {seconds * 1000:.2f} | {ratio} | {target} |")
     return "\n".join(lines)

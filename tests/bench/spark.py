@@ -247,8 +247,8 @@ def _limit(model, signature):
         return pd.DataFrame({name: array.to_pandas() for name, array in zip(names, arrays)})
 
     def predict(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
-        for given in batches:
-            arrays = list(given) if isinstance(given, tuple) else [given]
+        for data in batches:
+            arrays = list(data) if isinstance(data, tuple) else [data]
             yield pa.array(model.predict(fed(arrays)), pa.float64())
 
     return F.arrow_udf(predict, "double")
@@ -302,18 +302,18 @@ def _application(path: Path, ours: bool, rows: int, parts: int) -> dict[str, flo
     root = str(Path(__file__).parents[2])
     code = APPLICATION.format(root=root, ours=ours, path=str(path), rows=rows, parts=parts)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    told: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return told
+    seconds: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return seconds
 
 
 def _best(path: Path, rounds: int, rows: int, parts: int, figure: str) -> dict[str, float]:
     best: dict[str, float] = {}
     for _ in range(rounds):
         for name in ("sparksig", "MLflow"):
-            told = _application(path, name == "sparksig", rows, parts)
-            if told["loads"] is not None and told["loads"] > CORES:
-                raise AssertionError(f"{told['loads']} loads in {CORES} workers")
-            best[name] = min(best.get(name, np.inf), told[figure])
+            seconds = _application(path, name == "sparksig", rows, parts)
+            if seconds["loads"] is not None and seconds["loads"] > CORES:
+                raise AssertionError(f"{seconds['loads']} loads in {CORES} workers")
+            best[name] = min(best.get(name, np.inf), seconds[figure])
     return best
 
 
@@ -340,7 +340,9 @@ def cold(rounds: int = 3) -> list[Result]:
         )
         for name, model, figure in figures
     ]
-    return [one for one in results if all(one.seconds.values())]  # Spark 3.5 counts no seconds in workers
+    return [
+        result for result in results if all(result.seconds.values())
+    ]  # Spark 3.5 counts no seconds in workers
 
 
 def many_parts(scale: float = 1.0, rounds: int = 2) -> Result:

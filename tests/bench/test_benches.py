@@ -18,9 +18,9 @@ from tests.bench.harness import Case, Result, measure, table
 @pytest.mark.parametrize("name", [name for name in BENCHES if name not in ("spark", "tables")])
 def test_a_bench_runs(name):
     cases = import_module(f"tests.bench.{name}").cases(scale=0.001)
-    shown = table(measure(cases, rounds=1))
-    assert len(shown.splitlines()) == 2 + sum(len(case.contenders) for case in cases)
-    assert all(case.name in shown for case in cases)
+    text = table(measure(cases, rounds=1))
+    assert len(text.splitlines()) == 2 + sum(len(case.contenders) for case in cases)
+    assert all(case.name in text for case in cases)
 
 
 @pytest.mark.spark

@@ -13,13 +13,17 @@ import click
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.linear_model import LinearRegression
 
+import sparksig
+from sparksig import ColSpec, ModelSignature, Schema
 from sparksig.cli import cli
 from sparksig.cli.base import Commands, parse_names
 from tests.cli.runner import runner
 
 HOME = Path(__file__).parents[2]
 COMMANDS = sorted(cli.commands)
+DOUBLE = Schema([ColSpec("double", "x")])
 
 
 def run(*args, env=None, **options):
@@ -28,6 +32,37 @@ def run(*args, env=None, **options):
     return subprocess.run(
         [sys.executable, "-m", "sparksig", *args], env={**os.environ, **(env or {})}, check=False, **options
     )
+
+
+# --- imports ------------------------------------------------------------------------------------------------
+
+_LIST_IMPORTS = """
+import sys
+from sparksig.cli import cli
+cli.main(sys.argv[2:], standalone_mode=False)
+print([name for name in sys.argv[1].split(",") if name in sys.modules], file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("unused", "arguments"),
+    [
+        pytest.param("numpy,pandas,pyarrow,yaml", "digest {model}", id="digest"),
+        pytest.param("pandas,sklearn,skops,pydantic", "diff {model} {model}", id="diff"),
+        pytest.param("pandas,sklearn,skops,pydantic", "check {table} {model}", id="check"),
+        pytest.param("pandas,sklearn,skops,pydantic", "infer {table}", id="infer"),
+    ],
+)
+def test_command_imports_only_what_it_needs(tmp_path, unused, arguments):
+    sparksig.save_model(
+        tmp_path / "model", LinearRegression().fit([[0.0], [1.0]], [0, 1]), ModelSignature(DOUBLE, DOUBLE)
+    )
+    pq.write_table(pa.table({"x": [1.5]}), tmp_path / "table.parquet")
+    words = arguments.format(model=tmp_path / "model", table=tmp_path / "table.parquet").split()
+    command = [sys.executable, "-c", _LIST_IMPORTS, unused, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=HOME)
+    assert done.stdout
+    assert done.stderr.splitlines()[-1] == "[]"
 
 
 # --- help and usage -----------------------------------------------------------------------------------------

@@ -408,7 +408,7 @@ def test_a_literal_of_none_alone_is_refused():
 
 def test_all_that_is_wrong_is_said_at_once():
     inner = of(ok=int, bad=tuple, odd=Optional[set])
-    made = of(
+    model = of(
         a=datetime.time,
         b=list,
         c=dict[int, tuple[int, str]],
@@ -419,7 +419,7 @@ def test_all_that_is_wrong_is_said_at_once():
     with pytest.raises(
         ConversionError, match=r"^the type hint list\[.*Made\] cannot be used as a contract: 9 findings\n"
     ) as caught:
-        from_hint(list[made])
+        from_hint(list[model])
     assert codes(caught) == [
         ("[].a", Code.UNSUPPORTED_TYPE),
         ("[].b", Code.INVALID_VALUE),
@@ -434,8 +434,8 @@ def test_all_that_is_wrong_is_said_at_once():
 
 
 def test_names_of_fields_that_are_no_identifiers_stand_in_backticks():
-    made = create_model("Made", **{"a.b": (object, ...)})
-    assert refused(list[made]) == [f"[].`a.b`: expected a supported type, got object {ADVICE}"]
+    model = create_model("Made", **{"a.b": (object, ...)})
+    assert refused(list[model]) == [f"[].`a.b`: expected a supported type, got object {ADVICE}"]
 
 
 @pytest.mark.parametrize("wrap", [lambda h: list[h], lambda h: dict[str, h]], ids=["list", "dict"])

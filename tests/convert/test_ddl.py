@@ -154,8 +154,8 @@ MALFORMED = {
 }
 _QUOTE = "; put names in backticks unless they consist of ASCII letters, digits and _)"
 MALFORMED |= {
-    text: f"{told[:-1]}{_QUOTE}"
-    for text, told in {
+    text: f"{expected[:-1]}{_QUOTE}"
+    for text, expected in {
         "ä int": "expected the name of a column, got 'ä' (line 1, column 1)",
         "a-b int": "a: expected a type, got '-' (line 1, column 2)",
         "a.b int": "a: expected a type, got '.' (line 1, column 2)",
@@ -208,15 +208,15 @@ NO_COUNTERPARTS = {
 
 
 @pytest.mark.parametrize(
-    ("text", "expected", "told"),
-    [(text, "a type that Spark has", told) for text, told in NO_TYPES.items()]
-    + [(text, "a supported type", told) for text, told in NO_COUNTERPARTS.items()],
+    ("text", "expected", "message"),
+    [(text, "a type that Spark has", dtype) for text, dtype in NO_TYPES.items()]
+    + [(text, "a supported type", counterpart) for text, counterpart in NO_COUNTERPARTS.items()],
     ids=describe_case,
 )
-def test_types_that_are_none(text, expected, told):
+def test_types_that_are_none(text, expected, message):
     with pytest.raises(ConversionError) as error:
         from_ddl(f"a {text}")
-    finding = f"a: expected {expected}, got {told} [UNSUPPORTED_TYPE]"
+    finding = f"a: expected {expected}, got {message} [UNSUPPORTED_TYPE]"
     assert str(error.value) == f"no signature for this DDL: 1 finding\n  - {finding}"
 
 
@@ -292,8 +292,8 @@ def test_as_by_way_of_sparks_types(schema):
     if error:
         assert sorted(map(str, ours.findings)) == sorted(map(str, error.findings))
         return
-    bare = T.StructType([T.StructField(f.name, f.dataType, f.nullable) for f in table.fields])
-    (back, error), (read, ours) = attempt(from_spark, bare), attempt(from_ddl, text)
+    plain = T.StructType([T.StructField(f.name, f.dataType, f.nullable) for f in table.fields])
+    (back, error), (read, ours) = attempt(from_spark, plain), attempt(from_ddl, text)
     assert read == back
     if error:  # of unsigned 64 bit tensors: a decimal that is too wide
         assert ours.findings == error.findings
@@ -371,8 +371,8 @@ LOSSES_TO = {
 def test_each_line_of_lost_to_ddl(line):
     case = LOSSES_TO[line]()
     if case:
-        schema, told = case
-        assert [str(finding) for finding in find_losses_in_ddl(schema)] == [f"{told} [NOT_EXPRESSED]"]
+        schema, expected = case
+        assert [str(finding) for finding in find_losses_in_ddl(schema)] == [f"{expected} [NOT_EXPRESSED]"]
 
 
 LOSSES_FROM = {

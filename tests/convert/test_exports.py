@@ -38,9 +38,9 @@ def paths(exported):
 
 
 def test_ddl_is_of_one_table():
-    made = export(SIGNATURE, "ddl")
-    assert made.content == made.text == str(made) == to_ddl(INPUTS)
-    assert paths(made) == ["inputs.v", "outputs", "params.k"]
+    exported = export(SIGNATURE, "ddl")
+    assert exported.content == exported.text == str(exported) == to_ddl(INPUTS)
+    assert paths(exported) == ["inputs.v", "outputs", "params.k"]
     outputs = export(SIGNATURE, "ddl", side="outputs")
     assert outputs.text == "p array<float> not null"
     assert paths(outputs) == ["outputs.p"]
@@ -49,28 +49,30 @@ def test_ddl_is_of_one_table():
 
 
 def test_arrow_keeps_tensors_in_its_metadata():
-    made = export(SIGNATURE, "arrow", side="outputs")
-    assert made.content == to_arrow(OUTPUTS)
-    assert paths(made) == []
-    assert '"shape": [-1, 3]' in made.text
-    assert from_arrow(pa.ipc.read_schema(made.content.serialize())) == OUTPUTS
+    exported = export(SIGNATURE, "arrow", side="outputs")
+    assert exported.content == to_arrow(OUTPUTS)
+    assert paths(exported) == []
+    assert '"shape": [-1, 3]' in exported.text
+    assert from_arrow(pa.ipc.read_schema(exported.content.serialize())) == OUTPUTS
     assert paths(export(SIGNATURE, "arrow")) == ["inputs.v", "outputs", "params.k"]
 
 
 def test_json_schema_has_all_sides_or_one():
-    made = export(SIGNATURE, "json-schema")
-    assert made.content == json.loads(made.text) == to_json_schema(SIGNATURE)
-    assert paths(made) == ["inputs.v"]
+    exported = export(SIGNATURE, "json-schema")
+    assert exported.content == json.loads(exported.text) == to_json_schema(SIGNATURE)
+    assert paths(exported) == ["inputs.v"]
     assert export(SIGNATURE, "json-schema", side="outputs").content == to_json_schema(OUTPUTS)
 
 
 def test_odcs_is_yaml():
-    made = export(SIGNATURE, "odcs", name="orders", version="2.0")
-    assert made.content == yaml.safe_load(made.text) == to_odcs(SIGNATURE, name="orders", version="2.0")
-    assert '- name: "1e3"' in made.text  # which YAML 1.2 would take for a number
-    assert 'version: "2.0"' in made.text
-    assert "&" not in made.text
-    assert paths(made) == ["inputs.v", "params.k"]
+    exported = export(SIGNATURE, "odcs", name="orders", version="2.0")
+    assert (
+        exported.content == yaml.safe_load(exported.text) == to_odcs(SIGNATURE, name="orders", version="2.0")
+    )
+    assert '- name: "1e3"' in exported.text  # which YAML 1.2 would take for a number
+    assert 'version: "2.0"' in exported.text
+    assert "&" not in exported.text
+    assert paths(exported) == ["inputs.v", "params.k"]
     assert [table["name"] for table in export(SIGNATURE, "odcs", side="outputs").content["schema"]] == [
         "outputs"
     ]
@@ -78,14 +80,14 @@ def test_odcs_is_yaml():
 
 @pytest.mark.parametrize("name", ["\x85", "a\u2028b", "a\u2029", "a\nb", " a ", "yes", "~", "<<", "1:20"])
 def test_odd_names_survive_yaml(name):
-    made = export(Schema([ColSpec("long", name)]), "odcs", name=name)
-    assert yaml.safe_load(made.text) == made.content
+    exported = export(Schema([ColSpec("long", name)]), "odcs", name=name)
+    assert yaml.safe_load(exported.text) == exported.content
 
 
 def test_oip_is_json():
-    made = export(SIGNATURE, "oip", name="orders", version="2")
-    assert made.content == json.loads(made.text) == to_oip(SIGNATURE, name="orders", versions=["2"])
-    assert paths(made) == ["inputs.v", "inputs.1e3", "inputs.1e3", "params.k"]
+    exported = export(SIGNATURE, "oip", name="orders", version="2")
+    assert exported.content == json.loads(exported.text) == to_oip(SIGNATURE, name="orders", versions=["2"])
+    assert paths(exported) == ["inputs.v", "inputs.1e3", "inputs.1e3", "params.k"]
     assert "versions" not in export(SIGNATURE, "oip").content
     outputs = export(SIGNATURE, "oip", side="outputs")
     assert (outputs.content["inputs"], paths(outputs)) == ([], ["inputs"])
@@ -94,16 +96,19 @@ def test_oip_is_json():
 @given(st.one_of(schemas, signatures()), st.sampled_from(sorted(EXPORTS)))
 def test_whatever_the_signature_there_is_a_text_or_an_error(contract, to):
     try:
-        made = export(contract, to)
+        exported = export(contract, to)
     except ConversionError as error:
         codes = {finding.code for finding in error.findings}
-        alone = isinstance(contract, ModelSignature) and contract.inputs is contract.outputs is None
-        if not (codes or alone):
+        single = isinstance(contract, ModelSignature) and contract.inputs is contract.outputs is None
+        if not (codes or single):
             raise
         return
-    assert isinstance(made, Exported)
-    assert made.text == made.text.strip("\n") or to in ("ddl", "arrow")  # which have names as they are
-    paths(made)
+    assert isinstance(exported, Exported)
+    assert exported.text == exported.text.strip("\n") or to in (
+        "ddl",
+        "arrow",
+    )  # which have names as they are
+    paths(exported)
 
 
 @pytest.mark.parametrize("to", EXPORTS, ids=describe_case)
@@ -119,21 +124,28 @@ def test_the_deepest_types(wrap, to):
 def test_what_loses_nothing_comes_back(schema):
     for to, read in (("ddl", from_ddl), ("arrow", from_arrow)):
         try:
-            made = export(schema, to)
+            exported = export(schema, to)
         except ConversionError:
             continue
-        assert (read(made.content) == schema) == (not made.lost)
+        assert (read(exported.content) == schema) == (not exported.lost)
 
 
 def test_lines_of_lost_to_arrow_that_are_no_refusals():
-    told = {"SparkML vector", "a column without a name", "an integer name"}
-    assert told == {line for line, what in LOST_TO_ARROW.items() if not what.startswith("refused")}
-    for schema in ([ColSpec(Array(SparkMLVector()), "a")], [ColSpec("long")], [ColSpec("long", 5)]):
-        assert len(export(Schema(schema), "arrow").lost) == 1
+    expected = {"SparkML vector", "a column without a name", "an integer name"}
+    assert expected == {line for line, what in LOST_TO_ARROW.items() if not what.startswith("refused")}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    "schema",
+    [[ColSpec(Array(SparkMLVector()), "a")], [ColSpec("long")], [ColSpec("long", 5)]],
+    ids=describe_case,
+)
+def test_what_arrow_loses_is_listed(schema):
+    assert len(export(Schema(schema), "arrow").lost) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
     [
         ((SIGNATURE, "json"), "one of ddl, arrow, json-schema, odcs, oip, got 'json'"),
         ((SIGNATURE, "jsonschema"), "got 'jsonschema' (did you mean 'json-schema'?)"),
@@ -151,9 +163,9 @@ def test_lines_of_lost_to_arrow_that_are_no_refusals():
         ),
     ],
 )
-def test_refusals(arguments, told):
+def test_refusals(arguments, message):
     contract, to, *side = arguments
-    with pytest.raises(ConversionError, match=re.escape(told)):
+    with pytest.raises(ConversionError, match=re.escape(message)):
         export(contract, to, side=side[0] if side else None)
 
 
@@ -179,13 +191,13 @@ COMPLEX = Schema([TensorSpec(np.dtype("complex64"), (-1, 3), "p")])
 def test_a_side_that_cannot_be_expressed_is_left_out_and_listed(to, side):
     columns = Schema([ColSpec("long", "id")])
     other = {"inputs": "outputs", "outputs": "inputs"}[side]
-    made = export(ModelSignature(**{side: COMPLEX, other: columns}), to)
-    assert made.text == export(ModelSignature(**{other: columns}), to).text
+    exported = export(ModelSignature(**{side: COMPLEX, other: columns}), to)
+    assert exported.text == export(ModelSignature(**{other: columns}), to).text
     if to in ("ddl", "arrow") and side == "outputs":  # which are of one table in any case
-        assert paths(made) == ["outputs"]
+        assert paths(exported) == ["outputs"]
     else:
-        assert paths(made) == [side, f"{side}.p"]
-        assert "types in it cannot be expressed" in str(made.lost[0])
+        assert paths(exported) == [side, f"{side}.p"]
+        assert "types in it cannot be expressed" in str(exported.lost[0])
 
 
 @pytest.mark.parametrize(

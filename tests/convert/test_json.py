@@ -52,9 +52,9 @@ def again(value, dtype):
     """A value written, read by the standard, and read back."""
     text = dumps(to_json(value))
     strict(text)
-    held = from_json(loads(text), dtype)
-    assert key(from_json(loads(text, exact=True), dtype)) == key(held)
-    return held
+    actual = from_json(loads(text), dtype)
+    assert key(from_json(loads(text, exact=True), dtype)) == key(actual)
+    return actual
 
 
 def key(value):
@@ -66,9 +66,9 @@ def key(value):
     if isinstance(value, datetime.date):
         return key(datetime.datetime(value.year, value.month, value.day))
     if isinstance(value, list):
-        return ("list", [key(one) for one in value])
+        return ("list", [key(item) for item in value])
     if isinstance(value, dict):
-        return ("dict", {name: key(one) for name, one in value.items()})
+        return ("dict", {name: key(item) for name, item in value.items()})
     return (type(value).__name__, value)
 
 
@@ -106,10 +106,10 @@ def values(draw, dtype):
     if isinstance(dtype, Map):
         return draw(st.dictionaries(st.text(max_size=3), values(dtype.value_type), max_size=3))
     if isinstance(dtype, Object):
-        held = [p for p in dtype.properties if p.required or draw(st.booleans())]
-        return {p.name: draw(values(p.dtype)) for p in held}
+        properties = [p for p in dtype.properties if p.required or draw(st.booleans())]
+        return {p.name: draw(values(p.dtype)) for p in properties}
     return draw(
-        st.recursive(_told, lambda one: st.lists(one) | st.dictionaries(st.text(), one), max_leaves=3)
+        st.recursive(_told, lambda value: st.lists(value) | st.dictionaries(st.text(), value), max_leaves=3)
     )
 
 
@@ -219,18 +219,18 @@ def nearest_by_fractions(text):
     """By fractions: the nearest of the two around, and of two as near the even one."""
     exact, near = Fraction(text), np.float32(text)
     around = [near, np.nextafter(near, np.float32(-np.inf)), np.nextafter(near, np.float32(np.inf))]
-    by = {float(one): int(one.view(np.uint32)) & 1 for one in around if np.isfinite(one)}
-    return min(by, key=lambda one: (abs(Fraction(one) - exact), by[one]))
+    by = {float(value): int(value.view(np.uint32)) & 1 for value in around if np.isfinite(value)}
+    return min(by, key=lambda value: (abs(Fraction(value) - exact), by[value]))
 
 
 @given(
     st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-(2.0**126), max_value=2.0**126),
     st.data(),
 )
-def test_a_float_is_the_nearest_of_the_numbers_text(one, data):
-    other = float(np.nextafter(np.float32(one), np.float32(np.inf)))
-    tie = (Decimal(one) + Decimal(other)) / 2  # of 28 digits
-    text = data.draw(st.sampled_from([str(tie), f"{tie:f}", str(Decimal(one)), repr(one), repr(other)]))
+def test_a_float_is_the_nearest_of_the_numbers_text(value, data):
+    other = float(np.nextafter(np.float32(value), np.float32(np.inf)))
+    tie = (Decimal(value) + Decimal(other)) / 2  # of 28 digits
+    text = data.draw(st.sampled_from([str(tie), f"{tie:f}", str(Decimal(value)), repr(value), repr(other)]))
     text += "" if set(text) & set(".E e") else ".0"  # an integer is a value of the type, or none
     assert from_json(loads(text, exact=True), DataType.float) == nearest_by_fractions(text)
 
@@ -238,13 +238,13 @@ def test_a_float_is_the_nearest_of_the_numbers_text(one, data):
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1), st.data())
 def test_many_floats_are_the_nearest_as_each_is(floats, data):
     texts = []
-    for one in floats:
-        other = float(np.nextafter(np.float32(one), np.float32(0)))
-        tie = Fraction(one) / 2 + Fraction(other) / 2
+    for value in floats:
+        other = float(np.nextafter(np.float32(value), np.float32(0)))
+        tie = Fraction(value) / 2 + Fraction(other) / 2
         exact = str(Decimal(tie.numerator) / Decimal(tie.denominator))
-        texts.append(Number(data.draw(st.sampled_from([exact, repr(one), repr(one / 3)]))))
+        texts.append(Number(data.draw(st.sampled_from([exact, repr(value), repr(value / 3)]))))
     expected = [from_json(text, DataType.float) for text in texts]
-    assert key(nearest_float32(texts).tolist()) == key([float(one) for one in expected])
+    assert key(nearest_float32(texts).tolist()) == key([float(item) for item in expected])
 
 
 TIE = "1.000000059604644775390625"  # halfway between 1 and the next float32
@@ -369,21 +369,26 @@ def test_numbers_and_texts_are_read_by_their_declared_type(text, dtype, expected
     ids=describe_case,
 )
 def test_nothing_is_read_into_a_type_that_it_is_not(text, dtype, exact):
-    held = from_json(loads(text, exact=exact), dtype)
-    assert key(held) == key(json.loads(text))
-    assert not isinstance(held, Number)
-    [one] = from_json(loads(f"[{text}]", exact=exact), Array(dtype))
-    assert key(one) == key(held)
-    assert column_from_json([loads(text, exact=exact)] * 2, dtype) == [held, held]
+    actual = from_json(loads(text, exact=exact), dtype)
+    assert key(actual) == key(json.loads(text))
+    assert not isinstance(actual, Number)
+    [element] = from_json(loads(f"[{text}]", exact=exact), Array(dtype))
+    assert key(element) == key(actual)
+    assert column_from_json([loads(text, exact=exact)] * 2, dtype) == [actual, actual]
 
 
 def test_a_number_beyond_a_type_stays_a_number_that_the_engine_refuses():
-    for text in ("1" * 400, "-" + "1" * 400, "1" * 4000):
-        for dtype in (DataType.float, DataType.double, DataType.long):
-            assert from_json(loads(text), dtype) == int(text)  # and no infinity
     assert from_json(loads("1e39", exact=True), DataType.float) == 1e39
     assert from_json(loads("1e30"), DataType.long) == 1e30
     assert from_json(loads("9007199254740993"), DataType.long) == 2**53 + 1
+
+
+@pytest.mark.parametrize(
+    "text", ["1" * 400, "-" + "1" * 400, "1" * 4000], ids=["positive", "negative", "long"]
+)
+def test_a_number_beyond_every_type_stays_an_integer(text):
+    for dtype in (DataType.float, DataType.double, DataType.long):
+        assert from_json(loads(text), dtype) == int(text)  # and no infinity
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -474,10 +479,10 @@ class Strange:
 
 
 def deep(depth):
-    held = []
+    nested = []
     for _ in range(depth):
-        held = [held]
-    return held
+        nested = [nested]
+    return nested
 
 
 @pytest.mark.parametrize(

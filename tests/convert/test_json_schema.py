@@ -106,12 +106,12 @@ def members(parts):
     """An object of these parts: what is not required may be absent, and now and then what is."""
     # what is required is there in three of four objects
     sure = {name: near(dtype) for name, (dtype, required) in parts.items() if required}
-    rest = {name: near(dtype) for name, (dtype, required) in parts.items() if not required}
-    whole, torn = (
-        st.fixed_dictionaries(sure, optional=rest),
-        st.fixed_dictionaries({}, optional={**sure, **rest}),
+    remaining = {name: near(dtype) for name, (dtype, required) in parts.items() if not required}
+    complete, torn = (
+        st.fixed_dictionaries(sure, optional=remaining),
+        st.fixed_dictionaries({}, optional={**sure, **remaining}),
     )
-    return st.integers(0, 3).flatmap(lambda dice: torn if dice == 0 else whole)
+    return st.integers(0, 3).flatmap(lambda dice: torn if dice == 0 else complete)
 
 
 columns = column_schemas(composite_types(max_leaves=4), max_size=3)
@@ -187,15 +187,15 @@ def test_tensors_are_judged_as_requests_are(case):
 @settings(deadline=None)
 @given(st.data(), param_schemas(min_size=1))
 def test_params_are_judged_as_requests_are(data, params):
-    told = data.draw(st.fixed_dictionaries({}, optional={spec.name: near_param(spec) for spec in params}))
+    request = data.draw(st.fixed_dictionaries({}, optional={spec.name: near_param(spec) for spec in params}))
     signature = ModelSignature(params=params)
     document = {**to_json_schema(signature), "$ref": "#/$defs/params"}
     try:
-        enforce_params(parse_payload(json.dumps({"inputs": [1], "params": told}), signature)[1], params)
+        enforce_params(parse_payload(json.dumps({"inputs": [1], "params": request}), signature)[1], params)
     except ContractError:
-        assert not valid(document, told)
+        assert not valid(document, request)
     else:
-        assert valid(document, told)
+        assert valid(document, request)
     assert valid(document, {spec.name: to_json(spec.default, "", True) for spec in params})
 
 
@@ -260,8 +260,8 @@ def test_a_record_of_named_columns():
 
 
 def test_records_without_names():
-    one, two = Schema([ColSpec("boolean")]), Schema([ColSpec("boolean"), ColSpec("boolean")])
-    assert to_json_schema(one) == {"$schema": DRAFT, "type": "boolean"}
+    first, two = Schema([ColSpec("boolean")]), Schema([ColSpec("boolean"), ColSpec("boolean")])
+    assert to_json_schema(first) == {"$schema": DRAFT, "type": "boolean"}
     assert to_json_schema(two) == {
         "$schema": DRAFT,
         "type": "array",
@@ -326,11 +326,11 @@ def test_all_findings_at_once():
 # --- what is lost -------------------------------------------------------------------------------------------
 
 
-def lose(schema, record, told):
+def lose(schema, record, message):
     """The schema takes a record that a request may not hold."""
     assert valid(to_json_schema(schema), record)
     assert not taken(schema, record)
-    assert [str(finding) for finding in find_losses_in_json_schema(schema)] == [f"{told} [NOT_EXPRESSED]"]
+    assert [str(finding) for finding in find_losses_in_json_schema(schema)] == [f"{message} [NOT_EXPRESSED]"]
 
 
 def lose_days():
@@ -354,8 +354,8 @@ def lose_integers():
 def lose_vector():
     schema = Schema([ColSpec(SparkMLVector(), "v")])
     assert to_json_schema(schema) == to_json_schema(Schema([ColSpec(Array("double"), "v")]))
-    told = "v: expected SparkML vector, got an array of numbers [NOT_EXPRESSED]"
-    assert [str(finding) for finding in find_losses_in_json_schema(schema)] == [told]
+    message = "v: expected SparkML vector, got an array of numbers [NOT_EXPRESSED]"
+    assert [str(finding) for finding in find_losses_in_json_schema(schema)] == [message]
 
 
 def lose_rows():

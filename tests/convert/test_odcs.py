@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft201909Validator
 
@@ -43,21 +43,22 @@ def contract_of(value):
         return None, error
 
 
+@settings(max_examples=25)  # validating takes 0.2 s
 @given(contract=st.one_of(schemas, signatures()))
 def test_contracts_are_valid_by_the_standard(standard, contract):
-    made, error = contract_of(contract)
+    exported, error = contract_of(contract)
     if error:
         assert {finding.code for finding in error.findings} <= {Code.DUPLICATE_NAME, Code.UNSUPPORTED_TYPE}
     else:
-        assert [str(one) for one in standard.iter_errors(made)] == []
+        assert [str(violation) for violation in standard.iter_errors(exported)] == []
 
 
 def test_the_standards_schema_refuses(standard):
-    made = to_odcs(Schema([ColSpec("long", "a")]), name="n")
+    exported = to_odcs(Schema([ColSpec("long", "a")]), name="n")
     for broken in (
-        {**made, "kind": "Contract"},
-        {key: one for key, one in made.items() if key != "status"},
-        {**made, "schema": [{**made["schema"][0], "properties": [{"logicalType": "integer"}]}]},
+        {**exported, "kind": "Contract"},
+        {key: value for key, value in exported.items() if key != "status"},
+        {**exported, "schema": [{**exported["schema"][0], "properties": [{"logicalType": "integer"}]}]},
     ):
         assert not standard.is_valid(broken)
 
@@ -70,7 +71,7 @@ def test_a_whole_contract():
         Schema([ColSpec("long", "id"), ColSpec(Array(RECORD), "items", required=False)]),
         Schema([ColSpec("double")]),
     )
-    made = to_odcs(signature, name="orders", version="2.0.0", status="active")
+    exported = to_odcs(signature, name="orders", version="2.0.0", status="active")
     long = {"logicalType": "integer", "logicalTypeOptions": {"format": "i64"}, "physicalType": "bigint"}
     record = {
         "logicalType": "object",
@@ -83,10 +84,10 @@ def test_a_whole_contract():
     items = {"logicalType": "array", "items": record, "physicalType": f"array<{record['physicalType']}>"}
     double = {"logicalType": "number", "logicalTypeOptions": {"format": "f64"}, "physicalType": "double"}
     table = {"logicalType": "object", "physicalType": "table"}
-    assert made == {
+    assert exported == {
         "apiVersion": "v3.1.0",
         "kind": "DataContract",
-        "id": made["id"],
+        "id": exported["id"],
         "name": "orders",
         "version": "2.0.0",
         "status": "active",
@@ -102,7 +103,7 @@ def test_a_whole_contract():
             {"name": "outputs", **table, "properties": [{"name": "0", **double, "required": True}]},
         ],
     }
-    assert made["id"] == to_odcs(signature, name="orders")["id"] != to_odcs(signature, name="other")["id"]
+    assert exported["id"] == to_odcs(signature, name="orders")["id"] != to_odcs(signature, name="other")["id"]
     assert to_odcs(signature, name="orders", id="own")["id"] == "own"
 
 
@@ -117,11 +118,11 @@ def properties(schema):
 
 @given(schemas)
 def test_physical_types_are_sparks(schema):
-    made, error = contract_of(schema)
+    exported, error = contract_of(schema)
     if error is None:
         plain = [
-            f"{one['physicalType']}{' not null' if one['required'] else ''}"
-            for one in made["schema"][0]["properties"]
+            f"{prop['physicalType']}{' not null' if prop['required'] else ''}"
+            for prop in exported["schema"][0]["properties"]
         ]
         named = Schema([with_name(spec, f"c{index}") for index, spec in enumerate(schema)])
         assert ", ".join(f"c{index} {text}" for index, text in enumerate(plain)) == to_ddl(named)
@@ -155,16 +156,16 @@ LOGICAL = {
 @pytest.mark.parametrize("dtype", LOGICAL, ids=describe_case)
 def test_logical_types(dtype):
     spec = TensorSpec(dtype, (-1,), "a") if isinstance(dtype, np.dtype) else ColSpec(dtype, "a")
-    [made] = properties(Schema([spec]))
-    options = made.get("logicalTypeOptions", {})
-    assert (made["logicalType"], options.get("format")) == LOGICAL[dtype]
+    [prop] = properties(Schema([spec]))
+    options = prop.get("logicalTypeOptions", {})
+    assert (prop["logicalType"], options.get("format")) == LOGICAL[dtype]
     options["format"] = "changed"  # by the caller, who owns it
     assert properties(Schema([spec]))[0].get("logicalTypeOptions", {}).get("format") == LOGICAL[dtype][1]
 
 
 def test_tensors_have_the_sizes_that_are_fixed():
-    [made] = properties(Schema([TensorSpec(np.dtype("uint8"), (-1, 28, -1), "image")]))
-    assert made == {
+    [prop] = properties(Schema([TensorSpec(np.dtype("uint8"), (-1, 28, -1), "image")]))
+    assert prop == {
         "name": "image",
         "logicalType": "array",
         "logicalTypeOptions": {"minItems": 28, "maxItems": 28},
@@ -239,8 +240,8 @@ def test_each_line_of_the_losses(line):
     if callable(LOSSES[line]):
         LOSSES[line]()
         return
-    contract, told = LOSSES[line]
-    assert [str(finding) for finding in find_losses_in_odcs(contract)] == [f"{told} [NOT_EXPRESSED]"]
+    contract, expected = LOSSES[line]
+    assert [str(finding) for finding in find_losses_in_odcs(contract)] == [f"{expected} [NOT_EXPRESSED]"]
 
 
 def test_every_loss_has_its_test():

@@ -29,20 +29,20 @@ def metadata_of(signature):
 
 @given(signatures())
 def test_the_protocols_rules(signature):
-    made, error = metadata_of(signature)
+    metadata, error = metadata_of(signature)
     if error:
         assert {finding.code for finding in error.findings} <= {Code.DUPLICATE_NAME, Code.UNSUPPORTED_TYPE}
         return
-    assert list(made) == ["name", "platform", "inputs", "outputs"]
+    assert list(metadata) == ["name", "platform", "inputs", "outputs"]
     for side in ("inputs", "outputs"):
         declared = getattr(signature, side)
-        assert len(made[side]) == len(declared or [])
-        for tensor in made[side]:
+        assert len(metadata[side]) == len(declared or [])
+        for tensor in metadata[side]:
             assert list(tensor) == ["name", "datatype", "shape"]
             assert isinstance(tensor["name"], str)
             assert tensor["datatype"] in DATATYPES
             assert all(type(size) is int and size >= -1 for size in tensor["shape"])
-        assert len({tensor["name"] for tensor in made[side]}) == len(made[side])
+        assert len({tensor["name"] for tensor in metadata[side]}) == len(metadata[side])
 
 
 def test_a_whole_model():
@@ -115,32 +115,32 @@ def test_no_contract():
 
 def lost(schema):
     """What is lost of a model that gives doubles."""
-    found = find_losses_in_oip(ModelSignature(schema, Schema([ColSpec("double", "y")])))
-    return [str(finding).removesuffix(" [NOT_EXPRESSED]") for finding in found]
+    losses = find_losses_in_oip(ModelSignature(schema, Schema([ColSpec("double", "y")])))
+    return [str(finding).removesuffix(" [NOT_EXPRESSED]") for finding in losses]
 
 
-def lose_types(said, datatype="BYTES"):
-    for dtype, told in said.items():
+def lose_types(messages, datatype="BYTES"):
+    for dtype, expected in messages.items():
         tensor = isinstance(dtype, np.dtype)
         spec = TensorSpec(dtype, (-1,), "a") if tensor else ColSpec(dtype, "a")
         assert to_oip(Schema([spec]), name="m")["inputs"][0]["datatype"] == datatype
-        assert lost(Schema([spec])) == [f"inputs.a: expected {told}"]
+        assert lost(Schema([spec])) == [f"inputs.a: expected {expected}"]
 
 
 def lose_params():
     params = ParamSchema([ParamSpec("k", "long", 3)])
     y = Schema([ColSpec("double", "y")])
-    found = find_losses_in_oip(ModelSignature(y, y, params))
-    assert list(map(str, found)) == ["params.k: expected a param, got nothing [NOT_EXPRESSED]"]
+    losses = find_losses_in_oip(ModelSignature(y, y, params))
+    assert list(map(str, losses)) == ["params.k: expected a param, got nothing [NOT_EXPRESSED]"]
 
 
 def lose_sides():
     y = Schema([ColSpec("double", "y")])
-    told = "expected not declared, got no tensors [NOT_EXPRESSED]"
-    assert list(map(str, find_losses_in_oip(ModelSignature(y)))) == [f"outputs: {told}"]
-    assert list(map(str, find_losses_in_oip(ModelSignature(outputs=y)))) == [f"inputs: {told}"]
-    told = "expected the predictions, got no tensors [NOT_EXPRESSED]"
-    assert list(map(str, find_losses_in_oip(y))) == [f"outputs: {told}"]
+    message = "expected not declared, got no tensors [NOT_EXPRESSED]"
+    assert list(map(str, find_losses_in_oip(ModelSignature(y)))) == [f"outputs: {message}"]
+    assert list(map(str, find_losses_in_oip(ModelSignature(outputs=y)))) == [f"inputs: {message}"]
+    message = "expected the predictions, got no tensors [NOT_EXPRESSED]"
+    assert list(map(str, find_losses_in_oip(y))) == [f"outputs: {message}"]
 
 
 def lose_optional():
@@ -151,7 +151,7 @@ def lose_optional():
 def lose_names():
     schema = Schema([ColSpec("long"), ColSpec("long")])
     assert lost(schema) == [f"inputs.{n}: expected no name, got the name input-{n}" for n in (0, 1)]
-    assert [one["name"] for one in to_oip(schema, name="m")["inputs"]] == ["input-0", "input-1"]
+    assert [value["name"] for value in to_oip(schema, name="m")["inputs"]] == ["input-0", "input-1"]
 
 
 def lose_integer_name():

@@ -129,9 +129,9 @@ def test_a_row_of_the_table_both_ways(ours, spark, back, nest):
     for required in (True, False):
         schema = Schema([ColSpec(ours, "a", required)])
         assert to_spark(schema) == table(wrap(spark), nullable=not required)
-        for held in back:
-            if held is not None:
-                assert from_spark(table(wrap(held), nullable=not required)) == schema
+        for actual_type in back:
+            if actual_type is not None:
+                assert from_spark(table(wrap(actual_type), nullable=not required)) == schema
 
 
 # Each source with the scalar types it widens to, the narrowest first; "" for none.
@@ -215,12 +215,16 @@ def test_each_refusal_has_a_hint_and_the_name_that_spark_users_know(dtype, wide)
     for target in set(DataType) - set(wide):
         [finding] = find_mismatches(source(dtype), target, "a")
         assert finding.hint
-        known = (
+        known_names = (
             f"user defined type {type(dtype).__name__}"
             if isinstance(dtype, T.UserDefinedType)
             else dtype.simpleString()
         )
-        assert (finding.code, finding.expected, finding.actual) == (Code.TYPE_MISMATCH, target.name, known)
+        assert (finding.code, finding.expected, finding.actual) == (
+            Code.TYPE_MISMATCH,
+            target.name,
+            known_names,
+        )
 
 
 ONE_VERDICT = [
@@ -288,20 +292,31 @@ def test_a_foreign_type_that_is_called_vector_is_refused():
 
 
 def test_void_is_refused_in_a_required_column_by_name():
-    for target in (*DataType, Array("long"), Map("long"), RECORD, SparkMLVector()):
-        assert widens(source(T.NullType()), target, required=False)
-        [finding] = find_mismatches(source(T.NullType()), target, "a")
-        assert finding.actual == "void"
-        assert finding.hint.startswith("it holds only nulls: declare it optional, or cast")
     assert widens(source(T.ArrayType(T.NullType())), Array("long"))
+
+
+@pytest.mark.parametrize(
+    "target", [*DataType, Array("long"), Map("long"), RECORD, SparkMLVector()], ids=describe_case
+)
+def test_void_widens_to_optional_columns_of_every_type(target):
+    assert widens(source(T.NullType()), target, required=False)
+    [finding] = find_mismatches(source(T.NullType()), target, "a")
+    assert finding.actual == "void"
+    assert finding.hint.startswith("it holds only nulls: declare it optional, or cast")
 
 
 @needs_spark_4
 def test_a_variant_is_taken_by_any_only():
     variant = source(T.VariantType())
     assert widens(variant, AnyType())
-    others = (*DataType, Array("long"), Map("long"), SparkMLVector(), Object([Property("value", "binary")]))
-    for target in others:
+    other_types = (
+        *DataType,
+        Array("long"),
+        Map("long"),
+        SparkMLVector(),
+        Object([Property("value", "binary")]),
+    )
+    for target in other_types:
         [finding] = find_mismatches(variant, target, "a")
         assert (finding.code, finding.actual) == (Code.TYPE_MISMATCH, "variant")
 
@@ -315,13 +330,13 @@ def test_map_keys_are_strings_of_any_kind(key):
 
 @pytest.mark.parametrize("key", [T.IntegerType(), T.BinaryType(), T.DateType(), T.NullType()], ids=repr)
 def test_other_map_keys_are_refused(key):
-    held = T.MapType(key, T.LongType())
+    actual_type = T.MapType(key, T.LongType())
     text = rf"m: expected map<string, \.\.\.>, got map<{key.simpleString()}, bigint> .the keys of a map must"
     with pytest.raises(ConversionError, match=text) as error:
-        from_spark(table(held, name="m"))
+        from_spark(table(actual_type, name="m"))
     assert codes(error) == [("m", Code.UNSUPPORTED_TYPE)]
     for target in (Map("long"), Object([Property("a", "long")])):
-        [finding] = find_mismatches(source(held), target, "m")
+        [finding] = find_mismatches(source(actual_type), target, "m")
         assert (finding.path, finding.hint) == ("m", "the keys of a map must be strings")
 
 
@@ -375,7 +390,7 @@ def _fields(inner, max_size):
 
 
 def _struct(fields):
-    return T.StructType([T.StructField(name, *rest) for name, rest in fields])
+    return T.StructType([T.StructField(name, *arguments) for name, arguments in fields])
 
 
 spark_types = st.recursive(
@@ -488,8 +503,8 @@ def test_lost_to_spark(check):
 # --- what is lost on the way from Spark ---------------------------------------------------------------------
 
 
-def _all_come_back(expected, *held):
-    for dtype in held:
+def _all_come_back(expected, *actual_types):
+    for dtype in actual_types:
         for _, wrap in NESTED.values() if dtype is not None else ():
             for nullable in (True, False):
                 back = to_spark(from_spark(table(wrap(dtype), nullable)))
@@ -527,8 +542,8 @@ def _order_of_fields():
 
 
 def _metadata():
-    held = T.StructType().add("f", "long", True, {"comment": "inside"})
-    back = to_spark(from_spark(table(held, metadata={"comment": "in euros", "id": 7})))
+    actual_type = T.StructType().add("f", "long", True, {"comment": "inside"})
+    back = to_spark(from_spark(table(actual_type, metadata={"comment": "in euros", "id": 7})))
     assert back == table(T.StructType().add("f", "long"))
     tensor = to_spark(Schema([TensorSpec(np.dtype("int8"), (-1, 2), "a")]))
     commented = T.StructField(
@@ -539,8 +554,10 @@ def _metadata():
 
 def _nullable_tensor():
     strict = to_spark(Schema([TensorSpec(np.dtype("int8"), (-1, 2), "a")]))
-    held = T.StructType([T.StructField("a", strict[0].dataType, nullable=True, metadata=strict[0].metadata)])
-    assert to_spark(from_spark(held)) == strict
+    actual_type = T.StructType(
+        [T.StructField("a", strict[0].dataType, nullable=True, metadata=strict[0].metadata)]
+    )
+    assert to_spark(from_spark(actual_type)) == strict
 
 
 LOST_FROM = {
@@ -580,8 +597,8 @@ def _tensor_comes_back(dtype):
 
 
 def test_tensors_of_timedelta_come_back_or_are_listed_as_refused():
-    kept = [_tensor_comes_back(f"timedelta64[{unit}]") for unit in ("s", "ms", "us", "ns", "D")]
-    assert all(kept) or any("timedelta" in line for line in LOST_TO_SPARK)
+    preserved = [_tensor_comes_back(f"timedelta64[{unit}]") for unit in ("s", "ms", "us", "ns", "D")]
+    assert all(preserved) or any("timedelta" in line for line in LOST_TO_SPARK)
 
 
 def test_a_tensor_that_may_be_null_comes_back_or_is_listed():

@@ -52,16 +52,16 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_what_is_written_is_what_is_read(value):
-    found = read(value)
-    assert found == value
-    assert type(found) is type(value)
+    actual = read(value)
+    assert actual == value
+    assert type(actual) is type(value)
 
 
 @pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 70_000])
 def test_containers_of_every_size(count):
     assert read(list(range(count))) == list(range(count))
     if count < 1000:
-        held = {f"key {one} é": [one] for one in range(count)}
+        held = {f"key {index} é": [index] for index in range(count)}
         assert read(held) == held
 
 
@@ -85,10 +85,10 @@ def test_integers_beyond_64_bits_are_decimals(value):
 
 @pytest.mark.parametrize("text", ["0.00", "1E+5", "-1.5", "123456789.123456789", "1E-38", "9" * 38])
 def test_decimals_keep_their_value(text):
-    found = read(Decimal(text))
-    assert found == Decimal(text)
+    actual = read(Decimal(text))
+    assert actual == Decimal(text)
     if "E" not in text:
-        assert str(found) == text
+        assert str(actual) == text
 
 
 def test_floats_keep_sign_and_nan():
@@ -100,7 +100,7 @@ def test_floats_keep_sign_and_nan():
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted"),
+    ("value", "expected"),
     [
         (np.int8(-1), -1),
         (np.uint64(2**64 - 1), Decimal(2**64 - 1)),
@@ -118,9 +118,9 @@ def test_floats_keep_sign_and_nan():
         (pd.Timestamp("1960-01-02T03:04:05.6"), dt.datetime(1960, 1, 2, 3, 4, 5, 600_000)),
     ],
 )
-def test_scalars_of_numpy_and_pandas(given, wanted):
-    assert read(given) == wanted
-    assert read([given]) == [wanted]
+def test_scalars_of_numpy_and_pandas(value, expected):
+    assert read(value) == expected
+    assert read([value]) == [expected]
 
 
 def test_a_time_with_a_zone_is_an_instant():
@@ -131,7 +131,7 @@ def test_a_time_with_a_zone_is_an_instant():
 
 
 @pytest.mark.parametrize(
-    ("value", "path", "found"),
+    ("value", "path", "actual"),
     [
         ({"a": [1, {2}]}, "a[]", "a value of type set"),
         ({"a": {"b c": dt.time(1)}}, "a.b c", "a value of type time"),
@@ -154,11 +154,11 @@ def test_a_time_with_a_zone_is_an_instant():
         (1j, "", "a value of type complex"),
     ],
 )
-def test_what_no_variant_holds_is_refused_with_its_path(value, path, found):
+def test_what_no_variant_holds_is_refused_with_its_path(value, path, actual):
     with pytest.raises(ConversionError, match="not a variant") as error:
         to_variant(value)
     [finding] = error.value.findings
-    assert (finding.code, finding.actual) == (Code.UNSUPPORTED_TYPE, found)
+    assert (finding.code, finding.actual) == (Code.UNSUPPORTED_TYPE, actual)
     assert finding.path == path
 
 

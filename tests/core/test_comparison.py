@@ -18,14 +18,14 @@ def columns(**types):
     """Named columns; a tuple is an optional one."""
     return Schema(
         [
-            ColSpec(one[0], name, False) if isinstance(one, tuple) else ColSpec(one, name)
-            for name, one in types.items()
+            ColSpec(dtype[0], name, False) if isinstance(dtype, tuple) else ColSpec(dtype, name)
+            for name, dtype in types.items()
         ]
     )
 
 
 def unnamed(*types):
-    return Schema([ColSpec(one) for one in types])
+    return Schema([ColSpec(dtype) for dtype in types])
 
 
 def tensor(dtype, *shape, name=None):
@@ -36,14 +36,14 @@ def thing(**types):
     """An object; a tuple is an optional property."""
     return Object(
         [
-            Property(name, one[0], False) if isinstance(one, tuple) else Property(name, one)
-            for name, one in types.items()
+            Property(name, dtype[0], False) if isinstance(dtype, tuple) else Property(name, dtype)
+            for name, dtype in types.items()
         ]
     )
 
 
 def told(findings):
-    return [(one.code.value, one.path, one.expected, one.actual) for one in findings]
+    return [(finding.code.value, finding.path, finding.expected, finding.actual) for finding in findings]
 
 
 def verdicts(old, new):
@@ -116,7 +116,7 @@ def test_findings_have_the_required_and_the_provided_type():
         ("MISSING_COLUMN", "b", "a required column", "an optional column"),
         ("MISSING_COLUMN", "prize", "long", "no such column"),
     ]
-    assert [one.hint for one in side.upgrade] == [
+    assert [finding.hint for finding in side.upgrade] == [
         "it would be narrowed: cast it explicitly, or declare it double",
         "require it in both contracts, or in neither: it may be absent or null",
         "did you mean 'price'?",
@@ -160,14 +160,14 @@ def test_findings_have_the_required_and_the_provided_type():
     ids=describe_case,
 )
 def test_incomparable_schemas_are_one_finding(old, new, finding):
-    assert [str(one) for one in compare(old, new).inputs.upgrade] == [finding]
+    assert [str(value) for value in compare(old, new).inputs.upgrade] == [finding]
     assert compare(old, new).inputs.verdict is INCOMPATIBLE
     assert compare(old, new).inputs.notes == ()
 
 
 def test_one_output_does_not_become_several():
     side = compare(columns(a="long"), columns(a="long", b="long"), side="outputs").outputs
-    assert [str(one) for one in side.upgrade] == [
+    assert [str(finding) for finding in side.upgrade] == [
         "expected 1 column (a), got 2 columns (a, b) (declare one output in both, or several in "
         "both: several are returned as a struct) [SHAPE_MISMATCH]"
     ]
@@ -184,7 +184,7 @@ def test_names_are_exact():
     odd = ["a.b", "`", "", "ä", "a\nb", "A", "a"]
     schema = Schema([ColSpec("long", name) for name in odd])
     narrower = Schema([ColSpec("integer", name) for name in odd])
-    assert [one.path for one in compare(schema, narrower).inputs.upgrade] == [
+    assert [value.path for value in compare(schema, narrower).inputs.upgrade] == [
         "`a.b`", "````", "``", "ä", r"`a\nb`", "A", "a",
     ]  # fmt: skip
 
@@ -242,10 +242,13 @@ def test_findings_have_paths_at_every_depth():
 
 
 def test_types_are_described_as_signature_types():
-    given = thing(a=Array("long"), b=Map("long"), c=SparkMLVector(), d=AnyType(), e=thing(f="long"))
-    wanted = thing(**dict.fromkeys("abcde", "double"))
-    found = [one.actual for one in compare(columns(x=given), columns(x=wanted)).inputs.upgrade]
-    assert found == [
+    provided_types = thing(a=Array("long"), b=Map("long"), c=SparkMLVector(), d=AnyType(), e=thing(f="long"))
+    required_types = thing(**dict.fromkeys("abcde", "double"))
+    actual = [
+        finding.actual
+        for finding in compare(columns(x=provided_types), columns(x=required_types)).inputs.upgrade
+    ]
+    assert actual == [
         "Array(long)",
         "Map(str -> DataType.long)",
         "SparkML vector",
@@ -308,7 +311,7 @@ def test_tensors_are_compared_by_name():
     old = Schema([tensor("float64", -1, 3, name="a"), tensor("int64", -1, name="b")])
     new = Schema([tensor("float32", -1, 4, name="a"), tensor("int64", -1, name="c")])
     side = compare(old, new).inputs
-    assert [str(one) for one in side.upgrade] == [
+    assert [str(finding) for finding in side.upgrade] == [
         "a: expected float32, got float64 (declare the same dtype: tensors are not widened) [TYPE_MISMATCH]",
         "a: expected shape (-1, 4), got shape (-1, 3) [SHAPE_MISMATCH]",
         "c: expected Tensor('int64', (-1,)), got no such tensor [MISSING_COLUMN]",

@@ -59,13 +59,13 @@ def test_findings_and_notes_of_params():
     )
     new = params(("temprature", "double", 0.5), ("stop", "string", "x"), ("n", "long", 5), ("k", "long", 4))
     side = compare(old, new).params
-    assert [str(one) for one in side.upgrade] == [
+    assert [str(finding) for finding in side.upgrade] == [
         "temperature: expected no such param, got double (did you mean 'temprature'?) [UNKNOWN_KEY]",
         "stop: expected string, got a list of string [SHAPE_MISMATCH]",
         "n: expected long, got long or None (a param accepts None only if its default has it: "
         "use None in both defaults) [NULL_IN_REQUIRED]",
     ]
-    assert [one.path for one in side.rollback] == ["temprature", "stop"]
+    assert [finding.path for finding in side.rollback] == ["temprature", "stop"]
     assert list(map(str, side.notes)) == [
         "k: its default: 3 -> 4",
         "stop: its default: ['x'] -> 'x'",
@@ -76,19 +76,19 @@ def test_findings_and_notes_of_params():
 
 def test_object_params_refuse_undeclared_keys():
     old, new = (params(("p", dtype, {"a": 1})) for dtype in (thing(a="long", b=("long",)), thing(a="long")))
-    assert [str(one) for one in compare(old, new).params.upgrade] == [
+    assert [str(finding) for finding in compare(old, new).params.upgrade] == [
         "p.b: expected no such property, got long [UNKNOWN_KEY]"
     ]
     assert compare(old, new).params.rollback == ()
     nested = [params(("p", thing(x=dtype), {"x": {"a": 1}})) for dtype in (thing(a="long"), Map("long"))]
     assert compare(*nested).params.upgrade == ()
-    assert [str(one) for one in compare(*nested).params.rollback] == [
+    assert [str(finding) for finding in compare(*nested).params.rollback] == [
         "p.x.a: expected a required property, got a map, which may lack the key [MISSING_FIELD]",
         "p.x: expected {a: long (required)}, got Map(str -> DataType.long) (declare the same "
         "object: a map may have other keys) [TYPE_MISMATCH]",
     ]
     nested[0] = params(("p", thing(x=thing(a=("long",))), {"x": {"a": 1}}))
-    assert [str(one) for one in compare(*nested).params.upgrade] == [
+    assert [str(finding) for finding in compare(*nested).params.upgrade] == [
         "p.x.a: expected long, got an optional property, which may be None [NULL_IN_REQUIRED]"
     ]
 
@@ -127,17 +127,20 @@ def test_defaults_that_are_equal_and_not_the_same_are_a_note(values):
 
 
 def test_a_side_that_only_one_declares_cannot_be_judged():
-    bare, full = ModelSignature(columns(a="long")), ModelSignature(columns(a="long"), unnamed("double"))
-    for old, new in ((bare, full), (full, bare)):
-        told_ = compare(old, new)
-        assert (told_.inputs.verdict, told_.outputs.verdict) == (IDENTICAL, INCOMPATIBLE)
-        assert not told_.ok
+    plain, full = ModelSignature(columns(a="long")), ModelSignature(columns(a="long"), unnamed("double"))
+    for old, new in ((plain, full), (full, plain)):
+        comparison = compare(old, new)
+        assert (comparison.inputs.verdict, comparison.outputs.verdict) == (IDENTICAL, INCOMPATIBLE)
+        assert not comparison.ok
     hint = "set a signature that declares this side"
     one, nothing = "1 column without a name", "nothing declared"
-    assert compare(bare, full).outputs.upgrade == (Finding(Code.MISSING_KEY, "", nothing, one, hint),)
-    assert compare(full, bare).outputs.upgrade == (Finding(Code.MISSING_KEY, "", one, nothing, hint),)
-    bare, full = ModelSignature(None, unnamed("double")), ModelSignature(columns(a="long"), unnamed("double"))
-    assert compare(bare, full).inputs.upgrade == (
+    assert compare(plain, full).outputs.upgrade == (Finding(Code.MISSING_KEY, "", nothing, one, hint),)
+    assert compare(full, plain).outputs.upgrade == (Finding(Code.MISSING_KEY, "", one, nothing, hint),)
+    plain, full = (
+        ModelSignature(None, unnamed("double")),
+        ModelSignature(columns(a="long"), unnamed("double")),
+    )
+    assert compare(plain, full).inputs.upgrade == (
         Finding(Code.MISSING_KEY, "", "1 column (a)", nothing, hint),
     )
 
@@ -145,10 +148,10 @@ def test_a_side_that_only_one_declares_cannot_be_judged():
 def test_the_sides_of_a_signature_are_judged_each_by_itself():
     old = ModelSignature(columns(a="integer"), columns(y="double"), ParamSchema([ParamSpec("k", "long", 1)]))
     new = ModelSignature(columns(a="long"), columns(y="integer"), ParamSchema([ParamSpec("k", "long", 2)]))
-    told_ = compare(old, new)
-    assert [side.verdict for side in told_.sides.values()] == [BACKWARD, BACKWARD, FULL]
-    assert told_.verdict is BACKWARD
-    assert told_.ok
+    comparison = compare(old, new)
+    assert [side.verdict for side in comparison.sides.values()] == [BACKWARD, BACKWARD, FULL]
+    assert comparison.verdict is BACKWARD
+    assert comparison.ok
     assert compare(new, old).verdict is FORWARD
     mixed = ModelSignature(columns(a="long"), columns(y="string"), old.params)
     assert compare(old, mixed).verdict is INCOMPATIBLE
@@ -221,8 +224,8 @@ def test_the_columns_of_a_table_are_there_and_may_hold_nulls():
         "orders[].n: integer -> long",
         "other: only in old: dropped, like every extra column",
     ]
-    lacking = compare(to_arrow(table), columns(id="integer", Price="double")).inputs
-    assert told(lacking.upgrade) == [
+    missing = compare(to_arrow(table), columns(id="integer", Price="double")).inputs
+    assert told(missing.upgrade) == [
         ("TYPE_MISMATCH", "id", "integer", "int64"),
         ("MISSING_COLUMN", "Price", "double", "no such column"),
     ]
@@ -254,9 +257,9 @@ def test_the_columns_of_a_table_may_be_numbers_as_text():
 def test_outputs_of_a_model_are_compared_with_a_table():
     table = columns(id=("long",), score=("double",), label="string")
     model = ModelSignature(columns(a="long"), columns(score="float", label="string"))
-    told_ = compare(to_arrow(table), model, side="outputs")
-    assert told_.ok
-    assert [str(one) for one in told_.outputs.rollback] == [
+    comparison = compare(to_arrow(table), model, side="outputs")
+    assert comparison.ok
+    assert [str(finding) for finding in comparison.outputs.rollback] == [
         "score: expected float, got double (it would be narrowed: cast it explicitly, or declare it "
         "double) [TYPE_MISMATCH]"
     ]

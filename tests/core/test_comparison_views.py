@@ -80,10 +80,10 @@ def test_raise_if_failed_has_every_reason():
     assert compare(OLD, OLD).raise_if_failed() is None
     with pytest.raises(ContractError, match=r"^new cannot replace old: 2 findings\n") as info:
         compare(OLD, NEW).raise_if_failed()
-    assert [one.path for one in info.value.findings] == ["inputs.price", "inputs.`a.b`"]
+    assert [finding.path for finding in info.value.findings] == ["inputs.price", "inputs.`a.b`"]
     with pytest.raises(ContractError) as info:
         compare(Schema([ColSpec("long")]), Schema([ColSpec("long", "a")])).raise_if_failed()
-    assert [one.path for one in info.value.findings] == ["inputs"]
+    assert [finding.path for finding in info.value.findings] == ["inputs"]
 
 
 def test_a_comparison_does_not_change_and_is_its_copies():
@@ -98,7 +98,7 @@ def test_a_comparison_does_not_change_and_is_its_copies():
 
 
 def test_verdicts_are_equal_to_their_texts():
-    assert [str(one) for one in Verdict] == [
+    assert [str(value) for value in Verdict] == [
         "identical", "fully compatible", "backward compatible", "forward compatible", "incompatible",
     ]  # fmt: skip
     assert Verdict("identical") == "identical"
@@ -117,15 +117,18 @@ def test_as_a_page(tmp_path):
     record = Object([Property(SCRIPT, "long")])
     old = Schema([ColSpec("double", SCRIPT), ColSpec(record, "x")])
     new = Schema([ColSpec("float", SCRIPT), ColSpec("long", "x")])
-    told = compare(old, new)
-    told.to_html(tmp_path / "c.html")
+    comparison = compare(old, new)
+    comparison.to_html(tmp_path / "c.html")
     page = (tmp_path / "c.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
-    for source in (page, told._repr_html_()):
+    for source in (page, comparison._repr_html_()):
         assert "<script" not in source.lower()
         assert "//" not in source
-        for one in (*told.combined.upgrade, *told.combined.rollback):
-            assert all(part in text_of(source) for part in (one.path, one.expected, one.actual, one.hint))
+        for finding in (*comparison.combined.upgrade, *comparison.combined.rollback):
+            assert all(
+                part in text_of(source)
+                for part in (finding.path, finding.expected, finding.actual, finding.hint)
+            )
         assert "not declared" in text_of(source)
     assert "its default: 0.5 -> 0.7" in text_of(compare(OLD, NEW)._repr_html_())
     assert compare(OLD, NEW)._repr_html_().count("<h2") == 3

@@ -116,7 +116,7 @@ MLFLOW_INNER = of(x=int, y=Optional[str], z=list[float])  # noqa: UP045
 
 
 @pytest.mark.parametrize(
-    "made",
+    "schema",
     [
         *(of(a=hint, b=Optional[hint], c=list[hint]) for hint, _ in SCALARS if hint is not datetime.datetime),  # noqa: UP045
         of(a=MLFLOW_INNER, b=Optional[MLFLOW_INNER], c=list[MLFLOW_INNER]),  # noqa: UP045
@@ -124,8 +124,8 @@ MLFLOW_INNER = of(x=int, y=Optional[str], z=list[float])  # noqa: UP045
     ],
     ids=[*NAMES[:-1], "nested", "nested-twice"],
 )
-def test_mlflow_makes_the_same_schema(made):
-    ours, theirs = from_record(made), convert_dataclass_to_schema(made)
+def test_mlflow_makes_the_same_schema(schema):
+    ours, theirs = from_record(schema), convert_dataclass_to_schema(schema)
     assert repr(ours) == repr(theirs)
     assert ours.to_json() == theirs.to_json()
 

@@ -54,14 +54,14 @@ RECORDS = {name: kind for name, kind in CLASSES.items() if not issubclass(kind, 
 
 def section(text, title):
     """What stands under a title of a docstring, as lines; None if there is none."""
-    found = re.search(rf"^{title}:\n((?:[ ]{{4}}.*\n|\n)+)", f"{inspect.cleandoc(text)}\n", re.MULTILINE)
-    return found and textwrap.dedent(found[1]).splitlines()
+    match = re.search(rf"^{title}:\n((?:[ ]{{4}}.*\n|\n)+)", f"{inspect.cleandoc(text)}\n", re.MULTILINE)
+    return match and textwrap.dedent(match[1]).splitlines()
 
 
 def entries(text, title):
     """The names that a section explains; it may explain several at once."""
     names = [re.match(r"([\w*][\w*, ]*):( |$)", line) for line in section(text, title) or ()]
-    return [one.strip(" *") for name in names if name for one in name[1].split(",")]
+    return [value.strip(" *") for name in names if name for value in name[1].split(",")]
 
 
 def parameters(function):
@@ -86,12 +86,12 @@ def known(name):
 
 @pytest.mark.parametrize(("name", "thing"), PUBLIC.items(), ids=PUBLIC)
 def test_everything_public_says_what_it_is(name, thing):
-    said = vars(thing).get("__doc__") if isinstance(thing, type) else thing.__doc__
-    assert said, f"{name} has no docstring"
-    first = said.strip().splitlines()[0]
+    text = vars(thing).get("__doc__") if isinstance(thing, type) else thing.__doc__
+    assert text, f"{name} has no docstring"
+    first = text.strip().splitlines()[0]
     assert first.endswith((".", ":")), f"{name}: {first}"
     if not isinstance(thing, type) or not issubclass(thing, enum.Enum):
-        assert not said.startswith(f"{name}("), f"{name} has the docstring that a dataclass makes up"
+        assert not text.startswith(f"{name}("), f"{name} has the docstring that a dataclass makes up"
 
 
 @pytest.mark.parametrize(("name", "function"), FUNCTIONS.items(), ids=FUNCTIONS)
@@ -104,27 +104,31 @@ def test_functions_explain_what_they_take_and_give(name, function):
 @pytest.mark.parametrize(("name", "kind"), RECORDS.items(), ids=RECORDS)
 def test_classes_explain_what_they_are_made_of(name, kind):
     made_elsewhere = "Made by :func:" in kind.__doc__
-    taken = parameters(kind) if "__init__" in vars(kind) and not made_elsewhere else []
-    said = entries(kind.__doc__, "Args") + entries(kind.__doc__, "Attributes")
-    assert set(taken) <= set(said), f"{name}: {set(taken) - set(said)}"
+    parameter_names = parameters(kind) if "__init__" in vars(kind) and not made_elsewhere else []
+    documented = entries(kind.__doc__, "Args") + entries(kind.__doc__, "Attributes")
+    assert set(parameter_names) <= set(documented), f"{name}: {set(parameter_names) - set(documented)}"
 
 
 @pytest.mark.parametrize(("name", "function"), MEMBERS.items(), ids=MEMBERS)
 def test_methods_name_what_they_take(name, function):
-    said = entries(function.__doc__, "Args")
+    documented = entries(function.__doc__, "Args")
     text = function.__doc__
-    silent = [one for one in parameters(function) if one not in said and f"``{one}``" not in text]
+    silent = [
+        parameter
+        for parameter in parameters(function)
+        if parameter not in documented and f"``{parameter}``" not in text
+    ]
     assert silent in ([], ["kwargs"]), f"{name} says nothing of {silent}"
 
 
 @pytest.mark.parametrize(("name", "thing"), PUBLIC.items(), ids=PUBLIC)
 def test_what_is_raised_is_said_and_is_an_error(name, thing):
-    said = [known(one) for one in entries(thing.__doc__, "Raises")]
-    assert all(isinstance(one, type) and issubclass(one, Exception) for one in said), name
+    documented = [known(entry) for entry in entries(thing.__doc__, "Raises")]
+    assert all(isinstance(value, type) and issubclass(value, Exception) for value in documented), name
     behind = vars(thing).get("__init__") if isinstance(thing, type) else thing
     made_up = dataclasses.is_dataclass(thing) and thing.__dataclass_params__.init
     for error in set(raised(behind)) if behind and not made_up else ():
-        assert any(issubclass(known(error), one) for one in said), f"{name} does not say {error}"
+        assert any(issubclass(known(error), value) for value in documented), f"{name} does not say {error}"
 
 
 @pytest.mark.parametrize("name", sparksig.__all__)
@@ -133,8 +137,10 @@ def test_every_public_name_has_an_example_that_runs(name):
     examples = doctest.DocTestParser().get_examples(text)
     assert examples or name in WITHOUT_EXAMPLE, f"{name} has no example"
     assert "Example:" in text or not examples, f"the example of {name} stands under no title"
-    assert not any(one.options.get(doctest.SKIP) for one in examples), f"an example of {name} is skipped"
-    assert any(one.want or "assert" in one.source for one in examples) or not examples, name
+    assert not any(example.options.get(doctest.SKIP) for example in examples), (
+        f"an example of {name} is skipped"
+    )
+    assert any(example.want or "assert" in example.source for example in examples) or not examples, name
 
 
 @pytest.mark.parametrize("text", ["Short.\n\n    Args:\n        a: what.\n        b, c: both.\n"])

@@ -188,7 +188,7 @@ def test_a_finding_is_a_value():
 
 
 @pytest.mark.parametrize(
-    ("path", "prefix", "seen"),
+    ("path", "prefix", "expected"),
     [
         ("x", "a", "a.x"),
         ("[]", "a", "a[]"),
@@ -200,13 +200,13 @@ def test_a_finding_is_a_value():
     ],
     ids=describe_case,
 )
-def test_below(path, prefix, seen):
+def test_below(path, prefix, expected):
     finding = Finding(Code.EMPTY, path, "e", "f", "h", 1, (2,))
-    assert finding.below(prefix) == Finding(Code.EMPTY, seen, "e", "f", "h", 1, (2,))
+    assert finding.below(prefix) == Finding(Code.EMPTY, expected, "e", "f", "h", 1, (2,))
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         (None, "None"),
         ("secret", "a value of type str"),
@@ -215,12 +215,12 @@ def test_below(path, prefix, seen):
     ],
     ids=["none", "str", "int", "list"],
 )
-def test_kind_never_shows_the_value(value, said):
-    assert kind(value) == said
+def test_kind_never_shows_the_value(value, message):
+    assert kind(value) == message
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"),
+    ("name", "expected"),
     [
         ("a", "a"),
         ("mean radius", "mean radius"),
@@ -238,22 +238,22 @@ def test_kind_never_shows_the_value(value, said):
     ],
     ids=describe_case,
 )
-def test_step(name, shown):
-    assert step(name) == shown
+def test_step(name, expected):
+    assert step(name) == expected
 
 
 @given(names)
 def test_a_step_stays_in_its_line_and_never_looks_like_two(name):
-    shown = step(name)
-    assert shown
-    assert not set(shown) & set("\n\r\t")
-    plain = not shown.startswith("`")
-    assert (shown == name) if plain else (shown.endswith("`") and len(shown) > 1)
-    assert not plain or not set(shown) & set(".[]`")
+    displayed = step(name)
+    assert displayed
+    assert not set(displayed) & set("\n\r\t")
+    plain = not displayed.startswith("`")
+    assert (displayed == name) if plain else (displayed.endswith("`") and len(displayed) > 1)
+    assert not plain or not set(displayed) & set(".[]`")
 
 
 @pytest.mark.parametrize(
-    ("name", "known", "hint"),
+    ("name", "known_names", "hint"),
     [
         ("amuont", ["amount", "id"], "did you mean 'amount'?"),
         ("amount", ["amount"], ""),
@@ -265,11 +265,11 @@ def test_a_step_stays_in_its_line_and_never_looks_like_two(name):
     ],
     ids=["typo", "same", "case", "nothing-alike", "nothing-known", "a-number-as-text", "numbers"],
 )
-def test_nearest(name, known, hint):
-    assert nearest(name, known) == hint
+def test_nearest(name, known_names, hint):
+    assert nearest(name, known_names) == hint
 
 
 @given(names, st.lists(names, max_size=4))
-def test_nearest_offers_only_what_is_known(name, known):
-    hint = nearest(name, known)
-    assert hint == "" or any(f"did you mean {k!r}?" in hint for k in known)
+def test_nearest_offers_only_what_is_known(name, known_names):
+    hint = nearest(name, known_names)
+    assert hint == "" or any(f"did you mean {k!r}?" in hint for k in known_names)

@@ -84,8 +84,8 @@ def test_without_pyspark_the_error_says_what_to_install():
         "try: sparksig.score\n"
         "except sparksig.MissingDependencyError as error: print(error)"
     )
-    said = in_a_process_of_its_own(code)
-    assert said == "sparksig.score needs the package 'pyspark': pip install 'sparksig[spark]'"
+    output = in_a_process_of_its_own(code)
+    assert output == "sparksig.score needs the package 'pyspark': pip install 'sparksig[spark]'"
 
 
 def test_there_are_at_most_75_public_names():

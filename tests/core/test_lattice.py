@@ -84,9 +84,9 @@ def test_a_scalar_widens_if_and_only_if_the_table_says_so(name, target):
         "large_binary": "binary",
         "binary_view": "binary",
     }
-    told = layouts.get(name, name)  # nobody chose that pandas' text is large
+    layout = layouts.get(name, name)  # nobody chose that pandas' text is large
     assert [(f.code, f.path, f.expected, f.actual) for f in findings] == (
-        [] if accepted else [(Code.TYPE_MISMATCH, "c", target.name, told)]
+        [] if accepted else [(Code.TYPE_MISMATCH, "c", target.name, layout)]
     )
 
 
@@ -657,6 +657,6 @@ def test_an_int_that_fits_comes_back(value):
 @given(st.one_of(st.floats(), st.floats(width=32)))
 def test_a_float_that_fits_comes_back(value):
     with np.errstate(over="ignore"):
-        same = float(np.float32(value)) == value or value != value
-    assert (scalar_mismatch(value, DataType.float) == "") is same
+        equal = float(np.float32(value)) == value or value != value
+    assert (scalar_mismatch(value, DataType.float) == "") is equal
     assert scalar_mismatch(value, DataType.double) == ""

@@ -75,8 +75,8 @@ def test_exit_codes_are_those_of_the_code():
     from sparksig.jobs import EXIT_CODES
 
     stated = dict(re.findall(r"^\| (\d+) \| (.*?) \|$", ERRORS, re.MULTILINE))
-    known = {str(code) for code, _ in EXIT_CODES.values()}
-    assert set(stated) == known | {"0", "1", "130"}
+    known_names = {str(code) for code, _ in EXIT_CODES.values()}
+    assert set(stated) == known_names | {"0", "1", "130"}
     for code, text in EXIT_CODES.values():
         assert stated[str(code)].startswith(text.split(",")[0]), code
 

@@ -807,7 +807,7 @@ def test_all_malformed_entries_are_reported_at_once():
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "said"),
+    ("text", "error", "message"),
     [
         ("", SignatureError, "^invalid JSON of params: Expecting value"),
         ("[" * 10_000, SignatureError, "^invalid JSON of params: nested too deeply$"),
@@ -821,8 +821,8 @@ def test_all_malformed_entries_are_reported_at_once():
     ],
     ids=["empty", "deep", "dict", "None", "duplicates"],
 )
-def test_text_that_is_no_schema_of_params_is_refused(text, error, said):
-    with pytest.raises(error, match=said):
+def test_text_that_is_no_schema_of_params_is_refused(text, error, message):
+    with pytest.raises(error, match=message):
         ParamSchema.from_json(text)
 
 

@@ -141,7 +141,7 @@ def test_a_samples_claim_is_the_last_line():
 
 
 @pytest.mark.parametrize(
-    ("nulls", "rows", "said"),
+    ("nulls", "rows", "message"),
     [
         (0, 10, "no nulls"),
         (0, 0, "no nulls"),
@@ -152,9 +152,9 @@ def test_a_samples_claim_is_the_last_line():
         (1234, None, "1,234 nulls"),
     ],
 )
-def test_shares_of_nulls(nulls, rows, said):
+def test_shares_of_nulls(nulls, rows, message):
     report = Report("full", "c", (), (ColumnReport("x", "long", "bigint", True, nulls),), rows)
-    assert str(report).splitlines()[1] == f"  x  long  bigint  {said}  ok"
+    assert str(report).splitlines()[1] == f"  x  long  bigint  {message}  ok"
 
 
 def test_a_name_of_several_lines_stays_in_its_line():
@@ -170,12 +170,12 @@ def test_a_report_without_columns():
 
 
 def test_a_report_as_a_dictionary():
-    told = BAD.to_dict()
-    assert list(told) == [
+    actual = BAD.to_dict()
+    assert list(actual) == [
         "ok", "mode", "contract", "table", "kind", "options", "rows", "bad_rows", "claim", "seconds",
         "findings", "warnings", "absent", "columns",
     ]  # fmt: skip
-    assert told["findings"] == [
+    assert actual["findings"] == [
         {
             "code": "NULL_IN_REQUIRED",
             "path": "id",
@@ -188,11 +188,11 @@ def test_a_report_as_a_dictionary():
         {"code": "MISSING_COLUMN", "path": "name", "expected": "string", "actual": "no such column"},
         {"code": "COLUMN_COUNT", "path": "", "expected": "2 columns", "actual": "3 columns"},
     ]
-    assert told["columns"][0] == {
+    assert actual["columns"][0] == {
         "name": "id", "expected": "long", "actual": "bigint", "ok": False, "nulls": 2, "values": [],
     }  # fmt: skip
-    assert (told["ok"], told["mode"], told["rows"], told["bad_rows"]) == (False, "full", 12_345, 2)
-    assert told["seconds"] == 0.123
+    assert (actual["ok"], actual["mode"], actual["rows"], actual["bad_rows"]) == (False, "full", 12_345, 2)
+    assert actual["seconds"] == 0.123
 
 
 @pytest.mark.parametrize("report", [GOOD, BAD, SAMPLED])
@@ -300,8 +300,8 @@ def test_what_was_counted_is_shown(tmp_path):
     assert texts[texts.index("12,345") + 1] == "rows checked"
     assert texts[texts.index("2") + 1] == "rows break the contract (< 0.1 %)"
     assert "3 findings" in page.texts
-    for said in ("id=3", "id=9", "2 nulls (< 0.1 %)", "no nulls"):
-        assert said in page.texts
+    for text in ("id=3", "id=9", "2 nulls (< 0.1 %)", "no nulls"):
+        assert text in page.texts
     assert "no rows were read" in page_of(GOOD, tmp_path / "g.html")[1].text
 
 
@@ -356,7 +356,7 @@ def test_a_signature_is_a_page(tmp_path):
     signature.to_html(tmp_path / "s.html")
     page = (tmp_path / "s.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
-    shown = html.unescape(page)
+    displayed = html.unescape(page)
     for text in (
         "<b>x</b>",
         "Array(string)",
@@ -366,7 +366,7 @@ def test_a_signature_is_a_page(tmp_path):
         "optional",
         "(tensor)",
     ):
-        assert text in shown
+        assert text in displayed
     assert "<b>x" not in page
     assert "<i>" not in page
     assert "http" not in page

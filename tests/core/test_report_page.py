@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import os
 import re
 import shutil
@@ -59,15 +60,15 @@ def page(tmp_path_factory):
 def test_a_browser_shows_every_finding_and_logs_no_error(page):
     done = browse(page, "--dump-dom")
     assert "CONSOLE" not in done.stderr
-    shown = html.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", done.stdout, flags=re.DOTALL))
+    displayed = html.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", done.stdout, flags=re.DOTALL))
     for finding in REPORT.findings:
         for text in (finding.path, finding.expected, finding.actual, finding.hint, finding.code.value):
-            assert text in shown
+            assert text in displayed
     for column in REPORT.columns:
-        assert column.name in shown
-        assert column.expected in shown
-    assert REPORT.contract in shown
-    assert "id='<b>7</b>'" in shown
+        assert column.name in displayed
+        assert column.expected in displayed
+    assert REPORT.contract in displayed
+    assert "id='<b>7</b>'" in displayed
     assert done.stdout.count("<rect") == 6
     assert "<script" not in done.stdout
 
@@ -79,6 +80,37 @@ def test_a_browser_draws_the_page(page, tmp_path, width, scheme):
     options = ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
     browse(page, f"--screenshot={picture}", f"--window-size={width},900", *options)
     assert picture.stat().st_size > 10_000
+
+
+MEASURE = """
+<script>
+const scrolled = [...document.querySelectorAll(".wide")].map(box => {
+  box.scrollLeft = 40;
+  const bar = box.offsetHeight - box.clientHeight;
+  return {content: box.scrollWidth, box: box.clientWidth, bar: bar, left: box.scrollLeft};
+});
+const page = document.documentElement;
+parent.postMessage(JSON.stringify({page: page.scrollWidth, window: innerWidth, tables: scrolled}), "*");
+</script>
+"""
+FRAME = """
+<script>onmessage = event => { document.title = event.data; };</script>
+<iframe src="measured.html" width="%d" height="800" frameborder="0"></iframe>
+"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_wide_tables_scroll_inside_a_page_that_does_not(page, tmp_path, width):
+    (tmp_path / "measured.html").write_text(page.read_text("utf-8") + MEASURE, "utf-8")
+    outer = tmp_path / "frame.html"  # windows of Chromium are at least 500 pixels wide, frames are not
+    outer.write_text(FRAME % width, "utf-8")
+    title = re.search("<title>(.*?)</title>", browse(outer, "--dump-dom", "--window-size=1400,900").stdout)
+    measured = json.loads(html.unescape(title[1]))
+    assert measured["page"] <= measured["window"] == width
+    assert len(measured["tables"]) >= 1
+    scrolling = [table for table in measured["tables"] if table["content"] > table["box"]]
+    assert len(scrolling) >= (width == 390)
+    assert all(table["bar"] >= 8 and table["left"] > 0 for table in scrolling)  # a bar of 8 pixels is visible
 
 
 def test_the_page_prints(page, tmp_path):

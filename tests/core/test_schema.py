@@ -681,7 +681,7 @@ def test_from_json_dict_refuses(build, place):
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "said"),
+    ("text", "error", "message"),
     [
         ("", SignatureError, "^invalid JSON of a schema: Expecting value"),
         ("[", SignatureError, "^invalid JSON of a schema: Expecting value"),
@@ -717,8 +717,8 @@ def test_from_json_dict_refuses(build, place):
         "python-list", "empty", "mixed", "duplicates", "unnamed-optional",
     ],
 )  # fmt: skip
-def test_text_that_is_no_schema_is_refused(text, error, said):
-    with pytest.raises(error, match=said):
+def test_text_that_is_no_schema_is_refused(text, error, message):
+    with pytest.raises(error, match=message):
         Schema.from_json(text)
 
 
@@ -801,7 +801,7 @@ def test_a_tensor_is_read_from_the_metadata_of_a_field(dtype, name):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (None, "expected the JSON of a tensor in the field's metadata, got something else"),
         (5, "expected the JSON of a tensor in the field's metadata, got something else"),
@@ -828,11 +828,11 @@ def test_a_tensor_is_read_from_the_metadata_of_a_field(dtype, name):
     ],
     ids=["none", "int", "cut", "deep", "list", "named", "empty", "dtype", "shape", "sized"],
 )
-def test_metadata_that_describes_no_tensor_is_refused(text, said):
+def test_metadata_that_describes_no_tensor_is_refused(text, message):
     with pytest.raises(SignatureError, match=r"^malformed .*: 1 finding\n") as caught:
         tensor_from_metadata(text, "a.b")
     assert places(caught.value) == [("INVALID_VALUE", "`a.b`")]
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 # --- laws ---------------------------------------------------------------------------------------------

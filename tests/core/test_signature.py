@@ -81,8 +81,14 @@ def test_a_signature_is_a_value():
     again = ModelSignature(Schema(A.inputs), Schema(B.inputs), ParamSchema(P.params))
     assert again == FULL
     assert hash(again) == hash(FULL)
-    others = [ModelSignature(B, A, P), ModelSignature(A, B), ModelSignature(A), ModelSignature(outputs=A), A]
-    assert FULL not in others
+    other_values = [
+        ModelSignature(B, A, P),
+        ModelSignature(A, B),
+        ModelSignature(A),
+        ModelSignature(outputs=A),
+        A,
+    ]
+    assert FULL not in other_values
     assert ModelSignature(A) != ModelSignature(outputs=A)
 
 
@@ -304,8 +310,8 @@ def test_the_text_is_aligned_and_opens_what_is_long():
     ),
 ], ids=describe_case)  # fmt: skip
 def test_odd_names_are_told_from_more_than_names(spec, lines):
-    shown = ModelSignature(Schema([spec])).to_text().splitlines()[1:-2]
-    assert [" ".join(line.split()) for line in shown] == [" ".join(line.split()) for line in lines]
+    text = ModelSignature(Schema([spec])).to_text().splitlines()[1:-2]
+    assert [" ".join(line.split()) for line in text] == [" ".join(line.split()) for line in lines]
 
 
 def test_odd_defaults_are_shown_as_json():

@@ -549,13 +549,19 @@ def test_required_is_true_unless_said_otherwise(dtype, text, data, extra):
     assert read == Object([Property("p", dtype, required=True)])
 
 
-def test_parse_typed():
-    for more, required in (({}, True), ({"required": None}, True), ({"required": True}, True),
-                           ({"required": False}, False)):  # fmt: skip
-        assert parse_typed({"type": "long"} | more, "c") == (DataType.long, required)
-    for value in (0, 1, "true", [], {}):
-        with pytest.raises(SignatureError, match=r"c\.required: expected true or false, got a value"):
-            parse_typed({"type": "long", "required": value}, "c")
+@pytest.mark.parametrize(
+    ("more", "required"),
+    [({}, True), ({"required": None}, True), ({"required": True}, True), ({"required": False}, False)],
+    ids=describe_case,
+)
+def test_a_column_is_required_unless_it_says_otherwise(more, required):
+    assert parse_typed({"type": "long"} | more, "c") == (DataType.long, required)
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", [], {}], ids=describe_case)
+def test_required_is_a_boolean(value):
+    with pytest.raises(SignatureError, match=r"c\.required: expected true or false, got a value"):
+        parse_typed({"type": "long", "required": value}, "c")
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_fold_and_walk_visit_the_same_leaves_with_the_same_paths(dtype):
 def test_contains_finds_the_types_of_the_walk_and_no_others(dtype):
     parts = [part for _, part in walk(dtype)]
     assert all(contains(dtype, lambda part, target=part: part is target) for part in parts)
-    assert not contains(dtype, lambda part: not any(part is known for known in parts))
+    assert not contains(dtype, lambda part: not any(part is value for value in parts))
 
 
 @given(types)

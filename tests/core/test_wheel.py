@@ -99,8 +99,8 @@ class Environment:
 
     def run(self, *command, status=0):
         """Run a command in the folder of the models, and return what it prints."""
-        kept = ("HOME", "JAVA_HOME", "LANG", "TMPDIR")
-        environment = {name: os.environ[name] for name in kept if name in os.environ}
+        preserved = ("HOME", "JAVA_HOME", "LANG", "TMPDIR")
+        environment = {name: os.environ[name] for name in preserved if name in os.environ}
         path = f"{self.bin}:{os.environ['PATH']}"
         environment |= {
             "PATH": path,
@@ -119,8 +119,10 @@ class Environment:
 def install(wheel, folder, tmp_path):
     """A function that installs the wheel with extras, in the versions that this environment has."""
 
-    def make(extra="", *others):
-        pins = {found.metadata["Name"]: found.version for found in metadata.distributions()}
+    def make(extra="", *other_values):
+        pins = {
+            distribution.metadata["Name"]: distribution.version for distribution in metadata.distributions()
+        }
         pins.pop("sparksig", None)
         (tmp_path / "pins.txt").write_text("".join(f"{name}=={version}\n" for name, version in pins.items()))
         home, uv = tmp_path / "env", _find_uv()
@@ -130,8 +132,15 @@ def install(wheel, folder, tmp_path):
         subprocess.run(
             [uv, "venv", "--quiet", home] if uv else [sys.executable, "-m", "venv", home], check=True
         )
-        wanted = f"{wheel}[{extra}]" if extra else str(wheel)
-        command = [*([uv] if uv else []), *install, wanted, *others, "--constraint", tmp_path / "pins.txt"]
+        expected = f"{wheel}[{extra}]" if extra else str(wheel)
+        command = [
+            *([uv] if uv else []),
+            *install,
+            expected,
+            *other_values,
+            "--constraint",
+            tmp_path / "pins.txt",
+        ]
         subprocess.run(command, check=True, cwd=tmp_path)
         return Environment(home, folder)
 
@@ -184,7 +193,7 @@ def test_without_extras(install):
 
 
 @pytest.mark.parametrize(
-    ("model", "extra", "others"),
+    ("model", "extra", "other_values"),
     [
         ("linear", "sklearn", []),
         ("function", "python-model", []),
@@ -194,11 +203,11 @@ def test_without_extras(install):
     ],
     ids=["sklearn", "python-model", "lightgbm", "xgboost", "onnx"],
 )
-def test_models_are_scored_with_the_extra_of_their_format(install, folder, model, extra, others):
+def test_models_are_scored_with_the_extra_of_their_format(install, folder, model, extra, other_values):
     output = f"scored-{model}"
     trust = ["--set", "model.allow_pickle=true"] if model == "function" else []
     score = ("sparksig", "score", model, "rows.parquet", output, "--keep", "x", "--engine", "local", *trust)
-    assert "engine           local" in install(extra, *others).run(*score)
+    assert "engine           local" in install(extra, *other_values).run(*score)
     scored = pd.read_parquet(folder / output)["prediction"]
     expected = sparksig.load_model(folder / model, allow_pickle=bool(trust)).predict(scored_rows(folder))
     assert np.array_equal(np.ravel(scored), np.ravel(expected))

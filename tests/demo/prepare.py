@@ -28,11 +28,11 @@ def main(home: Path) -> None:
     signature = sparksig.infer_signature(data.data, model.predict(data.data))
     sparksig.save_model(home / "model", model, signature)
     (home / "table").mkdir(parents=True)
-    whole = pd.concat([data.data] * (REPEATS // FILES), ignore_index=True)
+    frame = pd.concat([data.data] * (REPEATS // FILES), ignore_index=True)
     for part in range(FILES):
-        whole.insert(0, "id", np.arange(len(whole)) + part * len(whole))
-        whole.to_parquet(home / "table" / f"part-{part}.parquet", index=False)
-        del whole["id"]
+        frame.insert(0, "id", np.arange(len(frame)) + part * len(frame))
+        frame.to_parquet(home / "table" / f"part-{part}.parquet", index=False)
+        del frame["id"]
 
 
 if __name__ == "__main__":

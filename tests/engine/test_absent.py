@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sparksig import Code, ColSpec, ContractError, DataType, Schema, TensorSpec
 from sparksig.engine.absent import check_absent, find_absent_columns, format_absent_column
 from sparksig.engine.frames import build_model_input
-from sparksig.engine.texts import TextDtype, TextDtypes
+from sparksig.engine.text_dtypes import TextDtype, TextDtypes
 from tests.strategies import composite_types
 
 VALUES = [1.5, -2.0]
@@ -81,7 +81,7 @@ def test_a_required_column_is_missing_whatever_absent_says(absent):
     schema = Schema([ColSpec("double", "x"), ColSpec("long", "y")])
     with pytest.raises(ContractError) as caught:
         build_model_input({"x": VALUES}, schema, absent=absent)
-    assert [(one.code, one.path) for one in caught.value.findings] == [(Code.MISSING_COLUMN, "y")]
+    assert [(finding.code, finding.path) for finding in caught.value.findings] == [(Code.MISSING_COLUMN, "y")]
 
 
 @pytest.mark.parametrize("absent", ["null", "omit", "forbid"])

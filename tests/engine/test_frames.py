@@ -75,8 +75,8 @@ def plain(dtype):
 def category_of(kind):
     """Categories of a dtype that does not depend on the rows."""
     dtype = {DataType.integer: "int32", DataType.float: "float32"}.get(kind)
-    held = pd.Index(pd.Series(VALUES[kind], dtype=dtype).unique())
-    return lambda values: pd.Series(pd.Categorical(values, dtype=pd.CategoricalDtype(held)))
+    categories = pd.Index(pd.Series(VALUES[kind], dtype=dtype).unique())
+    return lambda values: pd.Series(pd.Categorical(values, dtype=pd.CategoricalDtype(categories)))
 
 
 def zoned(zone):
@@ -152,9 +152,9 @@ def is_null(value):
 def same(left, right):
     """Values one by one, nulls of any kind alike, zeros with their sign."""
     assert len(left) == len(right)
-    for one, other in zip(left, right):
-        assert is_null(one) == is_null(other)
-        assert is_null(one) or (one == other and str(one).startswith("-") == str(other).startswith("-"))
+    for value, other in zip(left, right):
+        assert is_null(value) == is_null(other)
+        assert is_null(value) or (value == other and str(value).startswith("-") == str(other).startswith("-"))
 
 
 def spelt(kind, name):
@@ -185,9 +185,9 @@ def test_what_a_model_sees_depends_on_the_schema_alone(kind, name, build):
                 place = values.index(None)
                 assert (finding.code, finding.count, finding.rows) == (Code.NULL_IN_REQUIRED, 1, (place,))
             else:
-                seen = enforce(frame, schema)["a"]
-                assert seen.dtype == SEEN[kind][0 if required else 1]
-                same(seen.tolist(), expected)
+                result = enforce(frame, schema)["a"]
+                assert result.dtype == SEEN[kind][0 if required else 1]
+                same(result.tolist(), expected)
 
 
 @pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
@@ -202,9 +202,9 @@ def test_python_objects_without_a_value_are_nulls_of_any_type(kind, rows, requir
         with pytest.raises(ContractError):
             enforce(frame, schema)
         return
-    seen = enforce(frame, schema)["a"]
-    assert seen.dtype == SEEN[kind][0 if required else 1]
-    same(seen.tolist(), [None] * rows)
+    result = enforce(frame, schema)["a"]
+    assert result.dtype == SEEN[kind][0 if required else 1]
+    same(result.tolist(), [None] * rows)
 
 
 ARROW = {
@@ -229,14 +229,14 @@ def test_a_record_batch_becomes_the_same_frame(kind, required, rows, names):
         "c": ColSpec("string", "c"),
     }
     schema = Schema([specs[name] for name in names])
-    seen = build_model_frame(batch, schema)
-    assert list(seen.columns) == list(names)
-    assert seen.index.equals(pd.RangeIndex(rows))
+    result = build_model_frame(batch, schema)
+    assert list(result.columns) == list(names)
+    assert result.index.equals(pd.RangeIndex(rows))
     for name in names:
-        assert seen[name].dtype == SEEN[specs[name].type][0 if specs[name].required else 1]
-        same(seen[name].tolist(), texts if name == "c" else values)
+        assert result[name].dtype == SEEN[specs[name].type][0 if specs[name].required else 1]
+        same(result[name].tolist(), texts if name == "c" else values)
     if rows:
-        pd.testing.assert_frame_equal(seen, enforce(batch.to_pandas(), schema))
+        pd.testing.assert_frame_equal(result, enforce(batch.to_pandas(), schema))
 
 
 @pytest.mark.parametrize(
@@ -249,9 +249,9 @@ def test_integers_beside_nulls_do_not_become_floats(build, null):
     if build([1]).dtype == "category" and null is pd.NA:
         null = None
     frame = pd.DataFrame({"a": build([BIG, null, -BIG])})
-    seen = enforce(frame, Schema([ColSpec("long", "a", required=False)]))
-    assert seen["a"].dtype == "Int64"
-    assert [value if value is not pd.NA else None for value in seen["a"]] == [BIG, None, -BIG]
+    result = enforce(frame, Schema([ColSpec("long", "a", required=False)]))
+    assert result["a"].dtype == "Int64"
+    assert [value if value is not pd.NA else None for value in result["a"]] == [BIG, None, -BIG]
 
 
 @pytest.mark.parametrize("dtype", [">i2", ">i4", ">i8", ">u2", ">u4", ">f2", ">f4", ">f8"])
@@ -271,8 +271,8 @@ def test_columns_may_be_strided(step):
 
 def test_nan_is_kept_beside_nulls():
     frame = pd.DataFrame({"a": [np.nan, np.inf, -np.inf, -0.0]})
-    seen = enforce(frame, Schema([ColSpec("double", "a")]))["a"].to_numpy()
-    assert seen.tobytes() == frame["a"].to_numpy().tobytes()
+    result = enforce(frame, Schema([ColSpec("double", "a")]))["a"].to_numpy()
+    assert result.tobytes() == frame["a"].to_numpy().tobytes()
 
 
 def test_zoned_times_become_local_times_of_their_zone():
@@ -280,8 +280,11 @@ def test_zoned_times_become_local_times_of_their_zone():
         "America/New_York"
     )
     frame = pd.DataFrame({"a": noon})
-    seen = enforce(frame, Schema([ColSpec("datetime", "a")]))["a"]
-    assert seen.tolist() == [pd.Timestamp("2024-01-01 12:00"), pd.Timestamp("2024-07-01 12:00:00.000000001")]
+    result = enforce(frame, Schema([ColSpec("datetime", "a")]))["a"]
+    assert result.tolist() == [
+        pd.Timestamp("2024-01-01 12:00"),
+        pd.Timestamp("2024-07-01 12:00:00.000000001"),
+    ]
 
 
 def test_the_smallest_tick_is_not_silently_lost():
@@ -301,11 +304,11 @@ def test_frame_with_columns_of_all_types():
     schema = Schema(
         [ColSpec("double", "f"), ColSpec("long", "i"), ColSpec("string", "s"), ColSpec("long", "o", False)]
     )
-    seen = enforce(frame, schema)
-    assert list(seen.columns) == ["f", "i", "s"]
-    assert [str(dtype) for dtype in seen.dtypes] == ["float64", "int64", TEXT]
-    assert list(seen.index) == ["k", "k"]
-    assert seen["i"].tolist() == [1, 2]
+    result = enforce(frame, schema)
+    assert list(result.columns) == ["f", "i", "s"]
+    assert [str(dtype) for dtype in result.dtypes] == ["float64", "int64", TEXT]
+    assert list(result.index) == ["k", "k"]
+    assert result["i"].tolist() == [1, 2]
 
 
 INDEXES = {
@@ -325,25 +328,25 @@ def test_the_index_is_kept(index, columns):
         [ColSpec({"a": "double", "b": "string"}[name], name) for name in columns]
         or [ColSpec("long", "o", False)]
     )
-    seen = enforce(frame, schema)
-    pd.testing.assert_index_equal(seen.index, index)
-    assert seen.shape == (3, len(columns))
+    result = enforce(frame, schema)
+    pd.testing.assert_index_equal(result.index, index)
+    assert result.shape == (3, len(columns))
 
 
 def test_renaming_the_index_of_the_result_does_not_rename_the_data():
     frame = pd.DataFrame({"a": [1.0]}, index=pd.Index(["k"], name="mine"))
-    seen = enforce(frame, Schema([ColSpec("double", "a")]))
-    seen.index.name = "yours"
+    result = enforce(frame, Schema([ColSpec("double", "a")]))
+    result.index.name = "yours"
     assert frame.index.name == "mine"
 
 
 def test_integer_labels():
     frame = pd.DataFrame(np.arange(6.0).reshape(2, 3))
-    seen = enforce(frame, Schema([ColSpec("double", 2), ColSpec("double", 0)]))
-    assert seen.columns.tolist() == [2, 0]
-    assert seen.to_numpy().tolist() == [[2.0, 0.0], [5.0, 3.0]]
-    whole = enforce(frame, Schema([ColSpec("double", index) for index in range(3)]))
-    pd.testing.assert_frame_equal(whole, frame, check_column_type="exact")
+    result = enforce(frame, Schema([ColSpec("double", 2), ColSpec("double", 0)]))
+    assert result.columns.tolist() == [2, 0]
+    assert result.to_numpy().tolist() == [[2.0, 0.0], [5.0, 3.0]]
+    expected = enforce(frame, Schema([ColSpec("double", index) for index in range(3)]))
+    pd.testing.assert_frame_equal(expected, frame, check_column_type="exact")
 
 
 @pytest.mark.parametrize("kind", ["as declared", "widened", "cells", "Arrow"])
@@ -353,25 +356,25 @@ def test_labels_of_a_frame_reach_a_model_with_unnamed_columns(kind):
     if kind == "cells":
         frame["y"], schema = [[1]], Schema([ColSpec("double"), ColSpec(Array("long"))])
     data = pa.Table.from_pandas(frame) if kind == "Arrow" else frame
-    seen = build_model_frame(data, schema)
-    assert seen.columns.tolist() == ["x", "y"]
-    assert seen.iloc[0].tolist() == frame.iloc[0].tolist()
-    seen.columns.name = "changed"
+    result = build_model_frame(data, schema)
+    assert result.columns.tolist() == ["x", "y"]
+    assert result.iloc[0].tolist() == frame.iloc[0].tolist()
+    result.columns.name = "changed"
     assert frame.columns.name is None
 
 
 @pytest.mark.parametrize("labels", [[0, 1], ["0", "1"]], ids=["numbers", "texts"])
 def test_unnamed_columns_of_unnamed_data_are_numbered(labels):
     frame = pd.DataFrame([[1.0, "a"]], columns=labels)
-    seen = enforce(frame, Schema([ColSpec("double"), ColSpec("string")]))
-    assert seen.columns.equals(pd.RangeIndex(2))
+    result = enforce(frame, Schema([ColSpec("double"), ColSpec("string")]))
+    assert result.columns.equals(pd.RangeIndex(2))
 
 
 def test_labels_of_both_kinds():
-    seen = enforce(
+    result = enforce(
         pd.DataFrame({"a": [1.0], 7: ["x"]}), Schema([ColSpec("string", 7), ColSpec("double", "a")])
     )
-    assert seen.columns.tolist() == [7, "a"]
+    assert result.columns.tolist() == [7, "a"]
 
 
 @pytest.mark.parametrize("label", [("a", "b"), None, 1.5, True], ids=describe_case)
@@ -521,10 +524,10 @@ def test_times_of_several_python_types_are_times(null):
         np.datetime64("2020-01-01T00:01", "10s"), pd.Timestamp("2020-01-01T00:00:00.000000001"), null,
     ]  # fmt: skip
     frame = pd.DataFrame({"m": pd.Series(values, dtype=object)})
-    seen = enforce(frame, Schema([ColSpec("datetime", "m")]))["m"]
-    assert seen.dtype == "datetime64[ns]"
+    result = enforce(frame, Schema([ColSpec("datetime", "m")]))["m"]
+    assert result.dtype == "datetime64[ns]"
     exact = values[3].astype("datetime64[s]")  # pandas reads no multiples of a unit
-    assert seen.tolist() == [*map(pd.Timestamp, [*values[:3], exact, values[4]]), pd.NaT]
+    assert result.tolist() == [*map(pd.Timestamp, [*values[:3], exact, values[4]]), pd.NaT]
 
 
 @pytest.mark.parametrize("null", [None, pd.NaT], ids=describe_case)
@@ -554,8 +557,8 @@ def test_the_text_of_mixed_objects():
 def test_mixed_objects_do_not_hide_other_findings():
     frame = pd.DataFrame({"m": pd.Series([1, "x"], dtype=object), "t": ["x", "y"]})
     schema = Schema([ColSpec("long", "m"), ColSpec("long", "t"), ColSpec("long", "gone")])
-    found = {(finding.path, finding.code) for finding in refusals(frame, schema)}
-    assert found == {("m", Code.TYPE_MISMATCH), ("t", Code.TYPE_MISMATCH), ("gone", Code.MISSING_COLUMN)}
+    actual = {(finding.path, finding.code) for finding in refusals(frame, schema)}
+    assert actual == {("m", Code.TYPE_MISMATCH), ("t", Code.TYPE_MISMATCH), ("gone", Code.MISSING_COLUMN)}
 
 
 FOREIGN = {
@@ -595,9 +598,9 @@ OBJECTS = {
 @pytest.mark.parametrize(("value", "kind"), OBJECTS.values(), ids=OBJECTS)
 def test_objects_of_one_python_type_are_converted(value, kind):
     frame = pd.DataFrame({"a": pd.Series([value, None], dtype=object)})
-    seen = enforce(frame, Schema([ColSpec(kind, "a", False)]))["a"]
+    result = enforce(frame, Schema([ColSpec(kind, "a", False)]))["a"]
     expected = pd.Timestamp(value) if kind == "datetime" else float(value) if kind == "double" else value
-    same(seen.tolist(), [expected, None])
+    same(result.tolist(), [expected, None])
 
 
 # --- the caller's data ----------------------------------------------------------------------------------
@@ -639,11 +642,11 @@ OTHER = {
 def test_writing_into_the_result_leaves_the_callers_frame_alone(names, required):
     frame, twin = whole_frame(), whole_frame()
     schema = Schema([ColSpec(KINDS[name], name, required and name not in "na") for name in names])
-    seen = enforce(frame, schema)
+    result = enforce(frame, schema)
     for position, name in enumerate(names):
-        seen.iloc[0, position] = OTHER[KINDS[name]]
-        assert seen[name].tolist()[0] == OTHER[KINDS[name]]
-    seen["new"] = 1
+        result.iloc[0, position] = OTHER[KINDS[name]]
+        assert result[name].tolist()[0] == OTHER[KINDS[name]]
+    result["new"] = 1
     pd.testing.assert_frame_equal(frame, twin, check_column_type="exact", check_freq=True)
     assert frame.index.name == "k"
 
@@ -655,9 +658,9 @@ def test_writing_into_the_frame_leaves_the_batch_alone():
     batch = build()
     for kinds in (["double"], ["double", "long", "datetime"], ["long"], ["datetime"]):
         names = {"double": "f", "long": "i", "datetime": "t"}
-        seen = build_model_frame(batch, Schema([ColSpec(kind, names[kind]) for kind in kinds]))
+        result = build_model_frame(batch, Schema([ColSpec(kind, names[kind]) for kind in kinds]))
         for position, kind in enumerate(kinds):
-            seen.iloc[:, position] = OTHER[kind]
+            result.iloc[:, position] = OTHER[kind]
     assert batch.equals(build())
 
 
@@ -673,9 +676,9 @@ def test_objects_in_cells_are_not_touched():
 def test_floats_are_the_same_bits_after_it(values, required):
     frame = pd.DataFrame({"a": np.array(values, "float64"), "b": np.array(values, "float64")})
     schema = Schema([ColSpec("double", "b", required), ColSpec("double", "a")])
-    seen = enforce(frame, schema)
-    assert seen["a"].to_numpy().tobytes() == frame["a"].to_numpy().tobytes()
-    pd.testing.assert_frame_equal(seen, frame[["b", "a"]])
+    result = enforce(frame, schema)
+    assert result["a"].to_numpy().tobytes() == frame["a"].to_numpy().tobytes()
+    pd.testing.assert_frame_equal(result, frame[["b", "a"]])
 
 
 # --- the kinds of data ----------------------------------------------------------------------------------
@@ -782,10 +785,10 @@ COMPOSITES = {
 def test_cells_of_the_declared_type_are_not_copied(dtype, values, required):
     frame = pd.DataFrame({"c": values}, index=["k"] * 3, dtype=object)
     schema = Schema([ColSpec(dtype, "c", required)])
-    seen = enforce(frame, schema)
-    assert list(seen.index) == ["k"] * 3
-    assert seen["c"].dtype == object
-    assert all(new is old for new, old in zip(seen["c"], values))
+    result = enforce(frame, schema)
+    assert list(result.index) == ["k"] * 3
+    assert result["c"].dtype == object
+    assert all(new is old for new, old in zip(result["c"], values))
 
 
 @pytest.mark.parametrize(("dtype", "values"), COMPOSITES.values(), ids=COMPOSITES)
@@ -797,18 +800,20 @@ def test_arrow_composites_become_python_values(dtype, values):
         else pa.array([value if value is None else list(value.items()) for value in values], to_arrow(dtype))
     )
     assert to_python(array) == values
-    held = pd.DataFrame({"c": pd.Series(array, dtype=pd.ArrowDtype(array.type))})
-    for seen in (build_model_frame(pa.table({"c": array}), schema), enforce(held, schema)):
-        assert seen["c"].tolist() == values
+    frame = pd.DataFrame({"c": pd.Series(array, dtype=pd.ArrowDtype(array.type))})
+    for result in (build_model_frame(pa.table({"c": array}), schema), enforce(frame, schema)):
+        assert result["c"].tolist() == values
     assert enforce(pa.table({"c": array}), schema)["c"].combine_chunks().equals(array)
 
 
 def test_arrays_of_floats_become_numpy_arrays_with_nan_for_null():
     table = pa.table({"c": pa.array([[1.0, None], None, []], pa.list_(pa.float64()))})
-    seen = build_model_frame(table, Schema([ColSpec(Array("double"), "c")]))["c"].tolist()
-    assert seen[1] is None
-    assert [(type(seen[row]), seen[row].dtype) for row in (0, 2)] == [(np.ndarray, np.dtype("float64"))] * 2
-    np.testing.assert_array_equal(seen[0], [1.0, np.nan])
+    result = build_model_frame(table, Schema([ColSpec(Array("double"), "c")]))["c"].tolist()
+    assert result[1] is None
+    assert [(type(result[row]), result[row].dtype) for row in (0, 2)] == [
+        (np.ndarray, np.dtype("float64"))
+    ] * 2
+    np.testing.assert_array_equal(result[0], [1.0, np.nan])
 
 
 def test_composites_and_scalars_are_judged_together_in_the_schemas_order():
@@ -826,20 +831,20 @@ def test_composites_and_scalars_are_judged_together_in_the_schemas_order():
         "  - c[]: expected long, got a value of type str, once, first in row 1 [TYPE_MISMATCH]",
     ]
     fine = Schema([ColSpec(Map("long"), "o"), ColSpec("long", "s"), ColSpec(AnyType(), "c")])
-    seen = enforce(frame, fine)
-    assert list(seen.columns) == ["o", "s", "c"]
-    assert seen.index.equals(frame.index)
-    assert seen["c"].tolist() == [[1], ["x"]]
+    result = enforce(frame, fine)
+    assert list(result.columns) == ["o", "s", "c"]
+    assert result.index.equals(frame.index)
+    assert result["c"].tolist() == [[1], ["x"]]
 
 
 @pytest.mark.parametrize(
-    ("column", "found"),
+    ("column", "actual"),
     [(pd.Series([1.5]), "float64"), (pd.Series([1], dtype="Int64"), "Int64")],
     ids=describe_case,
 )
-def test_column_of_scalars_is_refused_for_a_composite(column, found):
+def test_column_of_scalars_is_refused_for_a_composite(column, actual):
     [finding] = refusals(pd.DataFrame({"c": column}), Schema([ColSpec(Array("double"), "c")]))
-    assert finding == Finding(Code.TYPE_MISMATCH, "c", "Array(double)", found)
+    assert finding == Finding(Code.TYPE_MISMATCH, "c", "Array(double)", actual)
 
 
 @pytest.mark.parametrize(
@@ -884,8 +889,8 @@ def test_column_of_any_is_not_changed():
     big = pd.Series([2**53 + 1, None], dtype=object)
     for column in (big, pd.Series([1, None], dtype="Int64"), pd.Series(pd.Categorical(["a", "b"]))):
         frame = pd.DataFrame({"a": column.array}, index=["p", "q"])
-        seen = enforce(frame, Schema([ColSpec(AnyType(), "a")]))
-        pd.testing.assert_frame_equal(seen, frame)
+        result = enforce(frame, Schema([ColSpec(AnyType(), "a")]))
+        pd.testing.assert_frame_equal(result, frame)
 
 
 @pytest.mark.parametrize(
@@ -907,11 +912,11 @@ def test_frame_of_declared_dtypes_is_passed_on_without_sharing():
     )
     twin = frame.copy(deep=True)
     for names in (["a", "b"], ["b", "a"], ["b"]):
-        seen = enforce(frame, Schema([ColSpec("double", name) for name in names]))
-        pd.testing.assert_frame_equal(seen, twin[names])
-        seen.iloc[:, :] = -1.0
-        seen.columns = names[::-1]
-        seen.columns.name = seen.index.name = "mine"
+        result = enforce(frame, Schema([ColSpec("double", name) for name in names]))
+        pd.testing.assert_frame_equal(result, twin[names])
+        result.iloc[:, :] = -1.0
+        result.columns = names[::-1]
+        result.columns.name = result.index.name = "mine"
         pd.testing.assert_frame_equal(frame, twin)
 
 
@@ -922,9 +927,9 @@ def test_model_frame_does_not_depend_on_the_code_path():
     table = pa.table({"a": [1.5, -0.0], "b": pa.array([2.5, np.nan])})
     forms = [frame, frame.astype(object), frame.astype("category"), table, frame.assign(a=frame["a"])]
     for data in forms:
-        seen = build_model_frame(data, schema)
-        pd.testing.assert_frame_equal(seen, frame[["b", "a"]])
-        assert np.signbit(seen["a"].tolist()[1])
+        result = build_model_frame(data, schema)
+        pd.testing.assert_frame_equal(result, frame[["b", "a"]])
+        assert np.signbit(result["a"].tolist()[1])
 
 
 def test_enforce_is_an_ordinary_function_with_its_own_signature():

@@ -38,8 +38,8 @@ def obj(**types_):
     return Object([Property(name.rstrip("_"), t, not name.endswith("_")) for name, t in types_.items()])
 
 
-def fields(**held):
-    return pa.struct(list(held.items()))
+def fields(**types):
+    return pa.struct(list(types.items()))
 
 
 def texts_to(item, key=None):
@@ -49,8 +49,8 @@ def texts_to(item, key=None):
 # --- the engine and the reference -----------------------------------------------------------------------
 
 
-def plan_of(held, dtype, required=True, **options):
-    return compile(Schema([ColSpec(dtype, "a", required)]), pa.schema([("a", held)]), **options)
+def plan_of(actual_type, dtype, required=True, **options):
+    return compile(Schema([ColSpec(dtype, "a", required)]), pa.schema([("a", actual_type)]), **options)
 
 
 def apply(array, dtype, required=True, show_values=False, **options):
@@ -68,27 +68,27 @@ def lines(call):
     return [str(finding) for finding in error.value.findings]
 
 
-def reference(value, held, dtype):
+def reference(value, actual_type, dtype):
     """What a value of ``to_pylist()`` is to a model."""
-    if pa.types.is_dictionary(held):
-        held = held.value_type
+    if pa.types.is_dictionary(actual_type):
+        actual_type = actual_type.value_type
     if value is None or isinstance(dtype, AnyType):
         return value
     if isinstance(dtype, DataType):
         return scalar(value, dtype)
-    if pa.types.is_struct(held) and isinstance(dtype, SparkMLVector):
+    if pa.types.is_struct(actual_type) and isinstance(dtype, SparkMLVector):
         return dense(value)
     if isinstance(dtype, Array):
-        return [reference(one, held.value_type, dtype.dtype) for one in value]
-    if pa.types.is_map(held):
-        pairs = [(key, one, held.item_type) for key, one in value]
+        return [reference(item, actual_type.value_type, dtype.dtype) for item in value]
+    if pa.types.is_map(actual_type):
+        pairs = [(key, item, actual_type.item_type) for key, item in value]
     else:
-        pairs = [(part.name, value[part.name], part.type) for part in held]
+        pairs = [(part.name, value[part.name], part.type) for part in actual_type]
     if isinstance(dtype, Map):
-        return [(key, reference(one, of, dtype.value_type)) for key, one, of in pairs]
-    last = {key: (one, of) for key, one, of in pairs}
-    kept = [prop for prop in dtype.properties if prop.name in last]
-    return {prop.name: reference(*last[prop.name], prop.dtype) for prop in kept}
+        return [(key, reference(item, of, dtype.value_type)) for key, item, of in pairs]
+    last = {key: (item, of) for key, item, of in pairs}
+    selected = [prop for prop in dtype.properties if prop.name in last]
+    return {prop.name: reference(*last[prop.name], prop.dtype) for prop in selected}
 
 
 def scalar(value, dtype):
@@ -124,9 +124,9 @@ def bits(value):
     if isinstance(value, (float, np.floating)):
         return "nan" if value != value else struct.pack("<d", float(value))
     if isinstance(value, dict):
-        return {key: bits(one) for key, one in value.items() if one is not None}
+        return {key: bits(item) for key, item in value.items() if item is not None}
     if isinstance(value, (list, tuple)):
-        return [bits(one) for one in value]
+        return [bits(item) for item in value]
     return wall(value) if isinstance(value, datetime.date) else value
 
 
@@ -137,28 +137,28 @@ def assert_is(array, dtype, arrived):
     assert is_declared(arrived.type, dtype), f"{arrived.type} is not {dtype}"
 
 
-def is_declared(held, dtype):
+def is_declared(actual_type, dtype):
     """Whether it is ``to_arrow(dtype)``, but for nullability, names of items, and absent optional fields."""
     if isinstance(dtype, AnyType):
         return True
     if isinstance(dtype, DataType):
-        return held == to_arrow(dtype)
+        return actual_type == to_arrow(dtype)
     if isinstance(dtype, Array):
-        return pa.types.is_list(held) and is_declared(held.value_type, dtype.dtype)
+        return pa.types.is_list(actual_type) and is_declared(actual_type.value_type, dtype.dtype)
     if isinstance(dtype, Map):
-        plain = pa.types.is_map(held) and held.key_type == pa.string()
-        return plain and is_declared(held.item_type, dtype.value_type)
-    there = {part.name: part.type for part in held} if pa.types.is_struct(held) else {}
-    declared = [prop for prop in dtype.properties if prop.required or prop.name in there]
-    return list(there) == [prop.name for prop in declared] and all(
-        is_declared(there[prop.name], prop.dtype) for prop in declared
+        plain = pa.types.is_map(actual_type) and actual_type.key_type == pa.string()
+        return plain and is_declared(actual_type.item_type, dtype.value_type)
+    actual_fields = {part.name: part.type for part in actual_type} if pa.types.is_struct(actual_type) else {}
+    declared = [prop for prop in dtype.properties if prop.required or prop.name in actual_fields]
+    return list(actual_fields) == [prop.name for prop in declared] and all(
+        is_declared(actual_fields[prop.name], prop.dtype) for prop in declared
     )
 
 
-def problems(value, held, dtype, path, required, strict=False):
+def problems(value, actual_type, dtype, path, required, strict=False):
     """What is wrong with one row's value, as codes and paths."""
-    if pa.types.is_dictionary(held):
-        held = held.value_type
+    if pa.types.is_dictionary(actual_type):
+        actual_type = actual_type.value_type
     if value is None:
         if required and (strict or dtype in NEVER_NULL):
             yield Code.NULL_IN_REQUIRED, path
@@ -166,20 +166,24 @@ def problems(value, held, dtype, path, required, strict=False):
         if not -LAST <= wall(value) <= LAST:
             yield Code.OUT_OF_RANGE, path
     elif isinstance(dtype, Array):
-        for one in value if pa.types.is_nested(held) and not pa.types.is_struct(held) else ():
-            yield from problems(one, held.value_type, dtype.dtype, f"{path}[]", False, strict)
+        for item in value if pa.types.is_nested(actual_type) and not pa.types.is_struct(actual_type) else ():
+            yield from problems(item, actual_type.value_type, dtype.dtype, f"{path}[]", False, strict)
     elif isinstance(dtype, Map):
-        for key, one in value if pa.types.is_map(held) else value.items():
-            of = held.item_type if pa.types.is_map(held) else held.field(key).type
-            where = f"{path}[]" if pa.types.is_map(held) else below(path, key)
-            yield from problems(one, of, dtype.value_type, where, False, strict)
+        for key, item in value if pa.types.is_map(actual_type) else value.items():
+            of = actual_type.item_type if pa.types.is_map(actual_type) else actual_type.field(key).type
+            where = f"{path}[]" if pa.types.is_map(actual_type) else below(path, key)
+            yield from problems(item, of, dtype.value_type, where, False, strict)
     elif isinstance(dtype, Object):
-        there = dict(value)
+        actual_values = dict(value)
         for prop in dtype.properties:
             where = below(path, prop.name)
-            if prop.name in there:
-                of = held.item_type if pa.types.is_map(held) else held.field(prop.name).type
-                yield from problems(there[prop.name], of, prop.dtype, where, prop.required, strict)
+            if prop.name in actual_values:
+                of = (
+                    actual_type.item_type
+                    if pa.types.is_map(actual_type)
+                    else actual_type.field(prop.name).type
+                )
+                yield from problems(actual_values[prop.name], of, prop.dtype, where, prop.required, strict)
             elif prop.required:
                 yield Code.MISSING_FIELD, where
 
@@ -190,7 +194,7 @@ def expected_findings(array, dtype, required=True, strict=False):
     for row, value in enumerate(array.to_pylist()):
         for problem in set(problems(value, array.type, dtype, "a", required, strict)):
             rows.setdefault(problem, []).append(row)
-    return {problem: (len(found), tuple(found[:5])) for problem, found in rows.items()}
+    return {problem: (len(positions), tuple(positions[:5])) for problem, positions in rows.items()}
 
 
 def found(array, dtype, required=True, **options):
@@ -200,9 +204,9 @@ def found(array, dtype, required=True, **options):
         findings = ()
     except ContractError as error:
         findings = error.findings
-    held = {(one.code, one.path): (one.count, one.rows) for one in findings}
-    assert len(held) == len(findings)
-    return held
+    counts = {(finding.code, finding.path): (finding.count, finding.rows) for finding in findings}
+    assert len(counts) == len(findings)
+    return counts
 
 
 def windows(array):
@@ -392,16 +396,16 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("values", "held", "dtype"), CASES.values(), ids=CASES)
-def test_every_conversion_gives_what_the_reference_says(values, held, dtype):
-    for array in windows(pa.array(values, held)):
+@pytest.mark.parametrize(("values", "actual_type", "dtype"), CASES.values(), ids=CASES)
+def test_every_conversion_gives_what_the_reference_says(values, actual_type, dtype):
+    for array in windows(pa.array(values, actual_type)):
         assert_is(array, dtype, apply(array, dtype, required=False))
         assert apply(array, dtype, required=False).is_null().equals(array.is_null())
 
 
-@pytest.mark.parametrize(("values", "held", "dtype"), CASES.values(), ids=CASES)
-def test_every_conversion_works_inside_lists_structs_and_dictionaries(values, held, dtype):
-    array = pa.array(values, held)
+@pytest.mark.parametrize(("values", "actual_type", "dtype"), CASES.values(), ids=CASES)
+def test_every_conversion_works_inside_lists_structs_and_dictionaries(values, actual_type, dtype):
+    array = pa.array(values, actual_type)
     size = len(array)
     lists = pa.ListArray.from_arrays(pa.array([0, 1, 1, size], pa.int32()), array)
     structs = pa.StructArray.from_arrays([array], ["x"], mask=pa.array([row == 1 for row in range(size)]))
@@ -422,13 +426,13 @@ VIEWS = [(view, item) for view, item in (("string_view", "x"), ("binary_view", b
 
 @pytest.mark.parametrize(("view", "item"), VIEWS, ids=describe_case)
 def test_views_arrive_from_any_depth(view, item):
-    held, target = getattr(pa, view)(), DataType[view.removesuffix("_view")]
+    actual_type, target = getattr(pa, view)(), DataType[view.removesuffix("_view")]
     for values, of, dtype in (
-        ([[item, None], None, []], pa.list_(held), Array(target)),
-        ([[item], None], pa.list_(held, 1), Array(target)),
-        ([{"k": item}, None, {"k": None}], fields(k=held), obj(k=target)),
-        ([{"k": item}, None, {"k": None}], fields(k=held), Map(target)),
-        ([[("k", item)], None, []], texts_to(held), Map(target)),
+        ([[item, None], None, []], pa.list_(actual_type), Array(target)),
+        ([[item], None], pa.list_(actual_type, 1), Array(target)),
+        ([{"k": item}, None, {"k": None}], fields(k=actual_type), obj(k=target)),
+        ([{"k": item}, None, {"k": None}], fields(k=actual_type), Map(target)),
+        ([[("k", item)], None, []], texts_to(actual_type), Map(target)),
     ):
         array = pa.array(values, of)
         assert_is(array, dtype, apply(array, dtype))
@@ -442,17 +446,19 @@ def test_a_map_of_views_arrives_as_an_object(view, item):
 
 
 def test_views_in_maps_that_are_null_do_not_count():
-    for held in newer("string_view"):
-        array = with_hidden_entry(texts_to(held), pa.array(["x", "y", "z"], held))
+    for actual_type in newer("string_view"):
+        array = with_hidden_entry(texts_to(actual_type), pa.array(["x", "y", "z"], actual_type))
         assert_is(array, Map("string"), apply(array, Map("string")))
 
 
-def with_hidden_entry(held, items):
+def with_hidden_entry(actual_type, items):
     """Three maps of one key each; that of the second, a null, is hidden."""
     keys = pa.array(["k"] * 3)
-    entries = pa.StructArray.from_arrays([keys, items], fields=[held.key_field, held.item_field])
+    entries = pa.StructArray.from_arrays(
+        [keys, items], fields=[actual_type.key_field, actual_type.item_field]
+    )
     buffers = [pa.py_buffer(b"\x05"), pa.array(range(4), pa.int32()).buffers()[1]]
-    return pa.Array.from_buffers(held, 3, buffers, children=[entries])
+    return pa.Array.from_buffers(actual_type, 3, buffers, children=[entries])
 
 
 def test_keys_of_maps_may_be_views_or_dictionaries():
@@ -492,11 +498,11 @@ UNEVEN = {
 }
 
 
-@pytest.mark.parametrize(("values", "held", "dtype"), UNEVEN.values(), ids=UNEVEN)
-def test_a_struct_as_a_map_has_one_type_for_all_its_fields(values, held, dtype):
-    array = pa.array(values, held)
+@pytest.mark.parametrize(("values", "actual_type", "dtype"), UNEVEN.values(), ids=UNEVEN)
+def test_a_struct_as_a_map_has_one_type_for_all_its_fields(values, actual_type, dtype):
+    array = pa.array(values, actual_type)
     arrived = apply(array, dtype, required=False)
-    expected = [reference(value, held, dtype) for value in values]
+    expected = [reference(value, actual_type, dtype) for value in values]
     assert bits(arrived.to_pylist()) == bits(expected)
 
 
@@ -542,7 +548,7 @@ def test_fields_of_a_null_struct_are_ignored():
     full = pa.StructArray.from_arrays([ints, times], ["n", "t"])
     masked = pa.StructArray.from_arrays([full], ["o"], mask=hidden("", "null", ""))
     assert_is(masked, obj(o=dtype), apply(masked, obj(o=dtype), strict_nulls=False))
-    assert [list(one) for one in found(full, dtype)] == [
+    assert [list(rows) for rows in found(full, dtype)] == [
         [Code.NULL_IN_REQUIRED, "a.n"],
         [Code.OUT_OF_RANGE, "a.t"],
     ]
@@ -556,10 +562,12 @@ def test_elements_of_a_null_list_or_map_are_ignored():
     large = pa.LargeListArray.from_arrays(offsets.cast(pa.int64()), structs, mask=mask)
     fixed = pa.FixedSizeListArray.from_arrays(structs, 2, mask=hidden("null", "null"))
     keys = pa.array(["n"] * 4)
-    held = pa.map_(pa.string(), pa.int8())
-    entries = pa.StructArray.from_arrays([keys, structs.field(0)], fields=[held.key_field, held.item_field])
+    actual_type = pa.map_(pa.string(), pa.int8())
+    entries = pa.StructArray.from_arrays(
+        [keys, structs.field(0)], fields=[actual_type.key_field, actual_type.item_field]
+    )
     valid = pa.py_buffer(b"\x05")
-    maps = pa.Array.from_buffers(held, 3, [valid, offsets.buffers()[1]], children=[entries])
+    maps = pa.Array.from_buffers(actual_type, 3, [valid, offsets.buffers()[1]], children=[entries])
     for array, declared in (
         (lists, Array(dtype)),
         (large, Array(dtype)),
@@ -589,11 +597,11 @@ def test_a_null_among_the_values_of_a_dictionary_is_a_null_in_a_struct_too(mask,
 
 
 def test_decimals_without_a_value_arrive():
-    held = pa.decimal128(9, 2)
+    actual_type = pa.decimal128(9, 2)
     for array in (
-        pa.nulls(0, pa.list_(held)),
-        pa.nulls(3, pa.list_(held)),
-        pa.nulls(1, fields(k=pa.list_(held))),
+        pa.nulls(0, pa.list_(actual_type)),
+        pa.nulls(3, pa.list_(actual_type)),
+        pa.nulls(1, fields(k=pa.list_(actual_type))),
     ):
         dtype = obj(k=Array("double")) if pa.types.is_struct(array.type) else Array("double")
         assert apply(array, dtype).to_pylist() == array.to_pylist()
@@ -611,11 +619,11 @@ NULL_NUMBER = "(declare it optional, or double) [NULL_IN_REQUIRED]"
 
 
 def test_nulls_in_required_properties_are_refused_with_their_rows():
-    held = fields(n=pa.int8(), f=pa.bool_(), i=pa.int32(), x=pa.float64())
+    actual_type = fields(n=pa.int8(), f=pa.bool_(), i=pa.int32(), x=pa.float64())
     dtype = obj(n="long", f="boolean", i="integer", x="double")
     full = {"n": 1, "f": True, "i": 2, "x": None}
     rows = [full, {**full, "n": None}, None, {**full, "f": None, "i": None}, {**full, "n": None}]
-    assert lines(lambda: apply(pa.array(rows, held), dtype)) == [
+    assert lines(lambda: apply(pa.array(rows, actual_type), dtype)) == [
         f"a.f: expected boolean without nulls, got nulls, once, first in row 3 {NULL}",
         f"a.i: expected integer without nulls, got nulls, once, first in row 3 {NULL_NUMBER}",
         f"a.n: expected long without nulls, got nulls, 2 times, first in rows 1, 4 {NULL_NUMBER}",
@@ -625,16 +633,16 @@ def test_nulls_in_required_properties_are_refused_with_their_rows():
 def test_rows_of_findings_are_those_of_the_batch():
     bad, good = {"n": None, "t": FAR}, {"n": 1, "t": None}
     rows = [[], [good], None, [good, bad, bad], [None], [bad], []]
-    held = fields(n=pa.int64(), t=pa.timestamp("us"))
+    actual_type = fields(n=pa.int64(), t=pa.timestamp("us"))
     dtype = obj(n="long", t="datetime")
     for wrap, of, declared, path in (
-        (lambda row: row, pa.list_(held), Array(dtype), "a[]"),
-        (lambda row: row, pa.large_list(held), Array(dtype), "a[]"),
-        (lambda row: [[], row, []], pa.list_(pa.list_(held)), Array(Array(dtype)), "a[][]"),
-        (lambda row: [("k", row)], texts_to(pa.list_(held)), Map(Array(dtype)), "a[][]"),
-        (lambda row: {"o": row}, fields(o=pa.list_(held)), obj(o=Array(dtype)), "a.o[]"),
-        (lambda row: [("o", row)], texts_to(pa.list_(held)), obj(o_=Array(dtype)), "a.o[]"),
-        (lambda row: {"o": row}, fields(o=pa.list_(held)), Map(Array(dtype)), "a.o[]"),
+        (lambda row: row, pa.list_(actual_type), Array(dtype), "a[]"),
+        (lambda row: row, pa.large_list(actual_type), Array(dtype), "a[]"),
+        (lambda row: [[], row, []], pa.list_(pa.list_(actual_type)), Array(Array(dtype)), "a[][]"),
+        (lambda row: [("k", row)], texts_to(pa.list_(actual_type)), Map(Array(dtype)), "a[][]"),
+        (lambda row: {"o": row}, fields(o=pa.list_(actual_type)), obj(o=Array(dtype)), "a.o[]"),
+        (lambda row: [("o", row)], texts_to(pa.list_(actual_type)), obj(o_=Array(dtype)), "a.o[]"),
+        (lambda row: {"o": row}, fields(o=pa.list_(actual_type)), Map(Array(dtype)), "a.o[]"),
     ):
         array = pa.array([None if row is None else wrap(row) for row in rows], of)
         expected = {
@@ -655,7 +663,7 @@ def test_only_the_first_rows_are_named_and_all_counted():
 
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize(
-    ("values", "held", "dtype"),
+    ("values", "actual_type", "dtype"),
     [
         ([[None, 1]], pa.list_(pa.int64()), Array("long")),
         ([[("k", None)]], texts_to(pa.bool_()), Map("boolean")),
@@ -665,18 +673,18 @@ def test_only_the_first_rows_are_named_and_all_counted():
     ],
     ids=describe_case,
 )
-def test_elements_and_items_may_be_null(values, held, dtype, strict):
-    assert found(pa.array(values, held), dtype, strict_nulls=strict) == {}
+def test_elements_and_items_may_be_null(values, actual_type, dtype, strict):
+    assert found(pa.array(values, actual_type), dtype, strict_nulls=strict) == {}
 
 
 def test_strict_nulls_reach_every_required_property_and_no_element():
-    held = fields(
+    actual_type = fields(
         s=pa.string(), x=pa.float64(), l=pa.list_(pa.int8()), o=fields(m=texts_to(pa.int8())), e=pa.string()
     )
     dtype = obj(s="string", x="double", l=Array("long"), o=obj(m=Map("long")), e_="string")
-    whole = {"s": "", "x": 0.0, "l": [None], "o": {"m": [("k", None)]}, "e": None}
-    blank = dict.fromkeys(whole)
-    array = pa.array([whole, blank, {**whole, "o": {"m": None}}, None], held)
+    row = {"s": "", "x": 0.0, "l": [None], "o": {"m": [("k", None)]}, "e": None}
+    blank = dict.fromkeys(row)
+    array = pa.array([row, blank, {**row, "o": {"m": None}}, None], actual_type)
     assert found(array, dtype) == {}
     assert sorted(lines(lambda: apply(array, dtype, strict_nulls=True))) == [
         f"a.l: expected Array(long) without nulls, got nulls, once, first in row 1 {NULL}",
@@ -707,16 +715,16 @@ def test_keys_that_a_map_lacks_are_counted():
 
 
 def test_timestamps_out_of_range_are_found_at_any_depth():
-    held = fields(t=pa.timestamp("s", "Europe/Berlin"), d=pa.list_(pa.date32()))
+    actual_type = fields(t=pa.timestamp("s", "Europe/Berlin"), d=pa.list_(pa.date32()))
     near = {"t": NAIVE[0], "d": [NAIVE[0].date(), None]}
     rows = [near, {"t": FAR, "d": [FAR.date()]}, None, {"t": None, "d": [None, NAIVE[0].date(), FAR.date()]}]
     dtype = obj(t="datetime", d=Array("datetime"))
     expected, hint = RANGE
-    assert lines(lambda: apply(pa.array(rows, held), dtype)) == [
+    assert lines(lambda: apply(pa.array(rows, actual_type), dtype)) == [
         f"a.d[]: {expected}, 2 times, first in rows 1, 3 {hint}",
         f"a.t: {expected}, once, first in row 1 {hint}",
     ]
-    maps = pa.array([[("k", near)], [], [("k", rows[1]), ("l", rows[1])]], texts_to(held))
+    maps = pa.array([[("k", near)], [], [("k", rows[1]), ("l", rows[1])]], texts_to(actual_type))
     assert found(maps, Map(dtype)) == expected_findings(maps, Map(dtype))
 
 
@@ -739,7 +747,7 @@ def test_findings_of_all_columns_and_depths_come_at_once():
     with pytest.raises(ContractError) as error:
         compile(schema, batch.schema).apply(batch)
     assert str(error.value).splitlines()[0] == "a batch of 2 rows breaks the contract: 3 findings"
-    assert [(one.path, one.rows) for one in error.value.findings] == [
+    assert [(finding.path, finding.rows) for finding in error.value.findings] == [
         ("o.n", (0,)),
         ("l[]", (0,)),
         ("n", (1,)),
@@ -755,21 +763,21 @@ def test_values_are_shown_when_asked_for_and_only_then():
     assert lines(lambda: apply(array, Array("datetime"))) == [
         f"a[]: {expected}, 2 times, first in rows 1, 2 {hint}"
     ]
-    shown = ", ".join(["2900-01-01 00:00:00"] * 3)
+    text = ", ".join(["2900-01-01 00:00:00"] * 3)
     assert lines(lambda: apply(array, Array("datetime"), show_values=True)) == [
-        f"a[]: {expected}: {shown}, 2 times, first in rows 1, 2 {hint}"
+        f"a[]: {expected}: {text}, 2 times, first in rows 1, 2 {hint}"
     ]
 
 
 @given(types, st.integers(0, 2**32), st.booleans())
 def test_no_error_shows_a_value_unasked(dtype, seed, required):
     rng = random.Random(seed)
-    held = source_of(rng, dtype)
+    source_type = source_of(rng, dtype)
     for target in (dtype, types_other(rng), Array(dtype)):
         try:
-            apply(build(rng, held, 6, marked=True), target, required, strict_nulls=rng.random() < 0.5)
+            apply(build(rng, source_type, 6, marked=True), target, required, strict_nulls=rng.random() < 0.5)
         except ContractError as error:
-            text = f"{error} {error!r} {[one.to_dict() for one in error.findings]}"
+            text = f"{error} {error!r} {[finding.to_dict() for finding in error.findings]}"
             assert "4711" not in text
             assert "2911" not in text
 
@@ -817,10 +825,10 @@ LIST_TYPES += [getattr(pa, name) for name in ("list_view", "large_list_view") if
 
 def source_of(rng, dtype, uneven=True):
     """An Arrow type that widens to ``dtype``."""
-    held = _source_of(rng, dtype, uneven)
+    source_type = _source_of(rng, dtype, uneven)
     # pyarrow cannot join dictionaries of nested values, and joins those of float16 wrongly
-    plain = not pa.types.is_nested(held) and not pa.types.is_float16(held)
-    return pa.dictionary(pa.int16(), held) if plain and rng.random() < 0.15 else held
+    plain = not pa.types.is_nested(source_type) and not pa.types.is_float16(source_type)
+    return pa.dictionary(pa.int16(), source_type) if plain and rng.random() < 0.15 else source_type
 
 
 def _source_of(rng, dtype, uneven):
@@ -838,14 +846,16 @@ def _source_of(rng, dtype, uneven):
             key = rng.choice([pa.string(), pa.large_string(), *newer("string_view")])
             return pa.map_(key, source_of(rng, dtype.value_type))
         labels = rng.sample(["x", "a.b", "", "y"], rng.randint(1, 3))
-        one = source_of(rng, dtype.value_type)
+        item_type = source_of(rng, dtype.value_type)
         alike = has_any(dtype.value_type)
-        return pa.struct([(label, one if alike else source_of(rng, dtype.value_type)) for label in labels])
+        return pa.struct(
+            [(label, item_type if alike else source_of(rng, dtype.value_type)) for label in labels]
+        )
     properties = dtype.properties
     if len({prop.dtype for prop in properties}) == 1 and rng.random() < 0.4:
         return texts_to(source_of(rng, properties[0].dtype))
-    kept = [prop for prop in properties if prop.required or rng.random() < 0.7]
-    parts = [pa.field(prop.name, source_of(rng, prop.dtype), rng.random() < 0.8) for prop in kept]
+    selected = [prop for prop in properties if prop.required or rng.random() < 0.7]
+    parts = [pa.field(prop.name, source_of(rng, prop.dtype), rng.random() < 0.8) for prop in selected]
     parts += [pa.field(f"+{index}", rng.choice(ANYTHING)) for index in range(rng.choice([0, 0, 1]))]
     rng.shuffle(parts)
     return pa.struct([part.with_nullable(True) for part in parts])
@@ -859,55 +869,61 @@ def has_any(dtype):
     return isinstance(dtype, AnyType)
 
 
-def build(rng, held, size, marked=False, far=False):
+def build(rng, actual_type, size, marked=False, far=False):
     """A column at random: slices at every depth, garbage under the nulls of structs, lists and maps."""
     more = rng.choice([0, 0, 2])
-    return _build(rng, held, size + more, marked, far).slice(more)
+    return _build(rng, actual_type, size + more, marked, far).slice(more)
 
 
-def _build(rng, held, size, marked, far):
+def _build(rng, actual_type, size, marked, far):
     inner = {"marked": marked, "far": far}
     null = rng.choice([0, 0.3])
     mask = np.array([rng.random() < null for _ in range(size)], dtype=bool)
-    if pa.types.is_null(held):
+    if pa.types.is_null(actual_type):
         return pa.nulls(size)
-    if pa.types.is_dictionary(held):
-        values = pa.array([value_of(rng, held.value_type, **inner) for _ in range(4)], held.value_type)
+    if pa.types.is_dictionary(actual_type):
+        values = pa.array(
+            [value_of(rng, actual_type.value_type, **inner) for _ in range(4)], actual_type.value_type
+        )
         places = pa.array([rng.randrange(4) for _ in range(size)], pa.int16(), mask=mask)
         return pa.DictionaryArray.from_arrays(places, values)
-    if held == VECTOR_TYPE:
-        return pa.array([None if blank else vector(rng) for blank in mask], held)
-    if pa.types.is_struct(held):
-        if not held.num_fields:
-            return pa.array([None if blank else {} for blank in mask], held)
-        parts = [build(rng, part.type, size, **inner) for part in held]
-        return pa.StructArray.from_arrays(parts, fields=list(held), mask=pa.array(mask))
-    if pa.types.is_fixed_size_list(held):
-        values = build(rng, held.value_type, size * held.list_size, **inner)
-        return pa.FixedSizeListArray.from_arrays(values, type=held, mask=pa.array(mask))
-    if pa.types.is_nested(held):
-        return _build_lists(rng, held, mask, inner)
-    return pa.array([None if blank else value_of(rng, held, **inner) for blank in mask], held)
+    if actual_type == VECTOR_TYPE:
+        return pa.array([None if blank else vector(rng) for blank in mask], actual_type)
+    if pa.types.is_struct(actual_type):
+        if not actual_type.num_fields:
+            return pa.array([None if blank else {} for blank in mask], actual_type)
+        parts = [build(rng, part.type, size, **inner) for part in actual_type]
+        return pa.StructArray.from_arrays(parts, fields=list(actual_type), mask=pa.array(mask))
+    if pa.types.is_fixed_size_list(actual_type):
+        values = build(rng, actual_type.value_type, size * actual_type.list_size, **inner)
+        return pa.FixedSizeListArray.from_arrays(values, type=actual_type, mask=pa.array(mask))
+    if pa.types.is_nested(actual_type):
+        return _build_lists(rng, actual_type, mask, inner)
+    return pa.array([None if blank else value_of(rng, actual_type, **inner) for blank in mask], actual_type)
 
 
-def _build_lists(rng, held, mask, inner):
+def _build_lists(rng, actual_type, mask, inner):
     size = len(mask)
     lengths = [rng.randint(0, 2) for _ in range(size)]
     offsets = np.cumsum([0, *lengths])
-    if pa.types.is_map(held):
+    if pa.types.is_map(actual_type):
         chosen = [key for length in lengths for key in rng.sample(["x", "y", "", "k"], length)]
-        keys = pa.array(chosen, held.key_type)
-        items = _build(rng, held.item_type, int(offsets[-1]), **inner)
-        entries = pa.StructArray.from_arrays([keys, items], fields=[held.key_field, held.item_field])
+        keys = pa.array(chosen, actual_type.key_type)
+        items = _build(rng, actual_type.item_type, int(offsets[-1]), **inner)
+        entries = pa.StructArray.from_arrays(
+            [keys, items], fields=[actual_type.key_field, actual_type.item_field]
+        )
         valid = pa.py_buffer(np.packbits(~mask, bitorder="little").tobytes())
         return pa.Array.from_buffers(
-            held, size, [valid, pa.py_buffer(offsets.astype("int32").tobytes())], children=[entries]
+            actual_type, size, [valid, pa.py_buffer(offsets.astype("int32").tobytes())], children=[entries]
         )
-    values = build(rng, held.value_type, int(offsets[-1]), **inner)
-    if pa.types.is_list(held) or pa.types.is_large_list(held):
-        form, wide = (pa.ListArray, "int32") if pa.types.is_list(held) else (pa.LargeListArray, "int64")
+    values = build(rng, actual_type.value_type, int(offsets[-1]), **inner)
+    if pa.types.is_list(actual_type) or pa.types.is_large_list(actual_type):
+        form, wide = (
+            (pa.ListArray, "int32") if pa.types.is_list(actual_type) else (pa.LargeListArray, "int64")
+        )
         return form.from_arrays(offsets.astype(wide), values, mask=pa.array(mask))
-    large = held == pa.large_list_view(held.value_type)
+    large = actual_type == pa.large_list_view(actual_type.value_type)
     form, wide = (pa.LargeListViewArray, "int64") if large else (pa.ListViewArray, "int32")
     order = list(range(size))
     rng.shuffle(order)  # views may come in any order
@@ -922,49 +938,53 @@ def vector(rng):
     return {"type": 0, "size": 4, "indices": places, "values": [rng.choice([-0.0, 2.5])] * len(places)}
 
 
-def value_of(rng, held, marked, far):
+def value_of(rng, actual_type, marked, far):
     """A value of a scalar type: edges, and what chance gives."""
-    if pa.types.is_boolean(held):
+    if pa.types.is_boolean(actual_type):
         return rng.random() < 0.5
-    if pa.types.is_integer(held):
-        low, high = (0, 1) if not pa.types.is_signed_integer(held) else (-1, 1)
-        bits_ = held.bit_width - (low < 0)
+    if pa.types.is_integer(actual_type):
+        low, high = (0, 1) if not pa.types.is_signed_integer(actual_type) else (-1, 1)
+        bits_ = actual_type.bit_width - (low < 0)
         edges = [high * 2**bits_ - 1, low * 2**bits_, 0]
         if marked:
-            return 4711 if held.bit_width > 8 else 11
+            return 4711 if actual_type.bit_width > 8 else 11
         return rng.choice([*edges, rng.randint(*edges[1::-1])])
-    if pa.types.is_floating(held):
+    if pa.types.is_floating(actual_type):
         value = (
             4711.0
             if marked
             else rng.choice([0.1, -0.0, float("nan"), float("-inf"), rng.gauss(0, 1e4), 2**-24])
         )
-        return np.dtype(f"float{held.bit_width}").type(value) if held.bit_width < 64 else value
-    if pa.types.is_decimal(held):
+        return np.dtype(f"float{actual_type.bit_width}").type(value) if actual_type.bit_width < 64 else value
+    if pa.types.is_decimal(actual_type):
         digits = (
-            4711 if marked else rng.choice([10**held.precision - 1, rng.randrange(10**held.precision), -1, 0])
+            4711
+            if marked
+            else rng.choice([10**actual_type.precision - 1, rng.randrange(10**actual_type.precision), -1, 0])
         )
-        return decimal.Decimal(digits).scaleb(-held.scale)
-    if pa.types.is_temporal(held):
-        return time_of(rng, held, marked, far)
+        return decimal.Decimal(digits).scaleb(-actual_type.scale)
+    if pa.types.is_temporal(actual_type):
+        return time_of(rng, actual_type, marked, far)
     text = "4711" if marked else rng.choice(["", "ä\0", "NaN", "x" * 20])
-    if str(held) in ("string", "large_string", "string_view"):
+    if str(actual_type) in ("string", "large_string", "string_view"):
         return text
     return (
-        (text.encode() + b"  ")[: held.byte_width] if pa.types.is_fixed_size_binary(held) else text.encode()
+        (text.encode() + b"  ")[: actual_type.byte_width]
+        if pa.types.is_fixed_size_binary(actual_type)
+        else text.encode()
     )
 
 
-def time_of(rng, held, marked, far):
-    if pa.types.is_duration(held):
+def time_of(rng, actual_type, marked, far):
+    if pa.types.is_duration(actual_type):
         return datetime.timedelta(seconds=4711)
-    if far and rng.random() < 0.3 and str(held) != "timestamp[ns]":
+    if far and rng.random() < 0.3 and str(actual_type) != "timestamp[ns]":
         time = FAR
     else:
         time = datetime.datetime(1970, 2, 1) + datetime.timedelta(seconds=rng.randrange(66 * 365 * 86_400))
     if marked:
         time = datetime.datetime(2911, 4, 7) if far else datetime.datetime(2029, 11, 4)
-    return time.date() if pa.types.is_date(held) else time
+    return time.date() if pa.types.is_date(actual_type) else time
 
 
 def relaxed(dtype):
@@ -981,11 +1001,13 @@ def relaxed(dtype):
 @given(types, st.integers(0, 2**32))
 def test_any_column_that_widens_arrives_value_by_value(dtype, seed):
     rng = random.Random(seed)
-    held, lenient = source_of(rng, dtype), relaxed(dtype)
-    array = build(rng, held, rng.choice([0, 1, 5]))
+    source_type, lenient = source_of(rng, dtype), relaxed(dtype)
+    array = build(rng, source_type, rng.choice([0, 1, 5]))
     arrived = apply(array, lenient, required=False)
-    assert bits(arrived.to_pylist()) == bits([reference(value, held, lenient) for value in array.to_pylist()])
-    assert is_declared(arrived.type, lenient), f"{arrived.type} of {held} is not {lenient}"
+    assert bits(arrived.to_pylist()) == bits(
+        [reference(value, source_type, lenient) for value in array.to_pylist()]
+    )
+    assert is_declared(arrived.type, lenient), f"{arrived.type} of {source_type} is not {lenient}"
     for part in windows(array):
         assert_is(part, lenient, apply(part, lenient, required=False))
 
@@ -1036,10 +1058,10 @@ def test_cuts_change_neither_verdict_nor_values(dtype, seed):
 
 def test_duplicate_names_are_refused():
     twins = pa.struct([("x", pa.int64()), ("x", pa.int64()), ("y", pa.int64())])
-    said = "expected one field of that name, got"
-    assert lines(lambda: plan_of(twins, obj(x="long"))) == [f"a.x: {said} 2 [DUPLICATE_NAME]"]
+    text = "expected one field of that name, got"
+    assert lines(lambda: plan_of(twins, obj(x="long"))) == [f"a.x: {text} 2 [DUPLICATE_NAME]"]
     assert lines(lambda: plan_of(pa.list_(twins), Array(Map("long")))) == [
-        f"a[].x: {said} several [DUPLICATE_NAME]"
+        f"a[].x: {text} several [DUPLICATE_NAME]"
     ]
     parts = [pa.array([1]), pa.array([2]), pa.array([3])]
     array = pa.StructArray.from_arrays(parts, fields=list(twins))
@@ -1047,11 +1069,11 @@ def test_duplicate_names_are_refused():
 
 
 def test_type_findings_of_every_depth_come_at_once():
-    held = pa.list_(
+    actual_type = pa.list_(
         fields(x=pa.int64(), o=fields(amuont=pa.string(), t=pa.float64()), m=texts_to(pa.string()))
     )
     dtype = Array(obj(x="double", o=obj(amount="string", t="float"), m=Map("long"), q="long"))
-    assert [line.partition(" (")[0] for line in lines(lambda: plan_of(held, dtype))] == [
+    assert [line.partition(" (")[0] for line in lines(lambda: plan_of(actual_type, dtype))] == [
         "a[].m[]: expected long, got string",
         "a[].o.amount: expected string, got no such field",
         "a[].o.t: expected float, got double",
@@ -1062,13 +1084,13 @@ def test_type_findings_of_every_depth_come_at_once():
 
 def test_unknown_zone_of_a_declared_datetime_is_named():
     mars = pa.timestamp("us", "Mars/Olympus")
-    for held, dtype, path in (
+    for actual_type, dtype, path in (
         (pa.list_(mars), Array("datetime"), "a[]"),
         (fields(t=mars), obj(t="datetime"), "a.t"),
         (texts_to(pa.list_(mars)), Map(Array("datetime")), "a[][]"),
         (pa.list_(pa.dictionary(pa.int8(), mars)), Array("datetime"), "a[]"),
     ):
-        assert lines(lambda: plan_of(held, dtype)) == [  # noqa: B023
+        assert lines(lambda: plan_of(actual_type, dtype)) == [  # noqa: B023
             f"{path}: expected a known time zone, got Mars/Olympus "
             "(install the time zone database (tzdata), or convert the column to UTC) [UNSUPPORTED_TYPE]"
         ]
@@ -1152,9 +1174,9 @@ def test_large_columns_are_not_copied():
         assert enforced.num_rows == len(array)
 
 
-@pytest.mark.parametrize(("values", "held", "dtype"), CASES.values(), ids=CASES)
-def test_conversion_does_not_change_the_data(values, held, dtype):
-    array = pa.array(values, held)
+@pytest.mark.parametrize(("values", "actual_type", "dtype"), CASES.values(), ids=CASES)
+def test_conversion_does_not_change_the_data(values, actual_type, dtype):
+    array = pa.array(values, actual_type)
     before = array.to_pylist()
     apply(array, dtype, required=False)
     array.validate(full=True)

@@ -131,15 +131,17 @@ def test_a_batch_that_is_as_declared_is_handed_on_itself():
         schema_of(a="double", b=Array("double")),
         Schema([ColSpec("long"), ColSpec(Array("double"))]),
     ):
-        held = batch if "long" in repr(other) else batch.set_column(0, "a", pa.array([1.5], pa.float32()))
-        assert compile(other, held.schema).apply(held) is not held
+        other_batch = (
+            batch if "long" in repr(other) else batch.set_column(0, "a", pa.array([1.5], pa.float32()))
+        )
+        assert compile(other, other_batch.schema).apply(other_batch) is not other_batch
     assert not compile(Schema([ColSpec("long", "z", False)]), batch.schema).in_place
 
 
 def test_a_map_that_has_a_key_twice_is_refused():
     """A dictionary would lose a value."""
-    held = pa.array([[("k", 1)], None, [("k", 1), ("j", 2), ("k", 3)]], pa.map_(pa.string(), pa.int64()))
-    batch = pa.record_batch({"m": held})
+    array = pa.array([[("k", 1)], None, [("k", 1), ("j", 2), ("k", 3)]], pa.map_(pa.string(), pa.int64()))
+    batch = pa.record_batch({"m": array})
     twice = "m: expected unique keys, got duplicate keys, once, first in row 2 [DUPLICATE_NAME]"
     for dtype in (Map("long"), Object([Property("k", "long", required=False)])):
         schema = schema_of(m=dtype)
@@ -165,7 +167,7 @@ def test_extra_column_of_an_unhashable_type_is_accepted():
 
 
 @pytest.mark.parametrize(
-    ("there", "hint"),
+    ("existing", "hint"),
     [
         ("amuont", "did you mean 'amuont'?"),
         ("Amount", "did you mean 'Amount'? Names are case sensitive"),
@@ -173,8 +175,8 @@ def test_extra_column_of_an_unhashable_type_is_accepted():
     ],
     ids=describe_case,
 )
-def test_a_missing_column_offers_the_nearest_name(there, hint):
-    [finding] = findings(lambda: compile(schema_of(amount="double"), pa.schema({there: pa.float64()})))
+def test_a_missing_column_offers_the_nearest_name(existing, hint):
+    [finding] = findings(lambda: compile(schema_of(amount="double"), pa.schema({existing: pa.float64()})))
     assert finding == Finding(Code.MISSING_COLUMN, "amount", "double", "no such column", hint)
 
 
@@ -218,13 +220,13 @@ def test_unnamed_columns_go_by_position():
 
 
 @pytest.mark.parametrize(
-    ("held", "found"), [(0, "0 columns"), (1, "1 column"), (3, "3 columns")], ids=describe_case
+    ("columns", "message"), [(0, "0 columns"), (1, "1 column"), (3, "3 columns")], ids=describe_case
 )
-def test_unnamed_columns_are_counted(held, found):
-    arrow = pa.schema([(f"c{index}", pa.int64()) for index in range(held)])
+def test_unnamed_columns_are_counted(columns, message):
+    arrow = pa.schema([(f"c{index}", pa.int64()) for index in range(columns)])
     [finding] = findings(lambda: compile(Schema([ColSpec("long"), ColSpec("long")]), arrow))
     hint = "select exactly these: columns without names are matched by position"
-    assert finding == Finding(Code.COLUMN_COUNT, "", "2 columns", found, hint)
+    assert finding == Finding(Code.COLUMN_COUNT, "", "2 columns", message, hint)
 
 
 def test_an_integer_name_is_found_as_text():
@@ -293,9 +295,9 @@ COMPOSITE = {
 }
 
 
-@pytest.mark.parametrize(("dtype", "values", "held"), COMPOSITE.values(), ids=COMPOSITE)
-def test_columns_of_every_type_compile(dtype, values, held):
-    batch = pa.record_batch([pa.array(values, held)], ["a"])
+@pytest.mark.parametrize(("dtype", "values", "actual_type"), COMPOSITE.values(), ids=COMPOSITE)
+def test_columns_of_every_type_compile(dtype, values, actual_type):
+    batch = pa.record_batch([pa.array(values, actual_type)], ["a"])
     assert apply(schema_of(a=dtype), batch) is batch
 
 
@@ -322,9 +324,9 @@ UNDECLARED = {
 }
 
 
-@pytest.mark.parametrize(("held", "dtype", "extra"), UNDECLARED.values(), ids=UNDECLARED)
-def test_undeclared_columns_are_listed_or_forbidden(held, dtype, extra):
-    schema, arrow = schema_of(a=dtype), pa.schema(list(held.items()))
+@pytest.mark.parametrize(("actual_type", "dtype", "extra"), UNDECLARED.values(), ids=UNDECLARED)
+def test_undeclared_columns_are_listed_or_forbidden(actual_type, dtype, extra):
+    schema, arrow = schema_of(a=dtype), pa.schema(list(actual_type.items()))
     assert compile(schema, arrow).extra == tuple(extra)
     if not extra:
         assert compile(schema, arrow, extra="forbid").extra == ()
@@ -340,8 +342,8 @@ def test_undeclared_columns_are_listed_or_forbidden(held, dtype, extra):
 
 def test_forbidden_columns_are_reported_with_all_other_findings():
     arrow = pa.schema({"b": pa.int64(), "a": INNER, "c": pa.int64()})
-    found = findings(lambda: compile(schema_of(a=DECLARED, c="string"), arrow, extra="forbid"))
-    assert [(one.code, one.path) for one in found] == [
+    refusals = findings(lambda: compile(schema_of(a=DECLARED, c="string"), arrow, extra="forbid"))
+    assert [(finding.code, finding.path) for finding in refusals] == [
         (Code.UNKNOWN_KEY, "a.z"),
         (Code.TYPE_MISMATCH, "c"),
         (Code.EXTRA_COLUMN, "b"),
@@ -413,14 +415,14 @@ def test_timestamps_out_of_range_are_counted():
         }
     )
     hint = "replace them or filter the rows: models receive timestamps in nanoseconds"
-    far, said = (
+    far, text = (
         "expected timestamps from 1677-09-21 to 2262-04-11, got timestamps outside this range",
         f"({hint}) [OUT_OF_RANGE]",
     )
     assert lines(lambda: apply(schema_of(t="datetime", z="datetime", d="datetime", n="long"), batch)) == [
-        f"t: {far}, 3 times, first in rows 1, 2, 3 {said}",
-        f"z: {far}, once, first in row 1 {said}",
-        f"d: {far}, 3 times, first in rows 1, 2, 3 {said}",
+        f"t: {far}, 3 times, first in rows 1, 2, 3 {text}",
+        f"z: {far}, once, first in row 1 {text}",
+        f"d: {far}, 3 times, first in rows 1, 2, 3 {text}",
         "n: expected long without nulls, got nulls, once, first in row 4 (declare it optional, or double) "
         "[NULL_IN_REQUIRED]",
     ]
@@ -487,8 +489,13 @@ def test_a_plan_is_compiled_once():
     assert again() is plan
     assert again(strict_nulls=False) is plan
     assert again(metadata={"comment": "of no effect"}) is plan
-    others = [again(strict_nulls=True), again(extra="forbid"), again(dtype="double"), again(arrow="int16")]
-    assert all(other is not plan for other in others)
+    other_plans = [
+        again(strict_nulls=True),
+        again(extra="forbid"),
+        again(dtype="double"),
+        again(arrow="int16"),
+    ]
+    assert all(other is not plan for other in other_plans)
     assert again() is plan
 
 
@@ -550,12 +557,12 @@ def test_errors_do_not_show_values(leak):
 @pytest.mark.parametrize("required", [True, False])
 def test_a_name_that_no_arrow_column_can_have_is_missing(required):
     schema = Schema([ColSpec("long", "\ud800", required=required), ColSpec("long", "a")])
-    held = pa.table({"a": [1]})
+    table = pa.table({"a": [1]})
     if not required:
         assert (
-            compile(schema, held.schema).columns
-            == compile(Schema([ColSpec("long", "a")]), held.schema).columns
+            compile(schema, table.schema).columns
+            == compile(Schema([ColSpec("long", "a")]), table.schema).columns
         )
         return
     with pytest.raises(ContractError, match="expected long, got no such column"):
-        compile(schema, held.schema)
+        compile(schema, table.schema)

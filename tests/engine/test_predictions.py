@@ -168,40 +168,40 @@ def test_not_a_number_and_minus_zero_stay(dtype):
     assert array.to_numpy().tobytes() == values.astype("float64").tobytes()
 
 
-def survives(given_, declared):
+def survives(actual, declared):
     """Whether the corner values of a dtype come back from another, found by trying."""
-    if given_.kind == "f":
-        corners = [np.finfo(given_).max, np.finfo(given_).smallest_subnormal, 0.1]
+    if actual.kind == "f":
+        corners = [np.finfo(actual).max, np.finfo(actual).smallest_subnormal, 0.1]
     else:
-        info = np.iinfo(given_)
+        info = np.iinfo(actual)
         corners = [info.min, *(min(info.max, corner) for corner in (2**11 + 1, 2**24 + 1, BIG, info.max))]
-    values = np.array(corners, given_)
+    values = np.array(corners, actual)
     with np.errstate(all="ignore"):
-        return bool((values.astype(declared).astype(given_) == values).all())
+        return bool((values.astype(declared).astype(actual) == values).all())
 
 
 @pytest.mark.parametrize("declared", FINE, ids=str)
-@pytest.mark.parametrize("given_", FINE, ids=str)
-def test_a_dtype_widens_or_is_refused(given_, declared):
-    values = np.array([[1, 0]]).astype(given_)
+@pytest.mark.parametrize("actual", FINE, ids=str)
+def test_a_dtype_widens_or_is_refused(actual, declared):
+    values = np.array([[1, 0]]).astype(actual)
     outputs = tensor(declared, 2)
     try:
         array = encode(values, outputs, 1)
     except PredictionError:
         [finding] = refused(values, outputs, 1)
-        assert finding == Finding(Code.TYPE_MISMATCH, "", declared.name, given_.name, DECLARE)
-        assert given_ != declared
+        assert finding == Finding(Code.TYPE_MISMATCH, "", declared.name, actual.name, DECLARE)
+        assert actual != declared
         assert codes(np.zeros_like(values), outputs, 1) == [Code.TYPE_MISMATCH]  # whatever the values
         return
     assert array.type == result_type(outputs)
     assert array.flatten().to_numpy(zero_copy_only=False).tolist() == [1, 0]
-    if given_ != declared:
-        assert "b" not in (given_.kind, declared.kind)
-        assert survives(given_, declared)
+    if actual != declared:
+        assert "b" not in (actual.kind, declared.kind)
+        assert survives(actual, declared)
 
 
 @pytest.mark.parametrize(
-    ("given_", "declared"),
+    ("actual", "declared"),
     [
         ("int32", "int64"),
         ("float32", "float64"),
@@ -211,12 +211,12 @@ def test_a_dtype_widens_or_is_refused(given_, declared):
     ],
     ids=describe_case,
 )
-def test_prediction_of_a_narrower_dtype_is_widened(given_, declared):
-    assert encode(np.ones(1, given_), tensor(declared), 1).to_pylist() == [1]
+def test_prediction_of_a_narrower_dtype_is_widened(actual, declared):
+    assert encode(np.ones(1, actual), tensor(declared), 1).to_pylist() == [1]
 
 
 @pytest.mark.parametrize(
-    ("given_", "declared"),
+    ("actual", "declared"),
     [
         ("float64", "float32"), ("int64", "float64"), ("int64", "int32"), ("int64", "float32"),
         ("float64", "int64"), ("uint64", "int64"), ("int64", "uint64"), ("bool", "int8"), ("int8", "bool"),
@@ -225,8 +225,8 @@ def test_prediction_of_a_narrower_dtype_is_widened(given_, declared):
         ("datetime64[s]", "datetime64[ns]"), ("datetime64[ns]", "int64"), ("int64", "datetime64[ns]"),
     ], ids=describe_case,
 )  # fmt: skip
-def test_prediction_of_another_dtype_is_refused(given_, declared):
-    [finding] = refused(np.zeros(1, given_), tensor(declared), 1)
+def test_prediction_of_another_dtype_is_refused(actual, declared):
+    [finding] = refused(np.zeros(1, actual), tensor(declared), 1)
     assert (finding.code, finding.expected) == (Code.TYPE_MISMATCH, np.dtype(declared).name)
 
 
@@ -245,10 +245,17 @@ def test_texts(values):
 
 
 def test_bytes():
-    for values in (np.array([b"a", b"\xff"]), np.array([b"a", b"\xff"], object), [b"a", b"\xff"]):
-        assert encode(values, tensor("bytes"), 2).to_pylist() == [b"a", b"\xff"]
-    kept = np.array([b"a\0", b"\0"], object)  # NumPy's own bytes lose trailing zeros
-    assert encode(kept, tensor("bytes"), 2).to_pylist() == [b"a\0", b"\0"]
+    original = np.array([b"a\0", b"\0"], object)  # NumPy's own bytes lose trailing zeros
+    assert encode(original, tensor("bytes"), 2).to_pylist() == [b"a\0", b"\0"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.array([b"a", b"\xff"]), np.array([b"a", b"\xff"], object), [b"a", b"\xff"]],
+    ids=["fixed width", "objects", "list"],
+)
+def test_bytes_of_every_form(values):
+    assert encode(values, tensor("bytes"), 2).to_pylist() == [b"a", b"\xff"]
 
 
 def test_missing_texts_are_nulls():
@@ -307,10 +314,10 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize(("values", "inner", "expected", "found"), SHAPES.values(), ids=SHAPES)
-def test_a_wrong_shape(values, inner, expected, found):
+@pytest.mark.parametrize(("values", "inner", "expected", "actual"), SHAPES.values(), ids=SHAPES)
+def test_a_wrong_shape(values, inner, expected, actual):
     assert refused(values, tensor("float64", *inner), 2) == (
-        Finding(Code.SHAPE_MISMATCH, "", expected, found),
+        Finding(Code.SHAPE_MISMATCH, "", expected, actual),
     )
 
 
@@ -617,8 +624,8 @@ def test_names_missing_and_too_many():
 
 
 def test_missing_names_and_extra_names_come_at_once():
-    found = refused({"amuont": [1.5]}, columns(amount="double"), 1)
-    assert {finding.code for finding in found} == {Code.MISSING_COLUMN, Code.UNKNOWN_KEY}
+    findings = refused({"amuont": [1.5]}, columns(amount="double"), 1)
+    assert {finding.code for finding in findings} == {Code.MISSING_COLUMN, Code.UNKNOWN_KEY}
 
 
 def test_an_optional_output_may_be_absent():
@@ -716,7 +723,7 @@ def test_composites_are_encoded(prediction, dtype, expected):
     for row, value in enumerate(prediction):  # as a whole, NumPy would take lists of one length for a matrix
         held[row] = value
     column = pd.Series(held)
-    for name, one in [
+    for name, item in [
         (None, prediction),
         ("p", prediction),
         ("p", {"p": prediction}),
@@ -724,10 +731,10 @@ def test_composites_are_encoded(prediction, dtype, expected):
         ("p", pd.DataFrame({"p": column})),
     ]:
         outputs = Schema([ColSpec(dtype, name)])
-        array = encode(one, outputs, len(prediction))
+        array = encode(item, outputs, len(prediction))
         array.validate(full=True)
         assert (array.type, array.to_pylist()) == (result_type(outputs), expected)
-        assert check(one, outputs, len(prediction)) is None
+        assert check(item, outputs, len(prediction)) is None
 
 
 def test_composites_in_arrow_are_encoded_by_type():
@@ -776,17 +783,17 @@ def test_anything_is_checked_as_any_but_cannot_be_encoded():
 
 def test_composite_predictions_are_left_alone():
     prediction = [{"x": 1, "more": [1]}, {"x": np.float32(0.5)}]
-    kept = copy.deepcopy(prediction)
+    original = copy.deepcopy(prediction)
     encode(prediction, Schema([ColSpec(POINT)]), 2)
-    assert prediction == kept
+    assert prediction == original
     assert [type(value["x"]) for value in prediction] == [int, np.float32]
 
 
 @given(st.lists(st.floats() | st.none(), max_size=5))
-def test_floats_are_the_same_bits_after_it(values):
+@pytest.mark.parametrize("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
+def test_floats_are_the_same_bits_after_it(outputs, values):
     block = np.array(values, "float64")
-    for outputs in (tensor("float64"), ONE[DataType.double]):
-        assert encode(block, outputs, len(block)).to_numpy(zero_copy_only=False).tobytes() == block.tobytes()
+    assert encode(block, outputs, len(block)).to_numpy(zero_copy_only=False).tobytes() == block.tobytes()
 
 
 def test_the_models_own_arrays_are_left_alone():
@@ -859,25 +866,29 @@ def test_ambiguous_or_nonexistent_local_time_is_refused(zone, wall):
 
 
 def test_other_types_than_times_are_not_converted():
-    for array in (
-        pa.array([1]),
-        pa.array(["2024-03-10T02:30"]),
-        pa.array([[1.5]]),
-        pa.array([], pa.float32()),
-    ):
-        assert place_times(array, NEW_YORK) is array
     assert place_times(pa.array([], pa.timestamp("ns")), NEW_YORK) == pa.array(
         [], pa.timestamp("us", NEW_YORK)
     )
     assert place_times(walls(None), NEW_YORK).null_count == 1
 
 
+@pytest.mark.parametrize(
+    "array",
+    [pa.array([1]), pa.array(["2024-03-10T02:30"]), pa.array([[1.5]]), pa.array([], pa.float32())],
+    ids=["long", "string", "list", "empty"],
+)
+def test_other_types_than_times_are_returned_themselves(array):
+    assert place_times(array, NEW_YORK) is array
+
+
 def test_times_inside_a_struct_are_converted():
     outputs = columns(t="datetime", p="double")
     array = encode({"t": [datetime.datetime(2024, 1, 1)], "p": [0.5]}, outputs, 1)
-    there = place_times(array, NEW_YORK)
-    assert there.type == pa.struct([pa.field("t", pa.timestamp("us", NEW_YORK)), pa.field("p", pa.float64())])
-    assert there.field(0).cast(pa.int64()).to_pylist() == [1704085200 * 10**6]
+    placed = place_times(array, NEW_YORK)
+    assert placed.type == pa.struct(
+        [pa.field("t", pa.timestamp("us", NEW_YORK)), pa.field("p", pa.float64())]
+    )
+    assert placed.field(0).cast(pa.int64()).to_pylist() == [1704085200 * 10**6]
     gap = encode({"t": [datetime.datetime(2024, 3, 10, 2, 30)], "p": [0.5]}, outputs, 1)
     with pytest.raises(
         ContractError,
@@ -969,10 +980,13 @@ def test_sequences_of_sequences_under_an_array_column_are_its_rows(value):
 
 
 def test_nulls_under_an_array_column_are_as_many_rows_as_there_are():
-    for value in ([None, None], [None, [0.5]], [[], None]):
-        expected = [{"v": cell, "s": None} for cell in value]
-        assert encode({"v": value, "s": [None, None]}, NAMED, 2).to_pylist() == expected
     assert encode({"v": [None, None], "s": "x"}, NAMED, 1).to_pylist() == [{"v": [None, None], "s": "x"}]
+
+
+@pytest.mark.parametrize("value", [[None, None], [None, [0.5]], [[], None]], ids=describe_case)
+def test_nulls_of_an_array_column_are_rows(value):
+    expected = [{"v": cell, "s": None} for cell in value]
+    assert encode({"v": value, "s": [None, None]}, NAMED, 2).to_pylist() == expected
 
 
 def test_a_nan_is_no_null_in_any_form():
@@ -1007,8 +1021,8 @@ def test_records_and_objects_of_the_only_column_are_told_apart():
 
 
 def test_records_name_what_they_lack_and_what_they_have_more():
-    found = refused([{"a": 1, "c": 1}, {"b": 2}], columns(a="long", b="long"), 2)
-    assert {(one.code, one.path, one.rows) for one in found} == {
+    findings = refused([{"a": 1, "c": 1}, {"b": 2}], columns(a="long", b="long"), 2)
+    assert {(finding.code, finding.path, finding.rows) for finding in findings} == {
         (Code.MISSING_COLUMN, "a", (1,)),
         (Code.MISSING_COLUMN, "b", (0,)),
         (Code.UNKNOWN_KEY, "c", ()),

@@ -56,9 +56,9 @@ def lines(data, schema, **options):
 
 def told(data, schema, **options):
     """The lines of the findings."""
-    first, *rest = lines(data, schema, **options)
-    assert first == f"{BROKEN}: {len(rest)} finding{'s' if len(rest) != 1 else ''}"
-    return [line.removeprefix("  - ") for line in rest]
+    first, *remaining = lines(data, schema, **options)
+    assert first == f"{BROKEN}: {len(remaining)} finding{'s' if len(remaining) != 1 else ''}"
+    return [line.removeprefix("  - ") for line in remaining]
 
 
 # --- dictionaries ---------------------------------------------------------------------------------------
@@ -134,10 +134,10 @@ def test_arrays_that_are_refused_as_columns(value):
 
 @pytest.mark.parametrize("value", [{1, 2}, iter([1])], ids=describe_case)
 def test_other_collections_are_no_columns(value):
-    found = f"got a value of type {type(value).__name__}, once, first in row 0"
-    assert told({"a": value}, named(a="long"))[0].startswith(f"a: expected long, {found}")
+    actual = f"got a value of type {type(value).__name__}, once, first in row 0"
+    assert told({"a": value}, named(a="long"))[0].startswith(f"a: expected long, {actual}")
     [line] = told({"a": value}, named(a=Array("long")))
-    assert line == f"a: expected Array(long), {found} [TYPE_MISMATCH]"
+    assert line == f"a: expected Array(long), {actual} [TYPE_MISMATCH]"
 
 
 @pytest.mark.parametrize("name", ["1", 1])
@@ -253,11 +253,11 @@ LISTS = [
 
 @pytest.mark.parametrize(("data", "schema", "expected"), LISTS, ids=describe_case)
 def test_a_list_has_one_element_a_row(data, schema, expected):
-    seen = enforce(data, schema)
-    assert list(seen) == list(expected)
+    result = enforce(data, schema)
+    assert list(result) == list(expected)
     for name, values in expected.items():
-        pd.testing.assert_series_equal(to_object_series(list(seen[name])), to_object_series(values))
-    assert len(seen) == len(data)
+        pd.testing.assert_series_equal(to_object_series(list(result[name])), to_object_series(values))
+    assert len(result) == len(data)
 
 
 def test_columns_without_names_of_all_types_side_by_side():
@@ -375,10 +375,10 @@ SERIES = [
 
 @pytest.mark.parametrize(("series", "schema", "expected"), SERIES, ids=describe_case)
 def test_a_series_is_a_column(series, schema, expected):
-    held = series.set_axis(["p", "q"])
-    seen = enforce(held, schema)
-    assert list(seen.index) == ["p", "q"]
-    assert {name: list(values) for name, values in seen.items()} == expected
+    data = series.set_axis(["p", "q"])
+    result = enforce(data, schema)
+    assert list(result.index) == ["p", "q"]
+    assert {name: list(values) for name, values in result.items()} == expected
 
 
 def test_a_series_of_another_name():
@@ -404,10 +404,10 @@ def test_an_array_has_columns_by_position(array, schema, expected):
 
 
 def test_an_array_of_rows_that_are_arrays():
-    seen = enforce(np.array([[1, 2], [3, 4]]), unnamed(Array("long")))[0]
-    assert [(type(row), row.tolist()) for row in seen] == [(np.ndarray, [1, 2]), (np.ndarray, [3, 4])]
-    seen = enforce(np.ones((2, 3, 2)), unnamed(Array(Array("double"))))[0]
-    assert [[row.tolist() for row in rows] for rows in seen] == [[[1.0, 1.0]] * 3] * 2
+    result = enforce(np.array([[1, 2], [3, 4]]), unnamed(Array("long")))[0]
+    assert [(type(row), row.tolist()) for row in result] == [(np.ndarray, [1, 2]), (np.ndarray, [3, 4])]
+    result = enforce(np.ones((2, 3, 2)), unnamed(Array(Array("double"))))[0]
+    assert [[row.tolist() for row in rows] for rows in result] == [[[1.0, 1.0]] * 3] * 2
 
 
 def test_arrays_that_do_not_fit():
@@ -458,8 +458,8 @@ def test_any_column_comes_with_its_dtype(values):
 
 def test_any_value_comes_as_it_is():
     rows = [{"v": 2**53 + 1}, {"v": None}, {"v": [1, {"x": (2,)}]}]
-    seen = enforce(rows, named(v=AnyType()))["v"]
-    assert all(new is row["v"] for new, row in zip(seen, rows))
+    result = enforce(rows, named(v=AnyType()))["v"]
+    assert all(new is row["v"] for new, row in zip(result, rows))
     assert told(rows, named(v=AnyType()), strict_nulls=True) == [
         "v: expected Any without nulls, got nulls, once, first in row 1 (declare it optional) "
         "[NULL_IN_REQUIRED]"
@@ -478,19 +478,19 @@ MUTABLE = [
 
 @pytest.mark.parametrize(("data", "schema"), MUTABLE, ids=describe_case)
 def test_the_callers_data_is_left_alone(data, schema):
-    kept = copy.deepcopy(data)
-    seen = enforce(data, schema)
-    assert repr(data) == repr(kept)
-    seen[seen.columns[0]] = None
-    assert repr(data) == repr(kept)
+    original = copy.deepcopy(data)
+    result = enforce(data, schema)
+    assert repr(data) == repr(original)
+    result[result.columns[0]] = None
+    assert repr(data) == repr(original)
 
 
 def test_arrays_and_series_of_a_dictionary_are_not_written_through():
     array, series = np.array([1.0, 2.0]), pd.Series([1.0, 2.0])
     for data in (array, series, {"a": array}, {"a": series}):
-        seen = enforce(data, named(a="double") if isinstance(data, dict) else unnamed("double"))
-        seen.iloc[0, 0] = 9.0
-        block = seen.to_numpy()
+        result = enforce(data, named(a="double") if isinstance(data, dict) else unnamed("double"))
+        result.iloc[0, 0] = 9.0
+        block = result.to_numpy()
         if block.flags.writeable:
             block[:] = 9.0
     assert (array.tolist(), series.tolist()) == ([1.0, 2.0], [1.0, 2.0])
@@ -500,18 +500,18 @@ def test_arrays_and_series_of_a_dictionary_are_not_written_through():
 def test_every_form_of_the_same_rows_is_the_same_frame(rows):
     schema = Schema([ColSpec("long", "a"), ColSpec("string", "b", False)])
     by_columns = {name: [row[name] for row in rows] for name in ("b", "a")}
-    seen = enforce(rows, schema)
-    assert len(seen) == len(rows)
-    held = pd.DataFrame(
+    result = enforce(rows, schema)
+    assert len(result) == len(rows)
+    frame = pd.DataFrame(
         {"a": pd.Series(by_columns["a"], dtype="int64"), "b": to_object_series(by_columns["b"])}
     )
     table = pa.table(
         {"a": pa.array(by_columns["a"], pa.int64()), "b": pa.array(by_columns["b"], pa.string())}
     )
-    for data in (by_columns, held, table):
-        pd.testing.assert_frame_equal(build_model_frame(data, schema), seen, check_index_type=False)
-    bare = enforce([[row["a"], row["b"]] for row in rows], unnamed("long", "string"))
-    assert bare.to_numpy().tolist() == seen.to_numpy().tolist()
+    for data in (by_columns, frame, table):
+        pd.testing.assert_frame_equal(build_model_frame(data, schema), result, check_index_type=False)
+    plain = enforce([[row["a"], row["b"]] for row in rows], unnamed("long", "string"))
+    assert plain.to_numpy().tolist() == result.to_numpy().tolist()
 
 
 def test_a_frame_of_objects_is_what_is_judged():
@@ -527,9 +527,9 @@ def test_a_frame_of_objects_is_what_is_judged():
     "array", [pa.array([1, 2], pa.int8()), pa.chunked_array([[1], [2]], pa.int8())], ids=describe_case
 )
 def test_arrow_arrays(array):
-    seen = enforce(array, unnamed("double"))
-    assert isinstance(seen, pa.Table)
-    assert seen.equals(pa.table({"0": [1.0, 2.0]}))
+    result = enforce(array, unnamed("double"))
+    assert isinstance(result, pa.Table)
+    assert result.equals(pa.table({"0": [1.0, 2.0]}))
     with pytest.raises(ContractError, match="a: expected long, got no such column"):
         enforce(array, named(a="long"))
     assert build_model_frame(array, unnamed("double"))[0].tolist() == [1.0, 2.0]
@@ -547,14 +547,14 @@ def test_a_reader_is_refused_and_not_consumed():
 def test_polars():
     pl = pytest.importorskip("polars")
     frame = pl.DataFrame({"b": ["x", None], "a": pl.Series([1, 2], dtype=pl.Int32), "l": [[1], []]})
-    seen = enforce(frame, named(a="double", b="string", l=Array("long")))
-    assert isinstance(seen, pa.Table)
-    assert seen.to_pydict() == {"a": [1.0, 2.0], "b": ["x", None], "l": [[1], []]}
-    assert seen.schema.types == [pa.float64(), pa.string(), pa.list_(pa.int64())]
+    result = enforce(frame, named(a="double", b="string", l=Array("long")))
+    assert isinstance(result, pa.Table)
+    assert result.to_pydict() == {"a": [1.0, 2.0], "b": ["x", None], "l": [[1], []]}
+    assert result.schema.types == [pa.float64(), pa.string(), pa.list_(pa.int64())]
     assert enforce(frame["a"], named(a="long")).to_pydict() == {"a": [1, 2]}
     with pytest.raises(ContractError) as error:
         enforce(frame, named(a="string", c="long"))
-    assert sorted((one.path, one.code) for one in error.value.findings) == [
+    assert sorted((finding.path, finding.code) for finding in error.value.findings) == [
         ("a", Code.TYPE_MISMATCH),
         ("c", Code.MISSING_COLUMN),
     ]
@@ -563,9 +563,9 @@ def test_polars():
 def test_duckdb():
     duckdb = pytest.importorskip("duckdb")
     relation = duckdb.sql("SELECT 1::INT AS a, 'x' AS b, {'x': 1::BIGINT, 'z': 2} AS o, [1.5::FLOAT] AS l")
-    seen = enforce(relation, named(a="long", b="string", o=POINT, l=Array("double")))
-    assert isinstance(seen, pa.Table)
-    assert seen.to_pylist() == [{"a": 1, "b": "x", "o": {"x": 1}, "l": [1.5]}]
+    result = enforce(relation, named(a="long", b="string", o=POINT, l=Array("double")))
+    assert isinstance(result, pa.Table)
+    assert result.to_pylist() == [{"a": 1, "b": "x", "o": {"x": 1}, "l": [1.5]}]
 
 
 # --- tuples, instances, arrays of rank 2 ------------------------------------------------------------------

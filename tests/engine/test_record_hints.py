@@ -150,17 +150,17 @@ def invalid(item):
     return [str(finding) for finding in caught.value.findings]
 
 
-def same(one, other):
+def same(value, other):
     """Equal, and of the same classes all the way down."""
-    if type(one) is not type(other):
+    if type(value) is not type(other):
         return False
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if dataclasses.is_dataclass(one) or isinstance(one, BaseModel):
-        return same(vars(one), vars(other))
-    return one == other and str(one) == str(other)
+    if isinstance(value, (list, tuple)):
+        return len(value) == len(other) and all(map(same, value, other))
+    if isinstance(value, dict):
+        return value.keys() == other.keys() and all(same(value[key], other[key]) for key in value)
+    if dataclasses.is_dataclass(value) or isinstance(value, BaseModel):
+        return same(vars(value), vars(other))
+    return value == other and str(value) == str(other)
 
 
 # --- types ----------------------------------------------------------------------------------------------
@@ -282,8 +282,8 @@ def test_a_pydantic_field_may_limit_a_decimal_beside_its_annotation():
 
 def test_limits_around_an_optional_decimal_are_those_of_the_decimal():
     limited = Annotated[Optional[Decimal], Field(max_digits=9)]
-    made = dataclasses.make_dataclass("Made", [("price", limited, None)])
-    assert from_hint(list[made]) == Schema([ColSpec(Object([Property("price", "double", False)]))])
+    record_type = dataclasses.make_dataclass("Made", [("price", limited, None)])
+    assert from_hint(list[record_type]) == Schema([ColSpec(Object([Property("price", "double", False)]))])
 
 
 NO_LIMIT = (
@@ -391,8 +391,8 @@ REFUSED = {
 @pytest.mark.parametrize(("hint", "line"), REFUSED.values(), ids=REFUSED)
 def test_a_hint_that_no_type_holds_is_refused_with_the_reason(hint, line):
     assert invalid(hint) == [f"[]: {line}"]
-    made = dataclasses.make_dataclass("Made", [("ok", int), ("bad", hint)])
-    assert invalid(made) == [f"[].bad: {line}"]
+    record_type = dataclasses.make_dataclass("Made", [("ok", int), ("bad", hint)])
+    assert invalid(record_type) == [f"[].bad: {line}"]
     assert invalid(TypedDict("Keys", {"bad": hint})) == [f"[].bad: {line}"]
     assert invalid(NamedTuple("Parts", [("bad", hint)])) == [f"[].bad: {line}"]
 
@@ -534,7 +534,7 @@ def test_instances_are_kept(hint, rows, expected):
     again = check(list(expected), hint)
     assert same(again, expected)
     if dataclasses.is_dataclass(hint):
-        assert all(one is other for one, other in zip(again, expected))
+        assert all(value is other for value, other in zip(again, expected))
 
 
 def test_values_become_instances_in_a_pydantic_model():
@@ -557,7 +557,7 @@ def test_pydantic_models_and_constraints_hold_in_records():
     class Item(BaseModel):
         sku: str = Field(min_length=1)
 
-    made = dataclasses.make_dataclass(
+    record_type = dataclasses.make_dataclass(
         "Line",
         [
             ("item", Item),
@@ -565,9 +565,9 @@ def test_pydantic_models_and_constraints_hold_in_records():
             ("many", Annotated[list[Stop], Field(max_length=1)]),
         ],
     )
-    [line] = check([{"item": {"sku": "a"}, "count": 1, "many": [{"name": "b"}]}], made)
-    assert same(line, made(Item(sku="a"), 1, [Stop("b")]))
-    assert refused([{"item": {"sku": ""}, "count": 0, "many": [Stop("b"), {"name": "c"}]}], made) == [
+    [line] = check([{"item": {"sku": "a"}, "count": 1, "many": [{"name": "b"}]}], record_type)
+    assert same(line, record_type(Item(sku="a"), 1, [Stop("b")]))
+    assert refused([{"item": {"sku": ""}, "count": 0, "many": [Stop("b"), {"name": "c"}]}], record_type) == [
         "[].item.sku: expected str, got a value against the rule string_too_short, once, first in row 0 "
         "[INVALID_VALUE]",
         "[].count: expected int, got a value against the rule greater_than, once, first in row 0 "
@@ -750,8 +750,8 @@ def test_a_dataclass_of_pydantic_is_a_record():
     assert from_hint(list[Priced]) == Schema(
         [ColSpec(Object([Property("price", "double"), Property("count", "long")]))]
     )
-    [made] = check([{"price": 2.5}], Priced)
-    assert (type(made), made.price, made.count) == (Priced, Decimal("2.50"), 1)
+    [record] = check([{"price": 2.5}], Priced)
+    assert (type(record), record.price, record.count) == (Priced, Decimal("2.50"), 1)
 
 
 @given(st.decimals(-(10**7) + 1, 10**7 - 1, places=2))

@@ -56,15 +56,15 @@ def test_one_array_for_each_batch():
 
 @given(st.lists(st.lists(st.floats(-1e9, 1e9), max_size=4), max_size=5))
 def test_rows_in_are_rows_out(sizes):
-    seen = []
+    received = []
 
     def predict(frame, params):
-        seen.append(len(frame))
+        received.append(len(frame))
         return np.column_stack([frame["x"], -frame["x"]])
 
     scored = list(score_batches([batch(*values) for values in sizes], predict, INPUTS, TENSOR, {}))
     assert [len(array) for array in scored] == [len(values) for values in sizes]
-    assert seen == [len(values) for values in sizes if values]
+    assert received == [len(values) for values in sizes if values]
     assert [array.to_pylist() for array in scored] == [[[x, -x] for x in values] for values in sizes]
     assert {array.type for array in scored} <= {pa.list_(pa.float64())}
 
@@ -101,18 +101,16 @@ def test_it_is_lazy():
 
 
 def test_what_the_model_gets():
-    seen = []
+    calls = []
 
     def predict(frame, params):
-        seen.append((frame, params))
+        calls.append((frame, params))
         return frame["x"]
 
     params = {"threshold": 0.5}
-    given_ = pa.record_batch(
-        {"extra": ["?"], "n": pa.array([None], pa.int32()), "x": pa.array([1], pa.int8())}
-    )
-    assert next(score_batches([given_], predict, INPUTS, OUTPUTS, params)) == pa.array([1.0])
-    [(frame, received)] = seen
+    data = pa.record_batch({"extra": ["?"], "n": pa.array([None], pa.int32()), "x": pa.array([1], pa.int8())})
+    assert next(score_batches([data], predict, INPUTS, OUTPUTS, params)) == pa.array([1.0])
+    [(frame, received)] = calls
     assert isinstance(frame, pd.DataFrame)
     assert [str(dtype) for dtype in frame.dtypes] == ["float64", "Int64"]
     assert list(frame.columns) == ["x", "n"]
@@ -129,23 +127,23 @@ def test_batches_may_come_in_different_types():
 
 
 def test_the_model_may_write_into_its_frame():
-    given_ = batch(1.0, 2.0)
+    data = batch(1.0, 2.0)
 
     def predict(frame, params):
         frame["x"] = 0.0
         frame.iloc[0, 0] = 7.0
         return frame["x"]
 
-    assert list(score_batches([given_, given_], predict, INPUTS, OUTPUTS, {})) == [pa.array([7.0, 0.0])] * 2
-    assert given_.column(0).to_pylist() == [1.0, 2.0]
+    assert list(score_batches([data, data], predict, INPUTS, OUTPUTS, {})) == [pa.array([7.0, 0.0])] * 2
+    assert data.column(0).to_pylist() == [1.0, 2.0]
 
 
 def test_a_plan_serves_all_batches_of_a_schema():
     inputs = Schema([ColSpec("double", "served once")])
-    one = pa.record_batch({"served once": [1.0]})
-    plan = plans.compile(inputs, one.schema)
-    list(score_batches([one] * 3, lambda frame, params: frame.iloc[:, 0], inputs, OUTPUTS, {}))
-    assert plans.compile(inputs, one.schema) is plan
+    first = pa.record_batch({"served once": [1.0]})
+    plan = plans.compile(inputs, first.schema)
+    list(score_batches([first] * 3, lambda frame, params: frame.iloc[:, 0], inputs, OUTPUTS, {}))
+    assert plans.compile(inputs, first.schema) is plan
 
 
 def test_findings_come_when_their_batch_does():
@@ -289,9 +287,9 @@ def test_the_least_recently_used_model_goes_first(models):
 def test_another_trust_is_another_entry(models):
     path, pinned, loading = models[0]
     cache = ModelCache()
-    one = cache.get(pinned, lambda: path, loading)
+    first = cache.get(pinned, lambda: path, loading)
     more = Loading(Trust(trusted_types=(*loading.trust.trusted_types, "some.other.Type")))
-    assert cache.get(pinned, lambda: path, more) is not one
+    assert cache.get(pinned, lambda: path, more) is not first
     assert cache.info().size == 2
 
 
@@ -364,11 +362,11 @@ def test_the_process_has_one_bounded_cache():
 def test_a_model_may_write_into_its_prediction_again(outputs, shape):
     """Two call sites of one model: what the first got is read only after the second was asked."""
     dtype = "float32" if "float" in str(outputs) and "64" not in str(outputs) else "float64"
-    held = np.zeros((2, *shape), dtype)
+    array = np.zeros((2, *shape), dtype)
 
     def predict(frame, params):
-        held[:] = frame["x"].to_numpy()[0]
-        return held
+        array[:] = frame["x"].to_numpy()[0]
+        return array
 
     inputs = Schema([ColSpec("double", "x")])
     batches = [pa.record_batch([pa.array([value, 0.0])], ["x"]) for value in (1.0, 2.0)]
@@ -386,18 +384,18 @@ def test_a_model_may_write_into_its_prediction_again(outputs, shape):
     ids=describe_case,
 )
 def test_what_a_model_does_to_the_labels_of_its_frame_is_gone_in_the_next_batch(inputs):
-    seen = []
+    received = []
 
     def predict(frame, params):
-        seen.append((list(frame.columns), frame.columns.name))
+        received.append((list(frame.columns), frame.columns.name))
         frame.columns.name = "mine"
         frame["y"] = 0
         return frame["x"]
 
-    seen.clear()
-    one = pa.record_batch([pa.array([1.0]), pa.array(["a"])], ["x", "s"])
-    list(score_batches([one, one], predict, inputs, Schema([ColSpec("double")]), {}))
-    assert seen == [(inputs.input_names(), None)] * 2
+    received.clear()
+    record = pa.record_batch([pa.array([1.0]), pa.array(["a"])], ["x", "s"])
+    list(score_batches([record, record], predict, inputs, Schema([ColSpec("double")]), {}))
+    assert received == [(inputs.input_names(), None)] * 2
 
 
 def test_a_model_may_write_into_its_frame_of_predictions_again():
@@ -414,5 +412,5 @@ def test_a_model_may_write_into_its_frame_of_predictions_again():
     inputs, outputs = Schema([ColSpec("double", "x")]), Schema([ColSpec("double", "p"), ColSpec("long", "i")])
     batch = pa.record_batch([pa.array([1.0, 2.0, 3.0, 4.0])], ["x"])
     [(scored, _)] = score_leniently([batch], predict, inputs, outputs, {})
-    told = [None if one is None else (one["p"], one["i"]) for one in scored.to_pylist()]
-    assert told == [(10.0, 1), (20.0, 2), None, (40.0, 4)]
+    rows = [None if row is None else (row["p"], row["i"]) for row in scored.to_pylist()]
+    assert rows == [(10.0, 1), (20.0, 2), None, (40.0, 4)]

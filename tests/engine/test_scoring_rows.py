@@ -33,7 +33,7 @@ def batch(values, dtype=None):
 
 
 def values(batches):
-    return [one.column(0).to_pylist() for one in batches]
+    return [batch_.column(0).to_pylist() for batch_ in batches]
 
 
 # --- rebatched --------------------------------------------------------------------------------------------
@@ -42,30 +42,30 @@ SIZES = st.lists(st.integers(0, 7), max_size=8)
 
 
 def parts(sizes):
-    start, made = 0, []
+    start, slices = 0, []
     for size in sizes:
-        made.append(batch(list(range(start, start + size))))
+        slices.append(batch(list(range(start, start + size))))
         start += size
-    return made, list(range(start))
+    return slices, list(range(start))
 
 
 @given(SIZES, st.integers(1, 12))
 def test_every_batch_but_the_last_has_exactly_so_many_rows(sizes, rows):
-    given_, whole = parts(sizes)
-    found = list(rebatched(iter(given_), rows))
-    assert [x for part in values(found) for x in part] == whole
-    counts = [one.num_rows for one in found]
-    assert counts == [rows] * (len(whole) // rows) + ([len(whole) % rows] if len(whole) % rows else [])
+    batches, table = parts(sizes)
+    result = list(rebatched(iter(batches), rows))
+    assert [x for part in values(result) for x in part] == table
+    counts = [part.num_rows for part in result]
+    assert counts == [rows] * (len(table) // rows) + ([len(table) % rows] if len(table) % rows else [])
 
 
 @given(SIZES, st.integers(1, 200))
 def test_without_a_number_of_rows_batches_are_cut_only_and_those_without_rows_kept(sizes, size):
-    given_, whole = parts(sizes)
-    found = list(rebatched(iter(given_), None, size))
-    assert [x for part in values(found) for x in part] == whole
-    assert all(one.num_rows < 2 or one.nbytes <= size for one in found)
-    assert sum(one.num_rows == 0 for one in found) == sizes.count(0)
-    assert sum(one.num_rows > 0 for one in found) >= len(sizes) - sizes.count(0)
+    batches, table = parts(sizes)
+    result = list(rebatched(iter(batches), None, size))
+    assert [x for part in values(result) for x in part] == table
+    assert all(part.num_rows < 2 or part.nbytes <= size for part in result)
+    assert sum(part.num_rows == 0 for part in result) == sizes.count(0)
+    assert sum(part.num_rows > 0 for part in result) >= len(sizes) - sizes.count(0)
 
 
 @pytest.mark.parametrize(("rows", "expected"), [
@@ -80,49 +80,51 @@ def test_nothing_comes_of_nothing():
 
 
 def test_it_takes_no_more_than_it_needs():
-    taken = []
+    consumed = []
 
-    def given_():
+    def source():
         for number in range(5):
-            taken.append(number)
+            consumed.append(number)
             yield batch([number, number])
 
-    found = rebatched(given_(), 3)
-    assert taken == []
-    next(found)
-    assert taken == [0, 1]
-    next(found)
-    assert taken == [0, 1, 2]
+    result = rebatched(source(), 3)
+    assert consumed == []
+    next(result)
+    assert consumed == [0, 1]
+    next(result)
+    assert consumed == [0, 1, 2]
 
 
 def test_large_rows_go_one_by_one_and_sizes_count_what_a_slice_holds():
     wide = pa.record_batch([pa.array(["x" * 1000] * 10)], ["x"])
-    assert [one.num_rows for one in rebatched([wide], None, 10)] == [1] * 10
-    assert [one.num_rows for one in rebatched([wide], None, 5500)] == [5, 5]
-    assert [one.num_rows for one in rebatched([wide.slice(2, 3)], None, 5500)] == [3]
-    assert [one.num_rows for one in rebatched([wide], 8, 5500)] == [5, 3, 2]
+    assert [part.num_rows for part in rebatched([wide], None, 10)] == [1] * 10
+    assert [part.num_rows for part in rebatched([wide], None, 5500)] == [5, 5]
+    assert [part.num_rows for part in rebatched([wide.slice(2, 3)], None, 5500)] == [3]
+    assert [part.num_rows for part in rebatched([wide], 8, 5500)] == [5, 3, 2]
 
 
 def test_joined_batches_keep_nulls_and_nested_values():
     dtype = pa.list_(pa.struct([("n", pa.int64())]))
     rows = [[{"n": 2**53 + 1}, None], None, [], [{"n": None}]]
-    [found] = rebatched([batch([row], dtype) for row in rows], 9)
-    assert found.column(0).to_pylist() == rows
-    assert found.schema == batch([], dtype).schema
+    [joined] = rebatched([batch([row], dtype) for row in rows], 9)
+    assert joined.column(0).to_pylist() == rows
+    assert joined.schema == batch([], dtype).schema
 
 
 # --- score_leniently --------------------------------------------------------------------------------------
 
 
-def leniently(given_, predict, inputs=LONG, outputs=DOUBLE, **options):
+def leniently(batches, predict, inputs=LONG, outputs=DOUBLE, **options):
     """Predictions and findings of all rows: a list of values, and {row: [(code, path)]}."""
-    found = list(score_leniently(given_, predict, inputs, outputs, {}, **options))
-    assert [len(scored) for scored, _ in found] == [len(told) for _, told in found]
-    assert all(told.type == FINDINGS for _, told in found)
-    scored = [value for array, _ in found for value in array.to_pylist()]
-    told = [one for _, array in found for one in array.to_pylist()]
+    results = list(score_leniently(batches, predict, inputs, outputs, {}, **options))
+    assert [len(scored) for scored, _ in results] == [len(findings) for _, findings in results]
+    assert all(findings.type == FINDINGS for _, findings in results)
+    scored = [value for array, _ in results for value in array.to_pylist()]
+    findings = [finding for _, array in results for finding in array.to_pylist()]
     codes = {
-        row: [(one["code"], one["path"]) for one in rows] for row, rows in enumerate(told) if rows is not None
+        row: [(finding["code"], finding["path"]) for finding in rows]
+        for row, rows in enumerate(findings)
+        if rows is not None
     }
     return scored, codes
 
@@ -147,30 +149,30 @@ def test_exactly_the_guilty_rows_have_findings_and_all_others_predictions(rows, 
 
 
 def test_a_batch_without_bad_rows_is_scored_at_once_and_a_guilty_row_is_found_by_halving():
-    asked = []
+    calls = []
 
     def predict(frame, params):
-        asked.append(len(frame))
+        calls.append(len(frame))
         return raising({700})(frame, params)
 
     leniently([batch(list(range(500)))], predict)
-    assert asked == [500]
-    asked.clear()
+    assert calls == [500]
+    calls.clear()
     scored, codes = leniently([batch(list(range(1024)))], predict)
     assert codes == {700: [("PREDICTION_FAILED", "")]}
-    assert len(asked) <= 2 + 2 * math.log2(1024)
+    assert len(calls) <= 2 + 2 * math.log2(1024)
     assert sum(value is None for value in scored) == 1
 
 
 def test_rows_with_forbidden_nulls_never_reach_the_model():
-    seen = []
+    received = []
 
     def predict(frame, params):
-        seen.append((frame["x"].tolist(), str(frame["x"].dtype)))
+        received.append((frame["x"].tolist(), str(frame["x"].dtype)))
         return frame["x"] * 1.0
 
     scored, codes = leniently([batch([None, 2**53 + 1, None]), batch([None]), batch([])], predict)
-    assert seen == [([2**53 + 1], "int64")]
+    assert received == [([2**53 + 1], "int64")]
     assert scored == [None, float(2**53), None, None]
     assert list(codes) == [0, 2, 3]
 
@@ -186,8 +188,8 @@ def test_all_rows_bad_or_no_rows():
     assert scored == [None] * 3
     assert list(codes) == [0, 1, 2]
     assert leniently([], raising(set())) == ([], {})
-    [(scored, told)] = score_leniently([batch([])], raising(set()), LONG, DOUBLE, {})
-    assert (scored.type, len(scored), told.type, len(told)) == (pa.float64(), 0, FINDINGS, 0)
+    [(scored, findings)] = score_leniently([batch([])], raising(set()), LONG, DOUBLE, {})
+    assert (scored.type, len(scored), findings.type, len(findings)) == (pa.float64(), 0, FINDINGS, 0)
 
 
 @pytest.mark.parametrize("rows", [[3, 4], [4, 3], [3], [3, 3], [4, 4, 3, 4]])
@@ -202,11 +204,13 @@ def test_a_prediction_that_breaks_the_outputs_is_of_its_row(rows):
 
 def test_nulls_inside_composites_are_of_their_rows():
     inputs = Schema([ColSpec(Array("long"), "a"), ColSpec(Object([Property("n", "long")]), "o")])
-    given_ = pa.record_batch(
+    data = pa.record_batch(
         [pa.array([[1], [1, None], [], [2]]), pa.array([{"n": 1}, {"n": 2}, {"n": None}, {"n": 2**53 + 1}])],
         ["a", "o"],
     )
-    scored, codes = leniently([given_], lambda frame, params: [one["n"] for one in frame["o"]], inputs, LONG)
+    scored, codes = leniently(
+        [data], lambda frame, params: [record["n"] for record in frame["o"]], inputs, LONG
+    )
     assert (scored, list(codes)) == ([1, 2, None, 2**53 + 1], [2])
     assert codes[2] == [("NULL_IN_REQUIRED", "o.n")]
 
@@ -228,15 +232,15 @@ def test_several_outputs_and_tensors_have_null_rows():
 def test_what_is_done_to_predictions_at_last_may_refuse_rows():
     def finish(scored):
         if 1.0 in scored.to_pylist():
-            one = Finding(Code.OUT_OF_RANGE, "", "no ones", "others", "", 3, (0, 1))
-            raise PredictionError.of("no ones", [one])
+            first = Finding(Code.OUT_OF_RANGE, "", "no ones", "others", "", 3, (0, 1))
+            raise PredictionError.of("no ones", [first])
         return scored.cast(pa.float32())
 
-    found = list(score_leniently([batch([2, 4])], raising(set()), LONG, DOUBLE, {}, finish))
-    [(scored, told)] = found
+    results = list(score_leniently([batch([2, 4])], raising(set()), LONG, DOUBLE, {}, finish))
+    [(scored, findings)] = results
     assert (scored.type, scored.to_pylist()) == (pa.float32(), [None, 2.0])
     # of a row by itself: neither how many there are nor where they are
-    assert told.to_pylist() == [
+    assert findings.to_pylist() == [
         [{"code": "OUT_OF_RANGE", "path": "", "detail": "expected no ones, got others [OUT_OF_RANGE]"}],
         None,
     ]  # fmt: skip
@@ -249,9 +253,9 @@ def test_the_model_may_not_change_what_the_next_try_sees():
             raise ValueError("too many")
         return frame["x"] * 1.0
 
-    given_ = batch([1, 2, 3])
-    assert leniently([given_], predict) == ([2.0, 3.0, 4.0], {})
-    assert given_.column(0).to_pylist() == [1, 2, 3]
+    data = batch([1, 2, 3])
+    assert leniently([data], predict) == ([2.0, 3.0, 4.0], {})
+    assert data.column(0).to_pylist() == [1, 2, 3]
 
 
 def test_types_that_do_not_widen_are_no_matter_of_rows():
@@ -409,11 +413,11 @@ def test_the_findings_of_a_model_error_are_bounded_and_named():
     def predict(frame, params):
         raise OwnError("x" * 10_000)
 
-    [(_, told)] = score_leniently([batch([1])], predict, LONG, DOUBLE, {})
-    [[one]] = told.to_pylist()
-    assert one["code"] == "PREDICTION_FAILED"
-    assert one["detail"].startswith("expected a prediction, got OwnError: xxx")
-    assert len(one["detail"]) < 1100
+    [(_, findings)] = score_leniently([batch([1])], predict, LONG, DOUBLE, {})
+    [[finding]] = findings.to_pylist()
+    assert finding["code"] == "PREDICTION_FAILED"
+    assert finding["detail"].startswith("expected a prediction, got OwnError: xxx")
+    assert len(finding["detail"]) < 1100
 
 
 def test_predictions_by_position_in_a_frame_with_an_index_of_its_own_stay_with_their_rows():

@@ -27,10 +27,10 @@ def tensor(dtype, *shape, name=None):
 
 def objects(*values):
     """An array of objects, one a row."""
-    held = np.empty(len(values), dtype=object)
+    array = np.empty(len(values), dtype=object)
     for row, value in enumerate(values):
-        held[row] = value
-    return held
+        array[row] = value
+    return array
 
 
 def cells(*values):
@@ -44,21 +44,24 @@ def column(values, dtype=None):
 def told(data, schema, **options):
     with pytest.raises(ContractError) as error:
         enforce(data, schema, **options)
-    first, *rest = str(error.value).splitlines()
-    assert first == f"the data does not fit the schema: {len(rest)} finding{'s' if len(rest) != 1 else ''}"
-    return [line.removeprefix("  - ") for line in rest]
+    first, *remaining = str(error.value).splitlines()
+    assert (
+        first
+        == f"the data does not fit the schema: {len(remaining)} finding{'s' if len(remaining) != 1 else ''}"
+    )
+    return [line.removeprefix("  - ") for line in remaining]
 
 
 def codes(data, schema, **options):
     with pytest.raises(ContractError) as error:
         enforce(data, schema, **options)
-    return [(one.path, one.code) for one in error.value.findings]
+    return [(finding.path, finding.code) for finding in error.value.findings]
 
 
-def same(found, expected, dtype):
-    assert isinstance(found, np.ndarray)
-    assert found.dtype == np.dtype(dtype)
-    assert (found.shape, found.tolist()) == (np.shape(expected), np.asarray(expected).tolist())
+def same(actual, expected, dtype):
+    assert isinstance(actual, np.ndarray)
+    assert actual.dtype == np.dtype(dtype)
+    assert (actual.shape, actual.tolist()) == (np.shape(expected), np.asarray(expected).tolist())
 
 
 # --- arrays ---------------------------------------------------------------------------------------------
@@ -89,9 +92,9 @@ def test_array_that_fits_is_returned_itself(array, schema):
     [spec] = schema
     named = Schema([TensorSpec(spec.type, spec.shape, "x")])
     for data in (array, {"x": array}, {"more": 1, "x": array}):
-        seen = enforce(data, named)
-        assert list(seen) == ["x"]
-        assert seen["x"] is array
+        result = enforce(data, named)
+        assert list(result) == ["x"]
+        assert result["x"] is array
 
 
 @given(
@@ -119,10 +122,10 @@ DTYPES = [
 ]
 
 
-@pytest.mark.parametrize(("array", "dtype", "found"), DTYPES, ids=describe_case)
-def test_a_dtype_is_the_declared_one(array, dtype, found):
+@pytest.mark.parametrize(("array", "dtype", "actual"), DTYPES, ids=describe_case)
+def test_a_dtype_is_the_declared_one(array, dtype, actual):
     name = np.dtype(dtype).name
-    text = f"expected {name}, got {found} (cast it explicitly: astype('{name}')) [TYPE_MISMATCH]"
+    text = f"expected {name}, got {actual} (cast it explicitly: astype('{name}')) [TYPE_MISMATCH]"
     assert told(array, tensor(dtype, -1)) == [text]
     assert told(array, tensor(dtype, -1, name="x")) == [f"x: {text}"]
 
@@ -186,10 +189,10 @@ NOT_RAGGED = [
 ]
 
 
-@pytest.mark.parametrize(("array", "shape", "expected", "found", "row"), NOT_RAGGED, ids=describe_case)
-def test_unequal_rows_that_do_not_fit(array, shape, expected, found, row):
+@pytest.mark.parametrize(("array", "shape", "expected", "actual", "row"), NOT_RAGGED, ids=describe_case)
+def test_unequal_rows_that_do_not_fit(array, shape, expected, actual, row):
     assert told(array, tensor("float64", *shape)) == [
-        f"[]: expected {expected}, got {found}, once, first in row {row} "
+        f"[]: expected {expected}, got {actual}, once, first in row {row} "
         f"[{'TYPE' if expected == 'float64' else 'SHAPE'}_MISMATCH]"
     ]
 
@@ -233,9 +236,9 @@ def test_all_that_is_wrong_with_a_sparse_matrix():
 
 def test_a_dictionary_of_tensors_comes_in_the_schemas_order():
     data = {"z": object(), "b": np.ones((3, 2), "int64"), "a": np.ones(3)}
-    seen = enforce(data, TWO)
-    assert list(seen) == ["a", "b"]
-    assert all(seen[name] is data[name] for name in seen)
+    result = enforce(data, TWO)
+    assert list(result) == ["a", "b"]
+    assert all(result[name] is data[name] for name in result)
     assert list(data) == ["z", "b", "a"]
     assert told(data, TWO, extra="forbid") == [
         "z: expected only declared tensors, got an undeclared tensor [EXTRA_COLUMN]"
@@ -325,15 +328,15 @@ WIDENED = [
 
 @pytest.mark.parametrize(("data", "schema", "expected"), WIDENED, ids=describe_case)
 def test_frames_and_tables_become_tensors(data, schema, expected):
-    seen = enforce(data, schema)
+    result = enforce(data, schema)
     [spec] = schema
-    assert seen.dtype == spec.type or seen.dtype.kind in "US"
-    np.testing.assert_array_equal(seen, np.asarray(expected))
-    assert seen.shape == np.shape(expected)
+    assert result.dtype == spec.type or result.dtype.kind in "US"
+    np.testing.assert_array_equal(result, np.asarray(expected))
+    assert result.shape == np.shape(expected)
 
 
-def mismatch(dtype, found, path="q"):
-    return f"{path}: expected {dtype}, got {found} (cast it explicitly: astype('{dtype}')) [TYPE_MISMATCH]"
+def mismatch(dtype, actual, path="q"):
+    return f"{path}: expected {dtype}, got {actual} (cast it explicitly: astype('{dtype}')) [TYPE_MISMATCH]"
 
 
 def nulls(dtype, rows=", once, first in row 1"):
@@ -411,10 +414,10 @@ def test_frames_of_other_widths():
 def test_columns_are_tensors_by_name():
     frame = pd.DataFrame({"b": [[1, 2], [3, 4]], "a": [1.5, 2.5], "z": ["", ""]})
     for data in (frame, pa.Table.from_pandas(frame)):
-        seen = enforce(data, TWO)
-        assert list(seen) == ["a", "b"]
-        same(seen["a"], [1.5, 2.5], "float64")
-        same(seen["b"], [[1, 2], [3, 4]], "int64")
+        result = enforce(data, TWO)
+        assert list(result) == ["a", "b"]
+        same(result["a"], [1.5, 2.5], "float64")
+        same(result["b"], [[1, 2], [3, 4]], "int64")
         assert codes(data, TWO, extra="forbid") == [("z", Code.EXTRA_COLUMN)]
 
 
@@ -432,8 +435,8 @@ EMPTY = [
 
 @pytest.mark.parametrize(("data", "schema", "shape"), EMPTY, ids=describe_case)
 def test_no_rows_are_a_tensor_of_no_rows(data, schema, shape):
-    seen = enforce(data, schema)
-    assert (seen.shape, seen.dtype.kind) == (shape, schema.inputs[0].type.kind)
+    result = enforce(data, schema)
+    assert (result.shape, result.dtype.kind) == (shape, schema.inputs[0].type.kind)
 
 
 def test_polars():
@@ -474,24 +477,24 @@ def test_times_are_not_cut_to_a_coarser_unit(data):
 
 def test_zoned_times_become_local_times_in_tensors():
     frame = column(pd.to_datetime(["2020-01-01 12:00"]).tz_localize("America/New_York").as_unit("ns"))
-    seen = enforce(frame, tensor("M8[ns]", -1))
-    assert seen.tolist() == np.array(["2020-01-01T12:00"], "M8[ns]").tolist()
+    result = enforce(frame, tensor("M8[ns]", -1))
+    assert result.tolist() == np.array(["2020-01-01T12:00"], "M8[ns]").tolist()
 
 
 @pytest.mark.parametrize("unit", ["us", "ns"])
 def test_python_times_that_a_tensor_holds_are_taken(unit):
     values = [datetime.datetime(2020, 1, 1, 0, 0, 0, 5), None]
-    seen = enforce(column(values, object), tensor(f"M8[{unit}]", -1))
-    np.testing.assert_array_equal(seen, np.array(["2020-01-01T00:00:00.000005", "NaT"], f"M8[{unit}]"))
+    result = enforce(column(values, object), tensor(f"M8[{unit}]", -1))
+    np.testing.assert_array_equal(result, np.array(["2020-01-01T00:00:00.000005", "NaT"], f"M8[{unit}]"))
 
 
 @pytest.mark.parametrize(
-    ("held", "declared"),
+    ("data", "declared"),
     [(pa.int64(), "float64"), (pa.int64(), "int8"), (pa.float64(), "float32"), (pa.uint8(), "int8")],
     ids=describe_case,
 )
-def test_typed_lists_are_judged_by_their_type(held, declared):
-    table = pa.table({"q": pa.array([[1, 2]], pa.list_(held))})
+def test_typed_lists_are_judged_by_their_type(data, declared):
+    table = pa.table({"q": pa.array([[1, 2]], pa.list_(data))})
     assert codes(table, tensor(declared, -1, 2)) == [("q[]", Code.TYPE_MISMATCH)]
 
 
@@ -513,9 +516,9 @@ def test_writing_into_a_tensor_leaves_the_frame_alone():
         twin = frame.copy(deep=True)
         for data in (frame, frame["q"]) if frame.shape[1] == 1 else (frame,):
             shape = (-1,) if data.ndim == 1 or data.shape[1] == 1 else (-1, 2)
-            seen = enforce(data, tensor("float64", *shape))
-            if seen.flags.writeable:
-                seen[:] = -1.0
+            result = enforce(data, tensor("float64", *shape))
+            if result.flags.writeable:
+                result[:] = -1.0
         pd.testing.assert_frame_equal(frame, twin)
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sparksig import Array, Code, ColSpec, ContractError, Schema, enforce
 from sparksig.engine.frames import build_model_frame
-from sparksig.engine.texts import TextDtype, TextDtypes, example_dtypes, text_column
+from sparksig.engine.text_dtypes import TextDtype, TextDtypes
+from sparksig.engine.texts import example_dtypes, text_column
 from tests.cases import describe_case
 
 CITY = Schema([ColSpec("string", "city", required=False)])
@@ -170,11 +171,11 @@ def test_a_mixed_frame_keeps_its_columns_in_order_and_its_index():
         {"n": [1, 2], "city": pd.Series(["Oslo", None], dtype=object), "x": [0.5, 1.5]}
     ).set_axis(["k", "l"])
     schema = Schema([ColSpec("double", "x"), ColSpec("string", "city", required=False), ColSpec("long", "n")])
-    seen = build_model_frame(frame, schema)
-    assert list(seen.columns) == ["x", "city", "n"]
-    assert seen.index.tolist() == ["k", "l"]
-    assert seen.dtypes.tolist() == [np.dtype("float64"), np.dtype(object), np.dtype("int64")]
-    assert seen["city"].tolist() == ["Oslo", None]
+    result = build_model_frame(frame, schema)
+    assert list(result.columns) == ["x", "city", "n"]
+    assert result.index.tolist() == ["k", "l"]
+    assert result.dtypes.tolist() == [np.dtype("float64"), np.dtype(object), np.dtype("int64")]
+    assert result["city"].tolist() == ["Oslo", None]
 
 
 @pytest.mark.parametrize(
@@ -230,12 +231,12 @@ EXAMPLES = {
 
 @pytest.mark.parametrize(("column", "expected"), EXAMPLES.values(), ids=EXAMPLES)
 def test_an_example_shows_its_dtypes(column, expected):
-    shown = {"city": expected} if expected else {}
+    displayed = {"city": expected} if expected else {}
     unnamed = {"0": expected} if expected else {}
-    assert dict(example_dtypes(pd.DataFrame({"n": 1, "city": column}), CITY).columns) == shown
-    assert dict(example_dtypes({"city": column}, CITY).columns) == shown
-    assert dict(example_dtypes({"city": column.array, "n": [1]}, CITY).columns) == shown
-    assert dict(example_dtypes(column.rename("city"), CITY).columns) == shown
+    assert dict(example_dtypes(pd.DataFrame({"n": 1, "city": column}), CITY).columns) == displayed
+    assert dict(example_dtypes({"city": column}, CITY).columns) == displayed
+    assert dict(example_dtypes({"city": column.array, "n": [1]}, CITY).columns) == displayed
+    assert dict(example_dtypes(column.rename("city"), CITY).columns) == displayed
     assert dict(example_dtypes(column.rename(None), UNNAMED).columns) == unnamed
     assert dict(example_dtypes(pd.DataFrame({"any": column}), UNNAMED).columns) == unnamed
 

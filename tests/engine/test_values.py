@@ -30,11 +30,11 @@ RANGE = "(replace them or filter the rows: models receive timestamps in nanoseco
 
 def enforced(values, dtype, required=True, **options):
     """What comes of a column, and the lines of its findings; the values stay as they were."""
-    kept = copy.deepcopy(values)
+    original = copy.deepcopy(values)
     findings = []
-    found = enforce_values(values, dtype, "p", findings, required=required, **options)
-    assert repr(values) == repr(kept)
-    return found, [str(finding) for finding in findings]
+    result = enforce_values(values, dtype, "p", findings, required=required, **options)
+    assert repr(values) == repr(original)
+    return result, [str(finding) for finding in findings]
 
 
 def lines(values, dtype, required=True, **options):
@@ -145,9 +145,9 @@ WIDENED = [
 @pytest.mark.parametrize(("values", "dtype", "expected"), WIDENED, ids=describe_case)
 def test_narrower_values_are_widened(values, dtype, expected):
     dtype = DataType[dtype] if isinstance(dtype, str) else dtype
-    found, findings = enforced(values, dtype)
+    result, findings = enforced(values, dtype)
     assert findings == []
-    same(list(found), expected)
+    same(list(result), expected)
 
 
 UNITS = ["Y", "M", "D", "h", "m", "s", "ms", "us", "ns"]
@@ -193,9 +193,9 @@ def test_timestamps_of_other_units_are_bounded_like_all_times(text):
 
 @given(st.integers(-(2**54), 2**54))
 def test_an_int_is_a_double_as_long_as_it_is_the_same_number(number):
-    found, findings = enforced([number], DataType.double)
+    result, findings = enforced([number], DataType.double)
     if abs(number) <= 2**53:
-        assert (found, findings, type(found[0])) == ([number], [], float)
+        assert (result, findings, type(result[0])) == ([number], [], float)
     else:
         assert len(findings) == 1
 
@@ -244,18 +244,18 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("value", "dtype", "found"), REFUSED, ids=describe_case)
-def test_lossy_conversion_is_refused(value, dtype, found):
+@pytest.mark.parametrize(("value", "dtype", "actual"), REFUSED, ids=describe_case)
+def test_lossy_conversion_is_refused(value, dtype, actual):
     dtype = DataType[dtype]
     for required in (True, False):
         findings = []
         result = enforce_values([None, value], dtype, "p", findings, required=required)
         assert result[1] is value
-        end = f"({LONG_HINT}) [OUT_OF_RANGE]" if "64 bits" in found else "[TYPE_MISMATCH]"
-        text = f"p: expected {dtype.name}, got {found}, once, first in row 1 {end}"
+        end = f"({LONG_HINT}) [OUT_OF_RANGE]" if "64 bits" in actual else "[TYPE_MISMATCH]"
+        text = f"p: expected {dtype.name}, got {actual}, once, first in row 1 {end}"
         assert str(findings[-1]) == text
     assert lines([[value]], Array(dtype)) == [
-        f"p[]: expected {dtype.name}, got {found}, once, first in row 0 {end}"
+        f"p[]: expected {dtype.name}, got {actual}, once, first in row 0 {end}"
     ]
 
 
@@ -323,18 +323,18 @@ ARRAYS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("array", "dtype", "found", "hint"), ARRAYS, ids=describe_case)
-def test_an_array_is_judged_by_its_dtype(array, dtype, found, hint):
-    text = f"p[]: expected {dtype}, got {found}, once, first in row 1 ({hint}) [TYPE_MISMATCH]"
+@pytest.mark.parametrize(("array", "dtype", "actual", "hint"), ARRAYS, ids=describe_case)
+def test_an_array_is_judged_by_its_dtype(array, dtype, actual, hint):
+    text = f"p[]: expected {dtype}, got {actual}, once, first in row 1 ({hint}) [TYPE_MISMATCH]"
     assert lines([[], array], Array(dtype)) == [text]
 
 
 def test_masked_values_are_refused():
-    held = [np.ma.array([1.0, 2.0], mask=[False, True])]
+    values = [np.ma.array([1.0, 2.0], mask=[False, True])]
     text = (
         "p[]: expected arrays without masked values, got masked values, once, first in row 0 [INVALID_VALUE]"
     )
-    assert lines(held, Array("double")) == [text]
+    assert lines(values, Array("double")) == [text]
     assert lines([np.ma.array([1.0])], Array("double")) == []
 
 
@@ -397,21 +397,14 @@ def test_a_null_in_what_is_required(null):
     text = "expected long without nulls, got nulls, 2 times, first in rows 0, 2"
     text += " (declare it optional, or double)"
     assert lines([null, 1, null], DataType.long) == [f"p: {text} [NULL_IN_REQUIRED]"]
-    inside = [{"x": null}, {"x": 1}, {"x": null}]
-    assert lines(inside, POINT) == [f"p.x: {text} [NULL_IN_REQUIRED]"]
+    nested = [{"x": null}, {"x": 1}, {"x": null}]
+    assert lines(nested, POINT) == [f"p.x: {text} [NULL_IN_REQUIRED]"]
     text = "p: expected boolean without nulls, got nulls, once, first in row 0 (declare it optional)"
     assert lines([null], DataType.boolean) == [f"{text} [NULL_IN_REQUIRED]"]
 
 
 @pytest.mark.parametrize("null", [None, pd.NA, pd.NaT], ids=describe_case)
 def test_nulls_elsewhere_pass_unless_asked_for(null):
-    for dtype in (DataType.string, DataType.double, DataType.datetime, Array("long"), POINT, AnyType()):
-        assert lines([null], dtype) == []
-        assert lines([null], dtype, required=False, strict=True) == []
-        [line] = lines([null], dtype, strict=True)
-        assert line.endswith(
-            "without nulls, got nulls, once, first in row 0 (declare it optional) [NULL_IN_REQUIRED]"
-        )
     assert lines([None], DataType.long, required=False, strict=True) == []
     assert lines([{"s": null}], TEXTS) == []
     assert lines([{"s": null}], TEXTS, strict=True) == [
@@ -421,6 +414,21 @@ def test_nulls_elsewhere_pass_unless_asked_for(null):
     assert lines([{"x": 1, "y": null}, None], POINT, required=False, strict=True) == []
     assert lines([[null]], Array("long"), strict=True) == []
     assert lines([{"k": null}], Map("long"), strict=True) == []
+
+
+@pytest.mark.parametrize("null", [None, pd.NA, pd.NaT], ids=describe_case)
+@pytest.mark.parametrize(
+    "dtype",
+    [DataType.string, DataType.double, DataType.datetime, Array("long"), POINT, AnyType()],
+    ids=describe_case,
+)
+def test_nulls_pass_unless_they_are_strict(null, dtype):
+    assert lines([null], dtype) == []
+    assert lines([null], dtype, required=False, strict=True) == []
+    [line] = lines([null], dtype, strict=True)
+    assert line.endswith(
+        "without nulls, got nulls, once, first in row 0 (declare it optional) [NULL_IN_REQUIRED]"
+    )
 
 
 def test_not_a_number_is_a_double():
@@ -444,8 +452,8 @@ def test_nat_in_an_array_is_a_null_whatever_its_unit(unit):
 
 @pytest.mark.parametrize("null", [pd.NA, pd.NaT], ids=describe_case)
 def test_null_becomes_none_beside_any_value(null):
-    beside = {"string": Text("a"), "double": 1, "long": np.int64(1)}
-    for name, other in beside.items():
+    example_values = {"string": Text("a"), "double": 1, "long": np.int64(1)}
+    for name, other in example_values.items():
         dtype = Object([Property("v", name, False)])
         alone = enforced([{"v": null}], dtype)[0]
         together = enforced([{"v": null}, {"v": other}], dtype)[0]
@@ -516,20 +524,20 @@ VALUES = st.recursive(
 
 @given(st.lists(VALUES, max_size=4), _TYPES, st.booleans(), st.booleans(), st.booleans())
 def test_any_values_are_judged_without_being_touched(values, dtype, required, strict, forbid):
-    found, findings = enforced(values, dtype, required, strict=strict, forbid=forbid)
-    assert len(found) == len(values)
+    result, findings = enforced(values, dtype, required, strict=strict, forbid=forbid)
+    assert len(result) == len(values)
     if findings:
         return
-    again, more = enforced(list(found), dtype, required, strict=strict, forbid=forbid)
+    again, more = enforced(list(result), dtype, required, strict=strict, forbid=forbid)
     assert more == []
-    assert repr(list(again)) == repr(list(found))  # what was widened stays as it is
+    assert repr(list(again)) == repr(list(result))  # what was widened stays as it is
 
 
 @given(st.lists(VALUES, max_size=4), _TYPES, st.booleans())
 def test_a_row_is_judged_by_itself(values, dtype, required):
-    whole = lines(values, dtype, required)
+    expected = lines(values, dtype, required)
     rows = [lines([value], dtype, required) for value in values]
-    assert bool(whole) == any(rows)
+    assert bool(expected) == any(rows)
 
 
 CELLS = [

@@ -14,6 +14,7 @@ __all__ = ["delta", "model", "spark"]
 HERE = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.is_relative_to(HERE):

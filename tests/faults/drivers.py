@@ -2,7 +2,8 @@
 
 A driver counts its events: each call that changes a file or a directory, made by Hadoop, by pyarrow or by
 Python itself. It kills itself right before the event of a given number, so that every state that a dying
-driver can leave on the disk is reached once, and always the same way.
+driver can leave on the disk is reached once, and always the same way. Drivers of the engine "local" have no
+JVM.
 """
 
 from __future__ import annotations
@@ -13,12 +14,25 @@ import signal
 import sys
 from pathlib import Path
 
+import pyarrow.fs as pafs
+
 _HADOOP = {"rename", "delete", "mkdirs", "create", "createNewFile"}
-_PYARROW = {"create_dir", "open_output_stream", "move", "delete_file", "delete_dir", "copy_file"}
+_PYARROW = ("create_dir", "open_output_stream", "move", "delete_file", "delete_dir", "copy_file")
 _PYTHON = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.rmtree"}
+_USERS = ("sparksig.jobs.places", "sparksig.jobs.files", "sparksig.jobs.direct_engine")
+"""The modules that have a file system of pyarrow by ``file_system``."""
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["tests.faults.drivers", "pyspark.sql", "pyarrow.parquet", "sparksig.jobs"])
+_SERVER.set_forkserver_preload(
+    [
+        "tests.faults.drivers",
+        "tests.spark.models",  # with what the models of the tests import
+        "pyspark.sql",
+        "pyarrow.parquet",
+        "sparksig.jobs.local_engine",
+        "sparksig.jobs.direct_engine",
+    ]
+)
 
 
 class Events:
@@ -37,11 +51,11 @@ class Events:
 
     def listen(self):
         """Hook into the three ways in which files are changed."""
+        import importlib
+
         import py4j.java_gateway
 
-        import sparksig.jobs.files
-
-        call, find = py4j.java_gateway.JavaMember.__call__, sparksig.jobs.files.file_system
+        call, find = py4j.java_gateway.JavaMember.__call__, importlib.import_module(_USERS[0]).file_system
 
         def call_java(member, *args):
             if member.name in _HADOOP:
@@ -50,10 +64,11 @@ class Events:
 
         def find_file_system(*args):
             files, place = find(*args)
-            return files if files is None else _FileSystem(files, self), place
+            return _FileSystem.noting(self) if isinstance(files, pafs.LocalFileSystem) else files, place
 
         py4j.java_gateway.JavaMember.__call__ = call_java
-        sparksig.jobs.files.file_system = find_file_system
+        for name in _USERS:
+            importlib.import_module(name).file_system = find_file_system
         sys.addaudithook(self._hear_python)
 
     def _hear_python(self, name, args):
@@ -61,47 +76,76 @@ class Events:
             self.note(name, args[0])
 
 
-class _FileSystem:
-    """A file system of pyarrow whose changes are events."""
+class _FileSystem(pafs.LocalFileSystem):
+    """A file system of pyarrow whose changes are events; in other processes it is a plain one."""
 
-    def __init__(self, files, events):
-        self._files, self._events = files, events
-
-    def __getattr__(self, name):
-        method = getattr(self._files, name)
-        if name not in _PYARROW:
-            return method
-
-        def call(place, *args, **named):
-            self._events.note(name, place)
-            return method(place, *args, **named)
-
-        return call
+    @classmethod
+    def noting(cls, events):
+        files = cls()
+        files.events = events
+        return files
 
 
-def _drive(address, configuration, log, home, last):
-    """Connect to the JVM of the tests, and run the job."""
+def _override(name):
+    method = getattr(pafs.LocalFileSystem, name)
+
+    def call(self, place, *args, **named):
+        self.events.note(name, place)
+        return method(self, place, *args, **named)
+
+    setattr(_FileSystem, name, call)
+
+
+for _name in _PYARROW:
+    _override(_name)
+
+
+def _connect(address):
+    """Connect to the JVM of the tests."""
     os.environ["PYSPARK_GATEWAY_PORT"], os.environ["PYSPARK_GATEWAY_SECRET"] = address
     from pyspark import SparkConf, SparkContext
     from pyspark.java_gateway import launch_gateway
-
-    from sparksig.jobs import ScoreConfig, score
 
     gateway = launch_gateway()
     context = gateway.jvm.org.apache.spark.SparkContext.getOrCreate()
     java = gateway.jvm.org.apache.spark.api.java.JavaSparkContext.fromSparkContext(context)
     SparkContext(gateway=gateway, jsc=java, conf=SparkConf(_jconf=context.getConf()))
-    events = Events(log, home, last)
-    events.listen()
-    score(ScoreConfig.model_validate(configuration))
+
+
+def _drive(address, configuration, log, home, last):
+    """Run the job, and exit with its exit code."""
+    from sparksig.jobs import ScoreConfig, score
+    from sparksig.jobs.exits import exit_code
+
+    if address is not None:
+        _connect(address)
+    Events(log, home, last).listen()
+    try:
+        score(ScoreConfig.model_validate(configuration))
+    except Exception as error:
+        os._exit(exit_code(error))
     os._exit(0)  # the session is the tests'
+
+
+def start_driver(spark, config, home, last=None, log=None):
+    """Start a score job in a driver of its own, and return its process; see :func:`run_driver`."""
+    address = None
+    if spark is not None:
+        gateway = spark.sparkContext._gateway
+        address = (str(gateway.java_parameters.port), gateway.java_parameters.auth_token)
+    log = log or Path(f"{home}.events")
+    log.write_text("")
+    configuration = config.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    driver = _SERVER.Process(target=_drive, args=(address, configuration, str(log), str(home), last))
+    driver.start()
+    return driver
 
 
 def run_driver(spark, config, home, last=None):
     """Run a score job in a driver of its own.
 
     Args:
-        spark: the session of the tests.
+        spark: the session of the tests; None for the engine "local".
         config: the configuration of the job.
         home: the directory with everything that the job reads and writes.
         last: the number of the event before which the driver is killed; None for none.
@@ -109,15 +153,15 @@ def run_driver(spark, config, home, last=None):
     Returns:
         The exit status, and the events that have happened.
     """
-    gateway = spark.sparkContext._gateway
-    address = (str(gateway.java_parameters.port), gateway.java_parameters.auth_token)
-    log = Path(f"{home}.events")
-    log.write_text("")
-    configuration = config.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    driver = _SERVER.Process(target=_drive, args=(address, configuration, str(log), str(home), last))
-    driver.start()
-    driver.join(120)
-    if driver.is_alive():
-        driver.kill()
-        driver.join()
-    return driver.exitcode, log.read_text().splitlines()
+    driver = start_driver(spark, config, home, last)
+    wait_for(driver)
+    return driver.exitcode, Path(f"{home}.events").read_text().splitlines()
+
+
+def wait_for(*drivers):
+    """Wait until drivers have ended; kill those that take too long."""
+    for driver in drivers:
+        driver.join(120)
+        if driver.is_alive():
+            driver.kill()
+            driver.join()

@@ -7,6 +7,7 @@ import shutil
 import signal
 from functools import partial
 
+import pyarrow.parquet as pq
 import pytest
 
 from sparksig.jobs import score
@@ -23,12 +24,12 @@ REJECTED = [13, 14]
 class Job:
     """A job in a directory of its own, whose outputs can be put back to an earlier state."""
 
-    def __init__(self, spark, model, home, form, mode, quarantine):
+    def __init__(self, spark, model, home, engine, form, mode, quarantine, by=()):
         self.spark, self.home, self.form, self.mode = spark, home, form, mode
         home.mkdir()
         table(home / "in", BAD)
-        output = {"format": form, "mode": mode}
-        changes = {"budget": {"rows": 2}, "output": output}
+        output = {"format": form, "mode": mode, "keep": ["id", *by], "partition_by": list(by)}
+        changes = {"budget": {"rows": 2}, "output": output, "engine": engine}
         if quarantine:
             changes["quarantine"] = {"path": str(home / "bad"), "format": form}
         self.configure = partial(score_jobs.config_of, model, home, **changes)
@@ -57,7 +58,8 @@ class Job:
 
     def forget(self):
         """Forget what a killed driver knew, and its JVM with it."""
-        self.spark.catalog.clearCache()
+        if self.spark is not None:
+            self.spark.catalog.clearCache()
         if self.form == "delta":
             self.spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
 
@@ -75,20 +77,21 @@ class Job:
         return tuple(sorted(re.sub(r"[0-9a-f]{8}[0-9a-f-]*", "*", name) for name in names))
 
     def read(self, name):
-        return self.spark.read.format(self.form).load(str(self.home / name))
+        """Return the ids and the predictions of all rows, which are None where there are none."""
+        if self.form == "delta":
+            rows = self.spark.read.format("delta").load(str(self.home / name)).collect()
+            return [(row["id"], row.asDict().get("prediction")) for row in rows]
+        rows = pq.read_table(self.home / name).to_pylist()
+        return [(row["id"], row.get("prediction")) for row in rows]
 
     def check_rows(self):
         """Compare every row of the output and of the quarantine."""
-        out = sorted(
-            (row.id, row.prediction) for row in self.read("out").collect() if row.prediction is not None
-        )
+        rows = self.read("out")
+        scored = [row for row in rows if row[1] is not None]
         old = [(row, x / 2) for row, x in enumerate(OLD)] if self.mode == "append" else []
-        assert out == sorted([*EXPECTED, *old])
-        if self.config.quarantine is None:
-            bad = [row.id for row in self.read("out").where("prediction is null").collect()]
-        else:
-            bad = [row.id for row in self.read("bad").collect()]
-        assert sorted(bad) == REJECTED
+        assert sorted(scored) == sorted([*EXPECTED, *old])
+        rejected = self.read("bad") if self.config.quarantine else [row for row in rows if row[1] is None]
+        assert sorted(rejected) == [(row, None) for row in REJECTED]
 
     def finish(self):
         """Start the job again: it is done, once; then it has been done, and nothing changes."""
@@ -105,22 +108,30 @@ class Job:
 
 
 JOBS = {
-    "new parquet": ("parquet", "error", False),
-    "new parquet and quarantine": ("parquet", "error", True),
-    "parquet append": ("parquet", "append", True),
-    "parquet overwrite": ("parquet", "overwrite", False),
-    "parquet overwrite and quarantine": ("parquet", "overwrite", True),
-    "delta append": ("delta", "append", True),
-    "delta overwrite": ("delta", "overwrite", False),
+    "new parquet": ("spark", "parquet", "error", False),
+    "new parquet and quarantine": ("spark", "parquet", "error", True),
+    "parquet append": ("spark", "parquet", "append", True),
+    "parquet overwrite": ("spark", "parquet", "overwrite", False),
+    "parquet overwrite and quarantine": ("spark", "parquet", "overwrite", True),
+    "delta append": ("spark", "delta", "append", True),
+    "delta overwrite": ("spark", "delta", "overwrite", False),
+    "direct, new parquet": ("direct", "parquet", "error", True, ("color",)),
+    "direct, parquet append": ("direct", "parquet", "append", True),
+    "direct, parquet overwrite": ("direct", "parquet", "overwrite", False, ("color",)),
+    "direct, delta append": ("direct", "delta", "append", True),
+    "local, new parquet": ("local", "parquet", "error", True, ("color",)),
+    "local, parquet append": ("local", "parquet", "append", True),
+    "local, parquet overwrite": ("local", "parquet", "overwrite", False, ("color",)),
 }
 
 
 @pytest.fixture
-def job(request, spark, model, tmp_path):
-    form, mode, quarantine = request.param
+def job(request, model, tmp_path):
+    engine, form = request.param[:2]
+    spark = None if engine == "local" else request.getfixturevalue("spark")
     if form == "delta":
         request.getfixturevalue("delta")
-    return Job(spark, model, tmp_path / "home", form, mode, quarantine)
+    return Job(spark, model, tmp_path / "home", *request.param)
 
 
 def count_until_scored(events):
@@ -128,7 +139,12 @@ def count_until_scored(events):
     return 1 + next(i for i, event in enumerate(events) if re.match("move .*/scored.json", event))
 
 
-@pytest.mark.parametrize("job", [JOBS["new parquet"]], ids=["parquet"], indirect=True)
+ENGINES = ["spark", "direct", "local"]
+
+
+@pytest.mark.parametrize(
+    "job", [(engine, "parquet", "error", True) for engine in ENGINES], ids=ENGINES, indirect=True
+)
 def test_driver_killed_while_it_scores(job):
     until_scored = count_until_scored(job.run())
     states = set()

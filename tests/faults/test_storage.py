@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparksig.jobs import run
+from sparksig.scoring import local, splits
 from tests.jobs.test_failures import check_message
 from tests.spark import models, score_jobs
 
@@ -51,13 +52,16 @@ def mount(tmp_path):
 
 
 @pytest.fixture
-def job(spark, model, tmp_path, capfd):
+def job(request, model, tmp_path, capfd):
     """A function that runs the job with changes: its exit code, its message, its report."""
 
-    def call(home, model_path=model, **changes):
+    def call(home, model_path=model, engine="spark", **changes):
+        if engine != "local":
+            request.getfixturevalue("spark")
         report = tmp_path / "report.json"
         changes["input"] = {"path": str(tmp_path / "in"), **changes.get("input", {})}
-        config = score_jobs.config_of(model_path, home, report={"json": str(report)}, **changes)
+        paths = {"report": {"json": str(report)}, "engine": engine}
+        config = score_jobs.config_of(model_path, home, **paths, **changes)
         (tmp_path / "job.yaml").write_text(config.model_dump_json(by_alias=True, exclude_defaults=True))
         capfd.readouterr()
         code = run("score", ["--config", str(tmp_path / "job.yaml")])
@@ -74,12 +78,18 @@ def read(path):
 
 # --- full disks ---------------------------------------------------------------------------------------------
 
-FULL = {"while it scores": (100, False), "while it publishes": (300, True)}
+FULL = {
+    "while it scores": (100, False, "spark"),
+    "while it publishes": (300, True, "spark"),
+    "while tasks score": (100, False, "direct"),
+    "while processes score": (100, False, "local"),
+}
 
 
 @pytest.mark.parametrize("mode", ["append", "overwrite"])
-@pytest.mark.parametrize(("size", "publishes"), FULL.values(), ids=FULL)
-def test_full_disk(job, mount, tmp_path, mode, size, publishes):
+@pytest.mark.parametrize(("size", "publishes", "engine"), FULL.values(), ids=FULL)
+def test_full_disk(job, mount, tmp_path, mode, size, publishes, engine):
+    job = partial(job, engine=engine)
     disk = mount(f"size={size}k")
     write_table(tmp_path / "old", np.array([100, 102]))
     output = {"output": {"mode": mode}}
@@ -104,8 +114,18 @@ def test_full_disk(job, mount, tmp_path, mode, size, publishes):
 # --- targets that cannot be written -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", ["error", "append", "overwrite"])
-def test_read_only_target(job, mount, tmp_path, mode):
+READ_ONLY = {
+    "new": ("spark", "error"),
+    "append": ("spark", "append"),
+    "overwrite": ("spark", "overwrite"),
+    "direct append": ("direct", "append"),
+    "local overwrite": ("local", "overwrite"),
+}
+
+
+@pytest.mark.parametrize(("engine", "mode"), READ_ONLY.values(), ids=READ_ONLY)
+def test_read_only_target(job, mount, tmp_path, engine, mode):
+    job = partial(job, engine=engine)
     write_table(tmp_path / "in", np.arange(20, 40))
     disk = mount("size=5m")
     if mode != "error":
@@ -147,16 +167,40 @@ def end_first_worker(path, frame, params):
     return os.kill(os.getpid(), signal.SIGKILL)
 
 
+VANISHED = r"the file \S+.parquet vanished while the table was read"
+CHANGED = "the input changed while it was read: 1 file"
 EVENTS = {
-    "input that vanishes": (remove_files, 9, r"the file \S+.parquet vanished while the table was read"),
-    "input that changes": (change_first_file, 1, "the input changed while it was read: 1 files"),
-    "killed worker": (end_first_worker, 1, "a Python worker or an executor ended unexpectedly"),
+    "input that vanishes": ("spark", remove_files, 9, VANISHED),
+    "input that changes": ("spark", change_first_file, 1, CHANGED),
+    "killed worker": ("spark", end_first_worker, 1, "a Python worker or an executor ended unexpectedly"),
+    "direct, input that vanishes": ("direct", remove_files, 9, VANISHED),
+    "direct, input that changes": ("direct", change_first_file, 1, CHANGED),
+    "direct, killed worker": (
+        "direct",
+        end_first_worker,
+        1,
+        "a Python worker or an executor ended unexpectedly",
+    ),
+    "local, input that vanishes": ("local", remove_files, 9, VANISHED),
+    "local, input that changes": ("local", change_first_file, 1, CHANGED),
+    "local, killed process": (
+        "local",
+        end_first_worker,
+        1,
+        "the process that scored .* was killed by SIGKILL",
+    ),
 }
 
 
 @pytest.fixture
-def task_for_each_file(spark):
-    name = "spark.sql.files.openCostInBytes"
+def task_for_each_file(request, monkeypatch):
+    """Divide the table by its files, with every engine."""
+    monkeypatch.setattr(splits, "_FEWEST_BYTES", 1)
+    monkeypatch.setattr(local, "_PROCESS_BYTES", 1)
+    if request.getfixturevalue("engine") == "local":
+        yield
+        return
+    spark, name = request.getfixturevalue("spark"), "spark.sql.files.openCostInBytes"
     before = spark.conf.get(name)
     spark.conf.set(name, "134217728")
     yield
@@ -164,8 +208,9 @@ def task_for_each_file(spark):
 
 
 @pytest.mark.usefixtures("task_for_each_file")
-@pytest.mark.parametrize(("event", "expected", "pattern"), EVENTS.values(), ids=EVENTS)
-def test_event_while_the_job_scores(job, tmp_path, event, expected, pattern):
+@pytest.mark.parametrize(("engine", "event", "expected", "pattern"), EVENTS.values(), ids=EVENTS)
+def test_event_while_the_job_scores(job, tmp_path, engine, event, expected, pattern):
+    job = partial(job, engine=engine)
     write_table(tmp_path / "in", np.arange(20, 60), files=4)
     flag = tmp_path / "flags"
     flag.mkdir()

@@ -91,8 +91,10 @@ def series(draw, rows):
     """A column of a known dtype, or of objects of one type: one value at least, nulls where they go."""
     dtype, value = (KINDS | NULLABLE)[name := draw(st.sampled_from([*KINDS, *NULLABLE]))]
     first = draw(value)
-    others = st.none() | value if name in NULLABLE and draw(st.booleans()) else value
-    values = draw(st.permutations([first, *draw(st.lists(others, min_size=rows - 1, max_size=rows - 1))]))
+    other_values = st.none() | value if name in NULLABLE and draw(st.booleans()) else value
+    values = draw(
+        st.permutations([first, *draw(st.lists(other_values, min_size=rows - 1, max_size=rows - 1))])
+    )
     return pd.Series(values, dtype=dtype)
 
 
@@ -122,10 +124,10 @@ def test_what_is_inferred_is_enforceable(frame):
 
 def same(back, values):
     assert len(back) == len(values)
-    for one, other in zip(back, values):
-        assert pd.isna(one) == pd.isna(other)
-        if not pd.isna(one):
-            assert one == (pd.Timestamp(other) if isinstance(other, datetime.date) else other)
+    for value, other in zip(back, values):
+        assert pd.isna(value) == pd.isna(other)
+        if not pd.isna(value):
+            assert value == (pd.Timestamp(other) if isinstance(other, datetime.date) else other)
 
 
 DTYPES = {str(dtype): dtype for dtype, _ in (KINDS | NULLABLE).values()}
@@ -237,10 +239,17 @@ def test_a_column_of_seconds_without_rows_is_a_time():
 
 
 def test_a_series_is_a_column_by_its_name():
-    for example in (pd.Series([1.5], name="s"), pd.Series([1.5]), pd.Series(["x", None], name=0)):
-        assert infer(example).to_dict() == theirs(example).to_dict()
-        assert infer(example).inputs == from_series(example)
     assert from_series(pd.Series([1.5])) == Schema([ColSpec("double")])
+
+
+@pytest.mark.parametrize(
+    "example",
+    [pd.Series([1.5], name="s"), pd.Series([1.5]), pd.Series(["x", None], name=0)],
+    ids=["named", "unnamed", "numbered"],
+)
+def test_a_series_has_the_signature_of_mlflow(example):
+    assert infer(example).to_dict() == theirs(example).to_dict()
+    assert infer(example).inputs == from_series(example)
 
 
 def test_the_index_does_not_count():
@@ -667,11 +676,11 @@ def test_a_side_without_an_example_is_none():
 @given(frames())
 def test_no_batch_of_a_frame_has_another_type(frame):
     """Law 2, for inference: a column of a known dtype has one type, whatever rows are looked at."""
-    known = frame[[label for label in frame if frame[label].dtype != object]]
-    if known.shape[1]:
-        whole = infer(known).inputs.input_types()
-        for part in (known.iloc[:0], known.iloc[:1], known.iloc[1:]):
-            assert infer(part).inputs.input_types() == whole
+    known_names = frame[[label for label in frame if frame[label].dtype != object]]
+    if known_names.shape[1]:
+        expected = infer(known_names).inputs.input_types()
+        for part in (known_names.iloc[:0], known_names.iloc[:1], known_names.iloc[1:]):
+            assert infer(part).inputs.input_types() == expected
 
 
 @pytest.mark.parametrize(

@@ -233,12 +233,12 @@ def test_what_mlflow_refuses_alone(value, default):
 
 
 def test_defaults_are_copies():
-    given_ = {"p": [1, 2], "o": {"a": [1]}, "v": np.array([1, 2])}
-    before = copy.deepcopy(given_)
-    schema = infer(params=given_).params
-    given_["p"].append(3)
-    given_["o"]["a"].append(2)
-    given_["v"][0] = 5
+    params = {"p": [1, 2], "o": {"a": [1]}, "v": np.array([1, 2])}
+    before = copy.deepcopy(params)
+    schema = infer(params=params).params
+    params["p"].append(3)
+    params["o"]["a"].append(2)
+    params["v"][0] = 5
     assert [spec.default for spec in schema] == [before["p"], before["o"], [1, 2]]
     schema.params[0].default.append(4)
     assert schema.params[0].default == before["p"]

@@ -128,12 +128,12 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED, ids=describe_case)
 def test_a_type_that_no_signature_has(name):
     value = REFUSED[name]
-    said = f"expected a supported type, got a value of type {name}"
+    text = f"expected a supported type, got a value of type {name}"
     wrappings = {"": value, "a": {"a": value}, "a[]": [{"a": [value, None]}], "[]": [[], [value]]}
     for path, example in wrappings.items():
         [finding] = found(example)
         assert (finding.path, finding.code) == (path, Code.UNSUPPORTED_TYPE)
-        assert said in str(finding)
+        assert text in str(finding)
         if name not in ("object", "Model"):
             assert body(theirs(example)) == ANYTHING
 
@@ -364,10 +364,10 @@ MIXTURES = {
 
 @pytest.mark.parametrize(("values", "words", "hint"), MIXTURES.values(), ids=MIXTURES)
 def test_mixtures_are_refused_in_any_order(values, words, hint):
-    said = f"expected values of one type, got {words}" + (f" ({hint})" if hint else "") + " [MIXED_TYPES]"
+    text = f"expected values of one type, got {words}" + (f" ({hint})" if hint else "") + " [MIXED_TYPES]"
     for order in map(list, itertools.permutations(values)):
         for path, example in {"": order, "a[]": {"a": order}, "[]": [order]}.items():
-            assert [str(finding) for finding in found(example)] == [f"{path}: {said}" if path else said]
+            assert [str(finding) for finding in found(example)] == [f"{path}: {text}" if path else text]
 
 
 @pytest.mark.parametrize("other", [NOON, NOON.date(), np.datetime64("2020-01-01")], ids=repr)
@@ -687,10 +687,10 @@ def twice_in_a_dictionary():
 
 
 def in_each_other():
-    one, other = {}, []
-    one["a"] = other
-    other += [one, one]
-    return one
+    first, other = {}, []
+    first["a"] = other
+    other += [first, first]
+    return first
 
 
 @pytest.mark.parametrize("cycle", [twice_in_a_list, twice_in_a_dictionary, in_each_other])
@@ -773,8 +773,8 @@ def values(draw, kind, nulls=True):
         return draw(LEAVES[kind])
     if isinstance(kind, Array):
         return draw(st.lists(values(kind.dtype), max_size=3))
-    kept = [prop for prop in kind.properties if draw(st.integers(0, 6))]
-    return {prop.name: draw(values(prop.dtype)) for prop in draw(st.permutations(kept))}
+    selected = [prop for prop in kind.properties if draw(st.integers(0, 6))]
+    return {prop.name: draw(values(prop.dtype)) for prop in draw(st.permutations(selected))}
 
 
 rows = objects.flatmap(lambda kind: st.lists(values(kind, nulls=False), min_size=1, max_size=4))
@@ -784,8 +784,8 @@ single = objects.flatmap(lambda kind: values(kind, nulls=False))
 
 def nulls_without_a_place(example):
     """The one difference (law 3): an unnamed column of such a type with nulls."""
-    held = {type(value) for value in example} if isinstance(example, list) else set()
-    return type(None) in held and held - {type(None)} in ({bool}, {int}, {np.int32})
+    kinds = {type(value) for value in example} if isinstance(example, list) else set()
+    return type(None) in kinds and kinds - {type(None)} in ({bool}, {int}, {np.int32})
 
 
 @given(rows | lists | single)

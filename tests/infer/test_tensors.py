@@ -50,14 +50,18 @@ def test_other_formats_are_refused(form):
     assert body(theirs(getattr(scipy.sparse, form)(np.eye(2)))) == ANYTHING
 
 
-def test_a_sparse_matrix_is_no_cell():
-    for path, example in {
+@pytest.mark.parametrize(
+    ("path", "example"),
+    {
         "a": {"a": scipy.sparse.csr_array([[1.5]]), "b": 1},
         "": [scipy.sparse.csr_array([[1.5]])],
-    }.items():
-        [finding] = found(example)
-        assert (finding.path, finding.code) == (path, Code.UNSUPPORTED_TYPE)
-        assert finding.actual == "a value of type csr_array"
+    }.items(),
+    ids=["column", "list"],
+)
+def test_a_sparse_matrix_is_no_cell(path, example):
+    [finding] = found(example)
+    assert (finding.path, finding.code) == (path, Code.UNSUPPORTED_TYPE)
+    assert finding.actual == "a value of type csr_array"
 
 
 def test_a_dictionary_of_arrays():
@@ -88,11 +92,11 @@ def test_a_matrix_is_an_array_of_rank_2():
 
 
 def test_a_mask_that_hides_something_is_refused():
-    masked, bare = (
+    masked, plain = (
         np.ma.masked_array([1.5, 2.5], [False, True]),
         np.ma.masked_array([1.5, 2.5], [False, False]),
     )
-    assert infer(bare).inputs == tensor("float64", (-1,))
+    assert infer(plain).inputs == tensor("float64", (-1,))
     for path, example in {"": masked, "x": {"x": masked}}.items():
         assert str(found(example)[0]) == (f"{path}: " if path else "") + (
             "expected an array without masked values, got masked values "

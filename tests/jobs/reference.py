@@ -46,7 +46,7 @@ def _type(form):
     if get_origin(form) is Literal:
         return ", ".join(json.dumps(value) if value == "*" else value for value in get_args(form))
     if get_origin(form) in (Union, types.UnionType):
-        return " or ".join(_type(one) for one in get_args(form))
+        return " or ".join(_type(arg) for arg in get_args(form))
     if get_origin(form) is list:
         return f"list of {_type(get_args(form)[0])}"
     if get_origin(form) is dict:
@@ -76,7 +76,7 @@ def written(page):
     """Return the page with current tables."""
     for name, form in FORMS.items():
         lines = "\n".join(table(form))
-        page = marks(name).sub(lambda found: f"{found[1]}{lines}\n{found[2]}", page)  # noqa: B023  used at once
+        page = marks(name).sub(lambda actual: f"{actual[1]}{lines}\n{actual[2]}", page)  # noqa: B023  used at once
     return page
 
 

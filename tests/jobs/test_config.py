@@ -163,14 +163,17 @@ def test_what_is_said_of_one_thing(loader, change, line):
     assert loader.wrong(yaml.safe_dump(data)) == [line]
 
 
-def test_a_model_that_never_changes_gets_no_signature(loader):
-    for model in ("models:/m/1", "s3://b/m", "runs:/x/m"):
-        assert loader.wrong("input: {path: t}", InferConfig, [f"model={model}"]) == [
-            "model: expected a local directory: a model that is registered, or stored elsewhere, never "
-            "changes, got another, by --set [INVALID_VALUE]"
-        ]
-    for model in ("build/m", "/m", "file:/m", "file:///m"):
-        assert loader.load("input: {path: t}", InferConfig, [f"model={model}"]).model == model
+@pytest.mark.parametrize("model", ["models:/m/1", "s3://b/m", "runs:/x/m"])
+def test_a_model_that_never_changes_gets_no_signature(loader, model):
+    assert loader.wrong("input: {path: t}", InferConfig, [f"model={model}"]) == [
+        "model: expected a local directory: a model that is registered, or stored elsewhere, never "
+        "changes, got another, by --set [INVALID_VALUE]"
+    ]
+
+
+@pytest.mark.parametrize("model", ["build/m", "/m", "file:/m", "file:///m"])
+def test_a_local_model_gets_a_signature(loader, model):
+    assert loader.load("input: {path: t}", InferConfig, [f"model={model}"]).model == model
 
 
 def test_missing_sections(loader):
@@ -217,8 +220,8 @@ input: {hidden}
 output: {{path: "{hidden}*", keep: {hidden}, evolve: {hidden}}}
 run_id: "/{hidden}"
 """
-    said = "\n".join(loader.wrong(text, sets=[f"budget.rows={hidden}", f"spark.x=[{hidden}"]))
-    assert said.replace(f"model.{hidden}1", "").count(hidden) == 0
+    message = "\n".join(loader.wrong(text, sets=[f"budget.rows={hidden}", f"spark.x=[{hidden}"]))
+    assert message.replace(f"model.{hidden}1", "").count(hidden) == 0
 
 
 # --- --set --------------------------------------------------------------------------------------------------
@@ -251,16 +254,16 @@ run_id: "/{hidden}"
     (["input={path: x, format: csv, schema: a int}"], "input.schema", "a int"),
 ])  # fmt: skip
 def test_values_of_the_command_line(loader, sets, place, value):
-    found = loader.load(SCORE, sets=sets).model_dump(by_alias=True)
+    actual = loader.load(SCORE, sets=sets).model_dump(by_alias=True)
     for part in place.split("."):
-        found = found[part]
+        actual = actual[part]
     if isinstance(value, dict):
-        assert {key: one for key, one in found.items() if one is not None} == value
+        assert {key: item for key, item in actual.items() if item is not None} == value
     else:
-        assert found == value
+        assert actual == value
 
 
-@pytest.mark.parametrize(("given", "line"), [
+@pytest.mark.parametrize(("argument", "line"), [
     ("input.pth=x",
      "input.pth: expected a known key, got another, by --set (did you mean 'path'?) [UNKNOWN_KEY]"),
     ("inptu.path=x",
@@ -286,8 +289,8 @@ def test_values_of_the_command_line(loader, sets, place, value):
      "run_id: expected the environment variable SPARKSIG_NO_SUCH, got none, "
      "by --set (set it, or give a default: ${env:SPARKSIG_NO_SUCH:-...}) [MISSING_KEY]"),
 ])  # fmt: skip
-def test_what_is_said_of_the_command_line(loader, given, line):
-    assert loader.wrong(SCORE, sets=[given]) == [line]
+def test_what_is_said_of_the_command_line(loader, argument, line):
+    assert loader.wrong(SCORE, sets=[argument]) == [line]
 
 
 def test_what_is_wrong_in_the_file_and_beside_it_is_told_together(loader):
@@ -312,9 +315,9 @@ def test_a_param_of_the_command_line_is_the_one_of_the_file(tmp_path_factory, va
     text = yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n")
     file = tmp_path_factory.getbasetemp() / "law.yaml"
     file.write_text(SCORE + yaml.safe_dump({"params": {"p": value}}))
-    there = load_config(file, ScoreConfig)
+    config = load_config(file, ScoreConfig)
     file.write_text(SCORE)
-    assert load_config(file, ScoreConfig, [f"params.p={text}"]) == there
+    assert load_config(file, ScoreConfig, [f"params.p={text}"]) == config
 
 
 @given(st.lists(st.text("ab.`[]:= é", min_size=1, max_size=5), min_size=1, max_size=1))

@@ -225,8 +225,8 @@ TEXTS = {
 @pytest.mark.parametrize(("text", "pattern"), TEXTS.values(), ids=TEXTS)
 def test_error_of_spark_is_diagnosed(text, pattern):
     error = Py4JError(text)
-    known = diagnose(error)
-    check_message(str(known), pattern)
+    diagnosis = diagnose(error)
+    check_message(str(diagnosis), pattern)
     assert "log: " in describe_failure(error)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -161,24 +160,45 @@ def test_outputs_are_partitioned(home):
 
 
 def test_an_attempt_that_died_while_publishing_is_completed(home, monkeypatch):
-    from sparksig.jobs import local_outputs
+    from sparksig.jobs import staged_tables
 
     write_table(home, BAD)
     config = configure(home, **BUDGET, quarantine={"path": str(home / "bad")}, run_id="monday")
     with monkeypatch.context() as patch:
-        patch.setattr(local_outputs, "_move_output", lambda *arguments: os._exit)
-        patch.setattr(local_outputs, "check_count", lambda *arguments: None)
 
         def die(*arguments):
             raise KeyboardInterrupt
 
-        patch.setattr(local_outputs, "_move_output", die)
+        patch.setattr(staged_tables, "move_directory", die)
         with pytest.raises(KeyboardInterrupt):
             score(config)
     assert score(config).status == "done"
     assert read(home).num_rows == 18
     assert pq.read_table(home / "bad").num_rows == 2
     assert names(home) == {"model", "table", "scored", "bad"}
+
+
+def test_an_output_that_was_refused_is_published_with_its_quarantine_later(home, monkeypatch):
+    from sparksig.jobs import staged_tables
+
+    write_table(home, BAD)
+    config = configure(home, **BUDGET, quarantine={"path": str(home / "bad")}, run_id="monday")
+    move = staged_tables.move_directory
+
+    def arrive_first(staging, source, target):
+        (home / "scored").mkdir()
+        (home / "scored" / "part").touch()
+        move(staging, source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(staged_tables, "move_directory", arrive_first)
+        with pytest.raises(OutputRefusedError, match="something is at"):
+            score(config)
+    assert not list((home / "bad").rglob("*.parquet"))
+    (home / "scored" / "part").unlink()
+    assert score(config).status == "done"
+    assert read(home).num_rows == 18
+    assert pq.read_table(home / "bad").num_rows == 2
 
 
 def test_a_table_that_does_not_fit_is_refused_by_the_plan(home):
@@ -245,6 +265,48 @@ def test_dates_and_null_partitions_are_read_back(home):
     (home / "table" / "10.parquet").unlink()
     score(configure(home, output={"keep": ["id", "day"], "partition_by": ["day"]}))
     assert read(home).num_rows == 10
+
+
+def append_by(home, column, run_id):
+    """Append the rows in partitions by a column."""
+    output = {"mode": "append", "keep": ["id", column], "partition_by": [column]}
+    return score(configure(home, run_id=run_id, output=output))
+
+
+def write_zips(home, zips):
+    pq.write_table(pa.table({"id": [1], "x": [2], "zip": zips}), home / "table" / "0.parquet")
+    (home / "table" / "10.parquet").unlink(missing_ok=True)
+
+
+def test_texts_are_appended_to_partitions_that_they_read_as(home):
+    for run_id, text in {"monday": "7", "tuesday": "8"}.items():
+        write_zips(home, [text])
+        append_by(home, "zip", run_id)
+    write_zips(home, ["v9"])
+    with pytest.raises(ContractError, match="zip: expected texts that read as int32, got others"):
+        append_by(home, "zip", "wednesday")
+    assert names(home / "scored") == {"run_id=monday", "run_id=tuesday"}
+    assert read(home)["zip"].to_pylist() == [7, 8]
+
+
+def test_partitions_of_another_type_are_not_appended(home):
+    write_zips(home, [7])
+    append_by(home, "zip", "monday")
+    write_zips(home, pa.array([dt.date(2026, 1, 1)]))
+    text = r"zip: expected int32, got date32.*as the table's partitions are read"
+    with pytest.raises(OutputRefusedError, match=text):
+        append_by(home, "zip", "tuesday")
+
+
+@pytest.mark.parametrize(
+    ("columns", "code"),
+    [(["color", "color"], "DUPLICATE_NAME"), (["id", "color", "prediction"], "INVALID_VALUE")],
+    ids=["twice", "all"],
+)
+def test_partitions_leave_other_columns(home, columns, code):
+    with pytest.raises(OutputRefusedError, match=code) as info:
+        score(configure(home, output={"keep": ["id", "color"], "partition_by": columns}))
+    assert "partition_by" in {finding.path for finding in info.value.findings}
 
 
 def test_partitions_that_would_change_texts_are_refused_before_anything_is_published(home):

@@ -53,9 +53,9 @@ def test_a_job_is_done_and_its_report_is_printed(job, capsys):
         assert run.config.input.path == "u"
 
     assert job(work, "--set", "input.path=t2", "--set", "input.path=u") == 0
-    said = capsys.readouterr()
-    assert "rows in          7" in said.out
-    assert said.err == ""
+    output = capsys.readouterr()
+    assert "rows in          7" in output.out
+    assert output.err == ""
 
 
 def test_the_plan_is_printed_and_nothing_is_done(job, capsys):
@@ -89,9 +89,9 @@ def test_each_error_ends_with_its_code_and_one_message(job, capsys, form):
         raise form("what went wrong", [finding])
 
     code = job(work)
-    said = capsys.readouterr()
-    assert said.err == "\nsparksig: what went wrong\n  - x: expected rows [EMPTY]\n"
-    assert f"status           failed, exit code {code}" in said.out
+    output = capsys.readouterr()
+    assert output.err == "\nsparksig: what went wrong\n  - x: expected rows [EMPTY]\n"
+    assert f"status           failed, exit code {code}" in output.out
     assert code == exit_code(form("")) == next(
         (code for base, (code, _) in EXIT_CODES.items() if issubclass(form, base)), 1
     )  # fmt: skip
@@ -113,14 +113,14 @@ def test_unexpected_error_is_logged(job, capsys):
         raise ZeroDivisionError("by zero")
 
     assert job(work) == 1
-    said = capsys.readouterr()
-    first, log = said.err.strip().splitlines()
+    output = capsys.readouterr()
+    first, log = output.err.strip().splitlines()
     assert first == (
         "sparksig: unexpected error ZeroDivisionError. Report it with the log, which may hold your data"
     )
     path = log.removeprefix("  log: ")
-    assert f"log              {path}\n" in said.out
-    assert "by zero" not in said.out + said.err
+    assert f"log              {path}\n" in output.out
+    assert "by zero" not in output.out + output.err
     text = Path(path).read_text(encoding="utf-8")
     assert "in work\n" in text
     assert text.endswith("ZeroDivisionError: by zero\n")
@@ -138,9 +138,9 @@ def test_an_error_of_a_worker_is_told_as_if_it_had_been_raised_here(job, capsys)
         raise RuntimeError(text)
 
     assert job(work) == 3
-    said = capsys.readouterr().err
-    assert said.startswith("\nsparksig: the data does not fit: 1 finding\n  - x: expected rows [EMPTY]\n")
-    assert "org.apache" not in said
+    output = capsys.readouterr().err
+    assert output.startswith("\nsparksig: the data does not fit: 1 finding\n  - x: expected rows [EMPTY]\n")
+    assert "org.apache" not in output
 
 
 def test_an_interrupted_job(job, capsys):
@@ -181,11 +181,11 @@ def test_a_wrong_command_line(arguments, capsys):
 @pytest.mark.parametrize("name", sorted(JOBS))
 def test_help(name, capsys):
     assert run(name, ["--help"]) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     engine = "[--engine {auto,spark,direct,local}]" if name == "score" else ""
     usage = f"usage: {name}.py [-h] --config FILE [--set KEY=VALUE] {engine} [--dry-run]"
-    assert " ".join(usage.split()) in " ".join(said.split())
-    assert f"conf/{name}.yaml" in said.replace("\n", " ").replace("  ", " ")
+    assert " ".join(usage.split()) in " ".join(output.split())
+    assert f"conf/{name}.yaml" in output.replace("\n", " ").replace("  ", " ")
 
 
 def test_a_wrong_configuration(tmp_path, capsys):
@@ -209,14 +209,14 @@ def test_credentials_in_places_are_not_printed(job, capsys):
 
     assert job(work) == 1
     assert job(work, "--dry-run", plan=lambda config: Place()) == 0
-    said = capsys.readouterr()
-    assert "secret" not in said.out + said.err
-    assert "no table at 's3a://bucket/t'" in said.err
-    assert said.out.endswith("check s3a://bucket/t: its types\n")
+    output = capsys.readouterr()
+    assert "secret" not in output.out + output.err
+    assert "no table at 's3a://bucket/t'" in output.err
+    assert output.out.endswith("check s3a://bucket/t: its types\n")
 
 
 def test_a_report_that_cannot_be_written_is_printed(job, capsys):
     assert job(lambda run: run.note(rows_in=7), "--set", "report.json=nowhere://h/r.json") == 6
-    said = capsys.readouterr()
-    assert "rows in          7" in said.out
-    assert "the job is done, but the run report cannot be written to 'nowhere://h/r.json'" in said.err
+    output = capsys.readouterr()
+    assert "rows in          7" in output.out
+    assert "the job is done, but the run report cannot be written to 'nowhere://h/r.json'" in output.err

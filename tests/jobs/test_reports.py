@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparksig import (
@@ -162,6 +162,7 @@ reports = st.builds(
 )  # fmt: skip
 
 
+@settings(max_examples=25)  # an example takes 0.2 s
 @given(reports)
 def test_every_report_is_json_both_ways_and_a_page(report):
     assert RunReport.from_json(report.to_json()) == report
@@ -193,8 +194,8 @@ def test_the_page_of_a_check_has_the_check(tmp_path):
     assert page.count("MISSING_COLUMN") == 1
     assert "struct&lt;b:bigint&gt;" in page
     assert "What is wrong" not in page
-    alone = RunReport("check", "r", "failed", 3, "x", 1.0, {}, "e", CHECK.findings)
-    assert "What is wrong" in alone.as_page()
+    report = RunReport("check", "r", "failed", 3, "x", 1.0, {}, "e", CHECK.findings)
+    assert "What is wrong" in report.as_page()
 
 
 # --- recording ----------------------------------------------------------------------------------------------
@@ -389,7 +390,7 @@ def test_files_are_written_whole(tmp_path, form):
     for content in (b"first", b"second"):
         write_whole(path, content, {})
         assert read_whole(path, {}) == content
-    assert [one.name for one in (tmp_path / "new").iterdir()] == ["f.json"]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["f.json"]
 
 
 def test_a_relative_path_counts_from_here(tmp_path, monkeypatch):

@@ -19,16 +19,18 @@ FAILED = RunReport(
 )  # fmt: skip
 
 
-def test_a_browser_shows_everything_and_logs_no_error(tmp_path):
-    for name, report in {"whole": WHOLE, "failed": FAILED}.items():
-        report.to_html(tmp_path / f"{name}.html")
-        done = browse(tmp_path / f"{name}.html", "--dump-dom")
-        assert "CONSOLE" not in done.stderr
-        assert "<script" not in done.stdout
-        shown = html.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", done.stdout, flags=re.DOTALL))
-        facts = [text for key, text in report.facts() if key not in ("status", "phases", "rejected")]
-        for text in (*facts, report.error, FINDING.path, FINDING.hint, *report.phases):
-            assert text in shown
+@pytest.mark.parametrize(
+    ("name", "report"), {"whole": WHOLE, "failed": FAILED}.items(), ids=["whole", "failed"]
+)
+def test_a_browser_shows_everything_and_logs_no_error(tmp_path, name, report):
+    report.to_html(tmp_path / f"{name}.html")
+    done = browse(tmp_path / f"{name}.html", "--dump-dom")
+    assert "CONSOLE" not in done.stderr
+    assert "<script" not in done.stdout
+    shown = html.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", done.stdout, flags=re.DOTALL))
+    facts = [text for key, text in report.facts() if key not in ("status", "phases", "rejected")]
+    for text in (*facts, report.error, FINDING.path, FINDING.hint, *report.phases):
+        assert text in shown
 
 
 def test_a_browser_draws_and_prints_the_page(tmp_path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,10 @@ class LocalDirectory:
     def uri(self):
         return str(self.path)
 
+    @property
+    def local(self):
+        return self.path
+
     def __truediv__(self, name):
         return LocalDirectory(self.path / name, self.owned)
 
@@ -41,13 +47,10 @@ class LocalDirectory:
         return self.owned
 
     def make(self):
-        self.path.mkdir()
+        self.path.mkdir(exist_ok=True)
 
     def delete(self):
-        for path in self.path.iterdir() if self.path.exists() else ():
-            path.unlink()
-        if self.path.exists():
-            self.path.rmdir()
+        shutil.rmtree(self.path) if self.path.is_dir() else self.path.unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -105,6 +108,66 @@ def test_directory_with_other_files_is_refused(staging):
     with pytest.raises(OutputRefusedError, match="it has 'precious', which no run writes"):
         staging.remove()
     assert (staging.directory.path / "precious").exists()
+
+
+# --- simultaneous attempts ----------------------------------------------------------------------------------
+
+
+def start_attempt(staging):
+    """Start another attempt, and return its staging and the name of its directory, which has a file."""
+    attempt = StagingDirectory(staging.directory, staging.run_id)
+    data = attempt.reset()
+    (attempt.directory.path / data).mkdir()
+    (attempt.directory.path / data / "part.parquet").touch()
+    return attempt, data
+
+
+def test_attempts_keep_the_rows_of_each_other(staging):
+    first, rows = start_attempt(staging)
+    second, others = start_attempt(staging)
+    assert {rows, others} <= set(staging.directory.names())
+    second.remove()
+    assert others not in staging.directory.names()
+    assert (staging.directory.path / rows / "part.parquet").exists()
+    staging.close()
+    first.remove(is_done=True)
+    assert not staging.directory.path.exists()
+
+
+def test_rows_of_a_dead_attempt_are_removed_by_the_next_one(staging):
+    dead, rows = start_attempt(staging)
+    _, others = start_attempt(staging)
+    dead.close()  # as the end of its process does
+    start_attempt(staging)
+    assert rows not in staging.directory.names()
+    assert others in staging.directory.names()
+
+
+def test_claimed_rows_of_an_earlier_attempt_stay(staging):
+    dead, rows = start_attempt(staging)
+    dead.close()
+    assert staging.claim_rows(rows)
+    start_attempt(staging)
+    assert rows in staging.directory.names()
+    assert not staging.claim_rows("data-00000000")
+
+
+def test_attempts_publish_one_after_the_other(staging, capfd):
+    order = []
+
+    def publish():
+        with StagingDirectory(staging.directory, "r").lock():
+            order.append("second")
+
+    with staging.lock():
+        thread = threading.Thread(target=publish)
+        thread.start()
+        while "waiting for another attempt at the run r" not in (message := capfd.readouterr().err):
+            time.sleep(0.01)
+        order.append("first")
+    thread.join(60)
+    assert order == ["first", "second"]
+    assert message == "sparksig: waiting for another attempt at the run r, which is being published\n"
 
 
 # --- abandoned directories ----------------------------------------------------------------------------------

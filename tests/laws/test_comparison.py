@@ -84,16 +84,16 @@ def other(rng, dtype):
 
 def varied(rng, parts, remade, attribute, make):
     """Columns or properties that are a little different: fewer, more, others, in another order."""
-    kept = [part for part in parts if rng.random() < 0.85] or parts[:1]
+    selected = [part for part in parts if rng.random() < 0.85] or parts[:1]
     changed = [
         remade(part, other(rng, getattr(part, attribute)), part.required != (rng.random() < 0.2))
-        for part in kept
+        for part in selected
     ]
     free = [name for name in NAMES if name not in {part.name for part in parts}]
     if free and rng.random() < 0.2:
         name, required = rng.choice(free), rng.random() < 0.3
-        given_ = (name, DataType.long, required) if make is Property else (DataType.long, name, required)
-        changed.append(make(*given_))
+        arguments = (name, DataType.long, required) if make is Property else (DataType.long, name, required)
+        changed.append(make(*arguments))
     return rng.sample(changed, len(changed)) if rng.random() < 0.2 else changed
 
 
@@ -140,32 +140,32 @@ def tensor_pairs(draw):
 
 @given(signatures())
 def test_a_contract_is_identical_to_itself(signature):
-    told = compare(signature, signature)
-    assert told.verdict is Verdict.IDENTICAL
-    assert told.ok
-    assert not told.combined.upgrade + told.combined.rollback + told.combined.notes
+    comparison = compare(signature, signature)
+    assert comparison.verdict is Verdict.IDENTICAL
+    assert comparison.ok
+    assert not comparison.combined.upgrade + comparison.combined.rollback + comparison.combined.notes
 
 
 @given(st.one_of(pairs(), st.tuples(schemas, schemas)), st.sampled_from(["inputs", "outputs"]))
 def test_there_and_back_are_one_comparison(pair, side):
-    there, back = compare(*pair, side=side).combined, compare(*pair[::-1], side=side).combined
-    assert there.upgrade == back.rollback
-    assert there.rollback == back.upgrade
+    forward, back = compare(*pair, side=side).combined, compare(*pair[::-1], side=side).combined
+    assert forward.upgrade == back.rollback
+    assert forward.rollback == back.upgrade
 
 
 @given(signatures(), signatures())
 def test_there_and_back_are_one_comparison_of_signatures(old, new):
-    there, back = compare(old, new).combined, compare(new, old).combined
-    assert (there.upgrade, there.rollback) == (back.rollback, back.upgrade)
+    forward, back = compare(old, new).combined, compare(new, old).combined
+    assert (forward.upgrade, forward.rollback) == (back.rollback, back.upgrade)
 
 
 @given(
     st.one_of(pairs(), tensor_pairs(), st.tuples(schemas, schemas)), st.sampled_from(["inputs", "outputs"])
 )
 def test_every_difference_is_told_and_only_differences_are(pair, side):
-    told = compare(*pair, side=side)
-    assert (told.verdict is Verdict.IDENTICAL) == (pair[0] == pair[1])
-    assert bool(told.combined.upgrade + told.combined.notes) == (pair[0] != pair[1])
+    comparison = compare(*pair, side=side)
+    assert (comparison.verdict is Verdict.IDENTICAL) == (pair[0] == pair[1])
+    assert bool(comparison.combined.upgrade + comparison.combined.notes) == (pair[0] != pair[1])
 
 
 def places(dtype, path):
@@ -183,8 +183,8 @@ def places(dtype, path):
 def taken_by_another(rng, schema, side):
     """A schema that can take the place of one; itself, if none is found."""
     for _ in range(10):
-        if not compare(schema, found := another(rng, schema), side=side).combined.upgrade:
-            return found
+        if not compare(schema, actual := another(rng, schema), side=side).combined.upgrade:
+            return actual
     return schema
 
 
@@ -194,13 +194,14 @@ def test_places_are_taken_in_a_row_but_for_what_was_away_in_between(first, seed,
     second = taken_by_another(rng, first, side)
     third = taken_by_another(rng, second, side)
     event(f"{len({first, second, third})} different")
-    held = {
+    paths = {
         path for name, spec in zip(second.input_names(), second) for path in places(spec.type, step(name))
     }
     for finding in compare(first, third, side=side).combined.upgrade:
         path = finding.path.removeprefix(f"{side}.")
         assert not any(
-            path == one or path.startswith((f"{one}.", f"{one}[")) for one in held - ancestors(path)
+            path == prefix or path.startswith((f"{prefix}.", f"{prefix}["))
+            for prefix in paths - ancestors(path)
         )
 
 
@@ -254,8 +255,8 @@ class Maker:
         if isinstance(dtype, AnyType):
             return STRANGE, lambda: self.one(VALUES[STRANGE])
         if isinstance(dtype, DataType):
-            held = self.one(SOURCES[dtype])
-            return held, lambda: self.one(VALUES[held])
+            source_type = self.one(SOURCES[dtype])
+            return source_type, lambda: self.one(VALUES[source_type])
         if isinstance(dtype, SparkMLVector) and not (self.rng and self.rng.random() < 0.5):
             return VECTOR_TYPE, lambda: {
                 "type": 1,
@@ -268,11 +269,11 @@ class Maker:
             return pa.list_(item), lambda: [self.null(value) for _ in range(self.size())]
         if isinstance(dtype, Map):
             return self.make_map(dtype, path)
-        kept = [p for p in dtype.properties if p.required or not self.absent(below(path, p.name))]
-        parts = {prop.name: self.make(prop.dtype, below(path, prop.name)) for prop in kept}
-        makers = {p.name: (parts[p.name][1], p.required and p.dtype in NEVER_NULL) for p in kept}
-        held = pa.struct([(name, part) for name, (part, _) in parts.items()])
-        return held, lambda: {
+        selected = [p for p in dtype.properties if p.required or not self.absent(below(path, p.name))]
+        parts = {prop.name: self.make(prop.dtype, below(path, prop.name)) for prop in selected}
+        makers = {p.name: (parts[p.name][1], p.required and p.dtype in NEVER_NULL) for p in selected}
+        source_type = pa.struct([(name, part) for name, (part, _) in parts.items()])
+        return source_type, lambda: {
             name: value() if never else self.null(value) for name, (value, never) in makers.items()
         }
 
@@ -282,8 +283,8 @@ class Maker:
         ):  # a struct will do
             names = self.rng.sample(["a", "z", ""], self.rng.randint(1, 3))
             parts = {name: self.make(dtype.value_type, f"{path}[]") for name in names}
-            held = pa.struct([(name, part) for name, (part, _) in parts.items()])
-            return held, lambda: {name: self.null(value) for name, (_, value) in parts.items()}
+            actual_type = pa.struct([(name, part) for name, (part, _) in parts.items()])
+            return actual_type, lambda: {name: self.null(value) for name, (_, value) in parts.items()}
         item, value = self.make(dtype.value_type, f"{path}[]")
         keys = [key for key in (*NAMES, "") if not self.absent(below(path, key))]
         return pa.map_(pa.string(), item), lambda: [(key, self.null(value)) for key in self.some(keys)]
@@ -309,9 +310,11 @@ def table_for(schema, absent, rng=None, extra=False):
         path = step(name)
         if not spec.required and absent(path):
             continue
-        held, value = maker.make(spec.type, path)
+        source_type, value = maker.make(spec.type, path)
         never = spec.required and spec.type in NEVER_NULL
-        columns[str(name)] = pa.array([value() if never else maker.null(value) for _ in range(rows)], held)
+        columns[str(name)] = pa.array(
+            [value() if never else maker.null(value) for _ in range(rows)], source_type
+        )
     if schema.has_input_names() or extra:
         columns["beside"] = pa.nulls(rows)
     table = pa.table(columns)
@@ -360,7 +363,9 @@ def test_what_can_take_a_place_takes_all_data_as_it_is(old, seed):
 
 def by_types(old, new):
     """The paths of the reasons that the engine finds before it looks at any row: it looks at none, then."""
-    return {one.path for one in compare(old, new).inputs.upgrade if not one.actual.startswith("a map")}
+    return {
+        finding.path for finding in compare(old, new).inputs.upgrade if not finding.actual.startswith("a map")
+    }
 
 
 def lies_at(path, place):
@@ -377,8 +382,8 @@ def test_every_reason_has_data_that_is_refused_at_its_path(pair):
         table = table_for(old, partial(lies_at, absent))
         with pytest.raises(ContractError) as info:
             enforce(table, new)
-        found = {one.path for one in info.value.findings}
-        assert finding.path in found or (finding.actual.startswith("a map") and by_types(old, new) & found)
+        paths = {finding.path for finding in info.value.findings}
+        assert finding.path in paths or (finding.actual.startswith("a map") and by_types(old, new) & paths)
 
 
 def test_by_name_and_by_position_are_two_things():
@@ -400,12 +405,12 @@ def without_vectors(schema):
 @given(pairs())
 def test_what_consumers_want_is_what_models_want_with_the_roles_changed(pair):
     old, new = (without_vectors(schema) for schema in pair)
-    told = [
-        one
-        for one in compare(old, new, side="outputs").outputs.upgrade
-        if one.code is not Code.SHAPE_MISMATCH
+    findings = [
+        finding
+        for finding in compare(old, new, side="outputs").outputs.upgrade
+        if finding.code is not Code.SHAPE_MISMATCH
     ]
-    assert told == list(compare(new, old).inputs.upgrade)
+    assert findings == list(compare(new, old).inputs.upgrade)
 
 
 def test_a_vector_that_is_given_is_a_list():
@@ -427,5 +432,5 @@ scalar_outputs = st.builds(
 @given(scalar_outputs, scalar_outputs)
 def test_predictions_that_come_in_another_form_are_refused(old, new):
     forms = [pa.types.is_struct(result_type(schema)) for schema in (old, new)]
-    codes = [one.code for one in compare(old, new, side="outputs").outputs.upgrade]
+    codes = [finding.code for finding in compare(old, new, side="outputs").outputs.upgrade]
     assert (Code.SHAPE_MISMATCH in codes) == (forms[0] != forms[1])

@@ -30,10 +30,10 @@ from tests.strategies import composite_types, param_values
 
 def tensors_for(schema):
     """Arrays of a schema's dtypes and shapes, with 7 wherever any number will do."""
-    held = {
+    data = {
         spec.name: np.zeros([7 if size == -1 else size for size in spec.shape], spec.type) for spec in schema
     }
-    return held if schema.has_input_names() else held[None]
+    return data if schema.has_input_names() else data[None]
 
 
 @given(tensor_pairs())
@@ -41,14 +41,18 @@ def test_tensors_are_taken_or_refused_as_arrays_are(pair):
     old, new = pair
     data = tensors_for(old)
     enforce(data, old)
-    reasons = {(one.path, one.code) for one in compare(old, new).inputs.upgrade}
+    reasons = {(finding.path, finding.code) for finding in compare(old, new).inputs.upgrade}
     if not reasons:
-        taken = enforce(data, new)
-        assert all(taken[name] is data[name] for name in taken) if isinstance(data, dict) else taken is data
+        accepted = enforce(data, new)
+        assert (
+            all(accepted[name] is data[name] for name in accepted)
+            if isinstance(data, dict)
+            else accepted is data
+        )
         return
     with pytest.raises(ContractError) as info:
         enforce(data, new)
-    assert reasons == {(one.path, one.code) for one in info.value.findings}
+    assert reasons == {(finding.path, finding.code) for finding in info.value.findings}
 
 
 # --- tables -----------------------------------------------------------------------------------------------
@@ -70,31 +74,31 @@ def arrow_schemas(draw):
 
 @given(arrow_schemas(), seeds)
 def test_a_table_that_fits_is_taken_by_the_engine(pair, seed):
-    columns, held = pair
-    wanted = another(random.Random(seed), columns)
-    fits = held.names and "struct<>" not in str(held) and compare(held, wanted).ok
+    columns, table = pair
+    expected = another(random.Random(seed), columns)
+    fits = table.names and "struct<>" not in str(table) and compare(table, expected).ok
     event("fits" if fits else "does not fit")
     if fits:
-        assert compile(wanted, held)
+        assert compile(expected, table)
 
 
 @given(column_schemas(), seeds)
 def test_a_table_of_the_models_own_types_fits_as_the_engine_says(columns, seed):
-    kept = [spec for spec in columns if not any(name in repr(spec) for name in ("Any", "vector", "Map"))]
-    wanted = another(random.Random(seed), Schema(kept or [ColSpec("long", "a")]))
-    if "Map" in repr(wanted):  # whether its keys are there is a matter of rows
+    selected = [spec for spec in columns if not any(name in repr(spec) for name in ("Any", "vector", "Map"))]
+    expected = another(random.Random(seed), Schema(selected or [ColSpec("long", "a")]))
+    if "Map" in repr(expected):  # whether its keys are there is a matter of rows
         return
-    held = to_arrow(Schema(kept or [ColSpec("long", "a")]))
-    found = {(one.code, one.path) for one in compare(held, wanted).inputs.upgrade}
-    event("refused" if found else "taken")
-    if found == {(Code.MISSING_COLUMN, "")}:  # none of the columns, which tables are refused for
-        assert not compile(wanted, held).columns
-    elif found:
+    arrow_schema = to_arrow(Schema(selected or [ColSpec("long", "a")]))
+    actual = {(finding.code, finding.path) for finding in compare(arrow_schema, expected).inputs.upgrade}
+    event("refused" if actual else "taken")
+    if actual == {(Code.MISSING_COLUMN, "")}:  # none of the columns, which tables are refused for
+        assert not compile(expected, arrow_schema).columns
+    elif actual:
         with pytest.raises(ContractError) as info:
-            compile(wanted, held)
-        assert found == {(one.code, one.path) for one in info.value.findings}
+            compile(expected, arrow_schema)
+        assert actual == {(finding.code, finding.path) for finding in info.value.findings}
     else:
-        assert compile(wanted, held).columns
+        assert compile(expected, arrow_schema).columns
 
 
 TABLES = [
@@ -118,9 +122,9 @@ TENSORS = [
 
 @pytest.mark.parametrize(("table", "tensors"), list(product(TABLES, TENSORS)), ids=describe_case)
 def test_a_table_makes_tensors_as_the_engine_does(table, tensors):
-    told = compare(table.schema, tensors)
+    comparison = compare(table.schema, tensors)
     lists_are_longer = "list" in str(table.schema) and tensors.inputs[0].shape == (-1, 1)
-    if told.ok and not lists_are_longer:  # which is a matter of rows
+    if comparison.ok and not lists_are_longer:  # which is a matter of rows
         assert enforce(table, tensors) is not None
         return
     with pytest.raises(ContractError):
@@ -128,7 +132,7 @@ def test_a_table_makes_tensors_as_the_engine_does(table, tensors):
 
 
 def test_some_tables_make_tensors():
-    fits = [compare(one.schema, spec).ok for one in TABLES for spec in TENSORS]
+    fits = [compare(table.schema, spec).ok for table in TABLES for spec in TENSORS]
     assert 20 < sum(fits) < len(fits) - 20
 
 
@@ -222,18 +226,18 @@ def told(dtype, path, absent, values=WITNESSES):
 
 @given(objects, seeds, st.data())
 def test_objects_that_are_told_are_taken_unless_there_is_a_reason(dtype, seed, data):
-    wanted = other(random.Random(seed), dtype)
-    if not isinstance(wanted, Object) or any(name in repr(wanted) for name in ("Any", "vector")):
+    expected = other(random.Random(seed), dtype)
+    if not isinstance(expected, Object) or any(name in repr(expected) for name in ("Any", "vector")):
         return
-    old, new = (ParamSpec("p", one, data.draw(param_values(one))) for one in (dtype, wanted))
-    found = reasons(old, new)
-    event("refused" if found else "taken")
-    if not found:
+    old, new = (ParamSpec("p", item, data.draw(param_values(item))) for item in (dtype, expected))
+    actual = reasons(old, new)
+    event("refused" if actual else "taken")
+    if not actual:
         for value in (data.draw(param_values(dtype)), told(dtype, "p", None)):
             assert new.enforce(value) == value
     absences = {Code.MISSING_FIELD, Code.NULL_IN_REQUIRED}
-    for one in found:
-        absent = one.path if one.code in absences else None
+    for finding in actual:
+        absent = finding.path if finding.code in absences else None
         values = [told(dtype, "p", absent, values) for values in (WITNESSES, WHOLE)]
         assert all(old.enforce(value) == value for value in values)
         assert not all(takes(new, value) for value in values)

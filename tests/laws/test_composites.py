@@ -31,9 +31,9 @@ from tests.laws.test_table import ACCEPTED
 from tests.strategies import composite_types, types
 
 
-def accepted(held, dtype, required=True):
+def accepted(actual_type, dtype, required=True):
     try:
-        compile(Schema([ColSpec(dtype, "a", required)]), pa.schema([("a", held)]))
+        compile(Schema([ColSpec(dtype, "a", required)]), pa.schema([("a", actual_type)]))
     except ContractError:
         return False
     return True
@@ -48,46 +48,46 @@ FAMILIES = {
 }
 
 
-def stands(held, dtype):
+def stands(actual_type, dtype):
     """Whether a pair stands in the table, for a column that is required; nulls apart."""
     if isinstance(dtype, AnyType):
         return True
-    if pa.types.is_dictionary(held):
-        held = held.value_type
+    if pa.types.is_dictionary(actual_type):
+        actual_type = actual_type.value_type
     if isinstance(dtype, DataType):
-        return stands_scalar(held, dtype)
-    if isinstance(dtype, SparkMLVector) and held == VECTOR_TYPE:
+        return stands_scalar(actual_type, dtype)
+    if isinstance(dtype, SparkMLVector) and actual_type == VECTOR_TYPE:
         return True
     if isinstance(dtype, Array):
-        if "list" not in str(held).partition("<")[0]:
+        if "list" not in str(actual_type).partition("<")[0]:
             return False
-        return pa.types.is_null(held.value_type) or stands(held.value_type, dtype.dtype)
-    if held == VECTOR_TYPE:
+        return pa.types.is_null(actual_type.value_type) or stands(actual_type.value_type, dtype.dtype)
+    if actual_type == VECTOR_TYPE:
         return False
-    if pa.types.is_map(held):
-        if not stands(held.key_type, DataType.string):
+    if pa.types.is_map(actual_type):
+        if not stands(actual_type.key_type, DataType.string):
             return False
         if isinstance(dtype, Map):
-            return pa.types.is_null(held.item_type) or stands(held.item_type, dtype.value_type)
-        return all(stands(held.item_type, prop.dtype) for prop in dtype.properties)
-    if not pa.types.is_struct(held):
+            return pa.types.is_null(actual_type.item_type) or stands(actual_type.item_type, dtype.value_type)
+        return all(stands(actual_type.item_type, prop.dtype) for prop in dtype.properties)
+    if not pa.types.is_struct(actual_type):
         return False
-    there = {part.name: part.type for part in held}
+    fields = {part.name: part.type for part in actual_type}
     if isinstance(dtype, Map):
-        return all(stands(one, dtype.value_type) for one in there.values())
+        return all(stands(field, dtype.value_type) for field in fields.values())
     return all(
-        stands(there[prop.name], prop.dtype) if prop.name in there else not prop.required
+        stands(fields[prop.name], prop.dtype) if prop.name in fields else not prop.required
         for prop in dtype.properties
     )
 
 
-def stands_scalar(held, dtype):
-    if pa.types.is_nested(held):
+def stands_scalar(actual_type, dtype):
+    if pa.types.is_nested(actual_type):
         return False
-    if pa.types.is_decimal(held):
+    if pa.types.is_decimal(actual_type):
         digits = {DataType.integer: 9, DataType.long: 18, DataType.double: 15}.get(dtype, 0)
-        return held.precision <= digits and (held.scale == 0 or dtype is DataType.double)
-    name = str(held).partition("[")[0]
+        return actual_type.precision <= digits and (actual_type.scale == 0 or dtype is DataType.double)
+    name = str(actual_type).partition("[")[0]
     if dtype in FAMILIES:
         return name in FAMILIES[dtype]
     names = {"halffloat": "float16", "float": "float32", "double": "float64"}
@@ -97,15 +97,15 @@ def stands_scalar(held, dtype):
 @given(types, types, st.integers(0, 2**32))
 def test_what_is_not_in_the_table_is_refused_whatever_it_holds(dtype, other, seed):
     rng = random.Random(seed)
-    held = source_of(rng, dtype)
-    assert stands(held, dtype)
-    assert accepted(held, dtype)
+    source_type = source_of(rng, dtype)
+    assert stands(source_type, dtype)
+    assert accepted(source_type, dtype)
     for target in (other, Array(dtype), Map(other), Object([Property("x", dtype)]), *DataType):
-        assert accepted(held, target) == stands(held, target)
-        if stands(held, target):
+        assert accepted(source_type, target) == stands(source_type, target)
+        if stands(source_type, target):
             continue
         schema, texts = Schema([ColSpec(target, "a")]), set()
-        for array in (build(rng, held, 3), pa.nulls(2, held)):
+        for array in (build(rng, source_type, 3), pa.nulls(2, source_type)):
             with pytest.raises(ContractError) as error:
                 enforce(pa.table({"a": array}), schema)
             texts.add(str(error.value))
@@ -124,7 +124,10 @@ def changed(rng, dtype, leaf):
     if isinstance(dtype, Map):
         return Map(changed(rng, dtype.value_type, leaf))
     if isinstance(dtype, Object):
-        parts = [Property(one.name, changed(rng, one.dtype, leaf), one.required) for one in dtype.properties]
+        parts = [
+            Property(value.name, changed(rng, value.dtype, leaf), value.required)
+            for value in dtype.properties
+        ]
         return Object(parts)
     return leaf(rng, dtype)
 
@@ -138,16 +141,16 @@ WIDER = {
 @given(leaves, st.integers(0, 2**32))
 def test_the_table_is_transitive_for_composites(dtype, seed):
     rng = random.Random(seed)
-    held = source_of(rng, dtype)
-    wider = changed(rng, dtype, lambda rng, one: rng.choice([one, *WIDER.get(one, ())]))
+    source_type = source_of(rng, dtype)
+    wider = changed(rng, dtype, lambda rng, leaf_type: rng.choice([leaf_type, *WIDER.get(leaf_type, ())]))
     assert accepted(to_arrow(dtype), wider)
-    assert accepted(held, wider)
+    assert accepted(source_type, wider)
 
 
 @given(leaves, st.integers(0, 2**32))
 def test_the_table_is_antisymmetric_for_composites(dtype, seed):
     rng = random.Random(seed)
-    other = changed(rng, dtype, lambda rng, one: rng.choice(list(DataType)))
+    other = changed(rng, dtype, lambda rng, leaf_type: rng.choice(list(DataType)))
     both = accepted(to_arrow(dtype), other) and accepted(to_arrow(other), dtype)
     assert both == (dtype == other)
 
@@ -184,18 +187,18 @@ def to_pairs(value, dtype):
     if value is None or isinstance(dtype, DataType):
         return value
     if isinstance(dtype, Array):
-        return [to_pairs(one, dtype.dtype) for one in value]
+        return [to_pairs(item, dtype.dtype) for item in value]
     if isinstance(dtype, Map):
-        return [(key, to_pairs(one, dtype.value_type)) for key, one in value.items()]
+        return [(key, to_pairs(item, dtype.value_type)) for key, item in value.items()]
     return {prop.name: to_pairs(value[prop.name], prop.dtype) for prop in dtype.properties}
 
 
 def plain(value):
     """A value as it compares, whatever holds it: NaN as None, arrays as lists, times in nanoseconds."""
     if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(one) for one in value]
+        return [plain(item) for item in value]
     if isinstance(value, dict):
-        return {key: plain(one) for key, one in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if (
         value is None
         or value is pd.NA
@@ -216,7 +219,10 @@ def outcome(data, schema, **options):
             warnings.simplefilter("error")
             back = enforce(data, schema, **options)
     except ContractError as error:
-        return sorted((one.code, one.path, one.expected, one.count, one.rows) for one in error.findings)
+        return sorted(
+            (finding.code, finding.path, finding.expected, finding.count, finding.rows)
+            for finding in error.findings
+        )
     if isinstance(back, pa.Table):
         return [plain(to_python(back[name].combine_chunks())) for name in back.column_names]
     return [plain(back[name].astype(object).tolist()) for name in back.columns]
@@ -244,8 +250,8 @@ def test_one_verdict_and_one_value_whatever_the_data_comes_as(dtype, seed, stric
     rows = [cell(rng, dtype) for _ in range(rng.randint(1, 5))]
     for target, required in ((dtype, True), (relaxed(dtype), False)):
         schema = Schema([ColSpec(target, "a", required)])
-        first, *others = [outcome(form, schema, strict_nulls=strict) for form in forms(rows, dtype)]
-        for other in others:
+        first, *other_values = [outcome(form, schema, strict_nulls=strict) for form in forms(rows, dtype)]
+        for other in other_values:
             assert other == first
 
 
@@ -266,9 +272,9 @@ WRONG = {
 
 @pytest.mark.parametrize(("rows", "dtype", "target"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_wrong_whatever_the_data_comes_as(rows, dtype, target):
-    found = [outcome(form, Schema([ColSpec(target, "a")])) for form in forms(rows, dtype)]
-    assert all(len(one) == 1 for one in found)
-    assert len({one[0][:3] for one in found}) == 1
+    actual = [outcome(form, Schema([ColSpec(target, "a")])) for form in forms(rows, dtype)]
+    assert all(len(value) == 1 for value in actual)
+    assert len({value[0][:3] for value in actual}) == 1
 
 
 INNER = Object([Property("x", "double")])
@@ -278,25 +284,29 @@ STRICT = {"list": ([[{"x": None}]], Array(INNER)), "map": ([{"k": {"x": None}}],
 @pytest.mark.parametrize(("rows", "dtype"), STRICT.values(), ids=STRICT)
 def test_strict_nulls_reach_into_lists_and_maps_whatever_the_data_comes_as(rows, dtype):
     for form in forms(rows, dtype):
-        found = outcome(form, Schema([ColSpec(dtype, "a")]), strict_nulls=True)
-        assert [one[1:2] for one in found] == [("a[].x",)]
+        actual = outcome(form, Schema([ColSpec(dtype, "a")]), strict_nulls=True)
+        assert [value[1:2] for value in actual] == [("a[].x",)]
 
 
 def test_a_finding_of_the_second_unnamed_column_says_so():
-    held = [pd.ArrowDtype(pa.list_(item)) for item in (pa.int64(), pa.string())]
-    frame = pd.DataFrame({0: pd.Series([[1]], dtype=held[0]), 1: pd.Series([["x"]], dtype=held[1])})
+    actual_type = [pd.ArrowDtype(pa.list_(item)) for item in (pa.int64(), pa.string())]
+    frame = pd.DataFrame(
+        {0: pd.Series([[1]], dtype=actual_type[0]), 1: pd.Series([["x"]], dtype=actual_type[1])}
+    )
     schema = Schema([ColSpec(Array("long")), ColSpec(Array("long"))])
     for data in (frame, frame.astype(object), pa.table({"0": [[1]], "1": [["x"]]})):
-        assert [one[1] for one in outcome(data, schema)] == ["1[]"]
+        assert [value[1] for value in outcome(data, schema)] == ["1[]"]
 
 
-def test_an_optional_column_of_nothing_is_a_column_of_its_type():
+@pytest.mark.parametrize(
+    ("target", "dtype"), [("datetime", "datetime64[ns]"), ("double", "float64"), ("long", "Int64")]
+)
+def test_an_optional_column_of_nothing_is_a_column_of_its_type(target, dtype):
     from sparksig.engine.frames import build_model_frame
 
-    for target, dtype in (("datetime", "datetime64[ns]"), ("double", "float64"), ("long", "Int64")):
-        schema = Schema([ColSpec(target, "a", False)])
-        for data in (pa.table({"a": pa.nulls(2)}), pa.table({"a": pa.nulls(2, to_arrow(DataType[target]))})):
-            assert str(build_model_frame(data, schema)["a"].dtype) == dtype
+    schema = Schema([ColSpec(target, "a", False)])
+    for data in (pa.table({"a": pa.nulls(2)}), pa.table({"a": pa.nulls(2, to_arrow(DataType[target]))})):
+        assert str(build_model_frame(data, schema)["a"].dtype) == dtype
 
 
 # --- chunks with dictionaries of their own -----------------------------------------------------------------
@@ -339,11 +349,11 @@ EMPTY += [pa.struct([("x", pa.list_(pa.dictionary(pa.int8(), pa.decimal128(9, 2)
 EMPTY += [pa.dictionary(pa.int8(), pa.decimal128(9, 2)), pa.dictionary(pa.int8(), pa.large_string())]
 
 
-@pytest.mark.parametrize("held", EMPTY, ids=describe_case)
-def test_a_table_without_rows_is_enforced(held):
+@pytest.mark.parametrize("actual_type", EMPTY, ids=describe_case)
+def test_a_table_without_rows_is_enforced(actual_type):
     schema = Schema([ColSpec(AnyType(), "a")])
-    assert enforce(pa.table({"a": pa.nulls(0, held)}), schema).num_rows == 0
-    assert enforce(pa.table({"a": pa.chunked_array([], held)}), schema).num_rows == 0
+    assert enforce(pa.table({"a": pa.nulls(0, actual_type)}), schema).num_rows == 0
+    assert enforce(pa.table({"a": pa.chunked_array([], actual_type)}), schema).num_rows == 0
 
 
 # --- what is inferred is enforceable -----------------------------------------------------------------------
@@ -438,20 +448,26 @@ def test_tensors_of_every_kind_are_enforced_by_what_is_inferred_of_them(example)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         back = enforce(example, infer(example).inputs)
-    held = [example, twin, back] if isinstance(example, dict) else [{0: one} for one in (example, twin, back)]
-    for name, tensor in held[0].items():
-        for other in (held[1][name], held[2][name]):
+    examples = (
+        [example, twin, back]
+        if isinstance(example, dict)
+        else [{0: value} for value in (example, twin, back)]
+    )
+    for name, tensor in examples[0].items():
+        for other in (examples[1][name], examples[2][name]):
             assert type(other) is type(tensor)
             assert (other.dtype, other.shape) == (tensor.dtype, tensor.shape)
-            dense, others = (one.toarray() if scipy.sparse.issparse(one) else one for one in (tensor, other))
-            assert dense.tobytes() == others.tobytes()
+            dense, other_dense = (
+                value.toarray() if scipy.sparse.issparse(value) else value for value in (tensor, other)
+            )
+            assert dense.tobytes() == other_dense.tobytes()
 
 
 def without_absent(value):
     """A value without the keys that hold null: absent and null are one to a model."""
     if isinstance(value, dict):
-        return {key: without_absent(one) for key, one in value.items() if one is not None}
-    return [without_absent(one) for one in value] if isinstance(value, list) else value
+        return {key: without_absent(item) for key, item in value.items() if item is not None}
+    return [without_absent(item) for item in value] if isinstance(value, list) else value
 
 
 @given(dictionaries())

@@ -70,19 +70,21 @@ def values(draw, dtype):
 @st.composite
 def columns(draw):
     """Names and Arrow types of columns, and rows of them."""
-    held = draw(st.dictionaries(names, dtypes, min_size=1, max_size=3))
+    column_types = draw(st.dictionaries(names, dtypes, min_size=1, max_size=3))
     rows = draw(
-        st.lists(st.fixed_dictionaries({n: values(t) for n, t in held.items()}), min_size=2, max_size=6)
+        st.lists(
+            st.fixed_dictionaries({n: values(t) for n, t in column_types.items()}), min_size=2, max_size=6
+        )
     )
-    return pa.schema(list(held.items())), rows
+    return pa.schema(list(column_types.items())), rows
 
 
 @st.composite
 def dictionaries(draw):
     """Rows of one kind, in which keys may be absent."""
     _, rows = draw(columns())
-    kept = [{key: value for key, value in row.items() if draw(st.integers(0, 5))} for row in rows]
-    return kept if any(kept) else rows
+    selected = [{key: value for key, value in row.items() if draw(st.integers(0, 5))} for row in rows]
+    return selected if any(selected) else rows
 
 
 @st.composite
@@ -94,12 +96,12 @@ def tables(draw):
 @st.composite
 def frames(draw):
     """Frames of typed columns."""
-    held = draw(st.dictionaries(names, st.sampled_from(list(TYPED)), min_size=1, max_size=4))
+    column_types = draw(st.dictionaries(names, st.sampled_from(list(TYPED)), min_size=1, max_size=4))
     rows = draw(st.integers(2, 6))
     return pd.DataFrame(
         {
             name: pd.Series(draw(st.lists(TYPED[dtype], min_size=rows, max_size=rows)), dtype=dtype)
-            for name, dtype in held.items()
+            for name, dtype in column_types.items()
         }
     )
 
@@ -108,7 +110,7 @@ def frames(draw):
 def flat_tables(draw):
     """Arrow tables of scalar columns of any type that a signature has."""
     fit = [dtype for dtype in POOL if dtype not in (pa.uint64(), pa.decimal128(20, 2))]
-    held = draw(st.dictionaries(names, st.sampled_from(fit), min_size=1, max_size=4))
+    column_types = draw(st.dictionaries(names, st.sampled_from(fit), min_size=1, max_size=4))
     rows = draw(st.integers(0, 5))
     # a time must fit nanoseconds to be enforced
     pool = POOL | {pa.timestamp("us"): TIMES, pa.date32(): TIMES.map(datetime.datetime.date)}
@@ -116,7 +118,7 @@ def flat_tables(draw):
     return pa.table(
         {
             name: pa.array(draw(st.lists(st.none() | pool[dtype], min_size=rows, max_size=rows)), dtype)
-            for name, dtype in held.items()
+            for name, dtype in column_types.items()
         }
     )
 
@@ -133,7 +135,7 @@ def shuffled(data, value):
     """The same value with the keys of its dictionaries in another order, at every depth."""
     if isinstance(value, dict):
         return {key: shuffled(data, value[key]) for key in data.draw(st.permutations(list(value)))}
-    return [shuffled(data, one) for one in value] if isinstance(value, list) else value
+    return [shuffled(data, item) for item in value] if isinstance(value, list) else value
 
 
 # --- order ----------------------------------------------------------------------------------------------
@@ -141,11 +143,11 @@ def shuffled(data, value):
 
 @given(dictionaries(), st.data())
 def test_neither_the_order_of_rows_nor_of_keys_matters(rows, data):
-    whole = infer(rows).inputs
+    complete = infer(rows).inputs
     other = infer([shuffled(data, row) for row in data.draw(st.permutations(rows))]).inputs
-    assert set(other) == set(whole)
+    assert set(other) == set(complete)
     first_seen = dict.fromkeys(key for row in rows for key in row)
-    assert whole.input_names() == list(first_seen)
+    assert complete.input_names() == list(first_seen)
 
 
 @given(frames(), st.data())
@@ -159,13 +161,13 @@ def test_the_order_of_a_frames_rows_and_columns_does_not_matter(frame, data):
 
 @given(tables(), st.data())
 def test_neither_the_order_of_batches_nor_their_cuts_matter(table, data):
-    whole = infer(table).inputs
+    complete = infer(table).inputs
     cuts = sorted(data.draw(st.lists(st.integers(0, table.num_rows), max_size=3)))
     parts = [table.slice(start, stop - start) for start, stop in zip([0, *cuts], [*cuts, table.num_rows])]
-    assert infer(pa.concat_tables(data.draw(st.permutations(parts)))).inputs == whole
-    assert infer(pa.concat_tables(parts).combine_chunks()).inputs == whole
+    assert infer(pa.concat_tables(data.draw(st.permutations(parts)))).inputs == complete
+    assert infer(pa.concat_tables(parts).combine_chunks()).inputs == complete
     labels = data.draw(st.permutations(table.column_names))
-    assert set(infer(table.select(labels)).inputs) == set(whole)
+    assert set(infer(table.select(labels)).inputs) == set(complete)
 
 
 # --- halves ---------------------------------------------------------------------------------------------
@@ -176,9 +178,9 @@ def test_two_parts_of_dictionaries_merge_to_the_whole(rows, data):
     cut = data.draw(st.integers(1, len(rows) - 1))
     first, second = schema_of(rows[:cut]), schema_of(rows[cut:])
     if first is not None and second is not None:
-        whole = infer(rows).inputs
-        assert merge_schemas(first, second) == whole
-        assert set(merge_schemas(second, first)) == set(whole)
+        complete = infer(rows).inputs
+        assert merge_schemas(first, second) == complete
+        assert set(merge_schemas(second, first)) == set(complete)
 
 
 @given(frames(), st.data())
@@ -196,9 +198,9 @@ def test_two_parts_of_a_table_merge_to_the_whole(table, data):
 
 
 def test_what_has_no_one_schema():
-    one, other = infer([{"a": 1, "b.c": {"d": 1}}]).inputs, infer([{"a": "x", "b.c": {"d": [1]}}]).inputs
+    first, other = infer([{"a": 1, "b.c": {"d": 1}}]).inputs, infer([{"a": "x", "b.c": {"d": [1]}}]).inputs
     with pytest.raises(InferenceError) as error:
-        merge_schemas(one, other)
+        merge_schemas(first, other)
     assert str(error.value).splitlines() == [
         "cannot merge these schemas: 2 findings",
         "  - a: expected values of one type, got long and string [MIXED_TYPES]",
@@ -235,8 +237,8 @@ def test_frames_are_left_alone(frame, data):
 @given(st.dictionaries(names, arrays, min_size=1, max_size=3))
 def test_arrays_are_left_alone(example):
     before = copy.deepcopy(example)
-    for one in (example, [example], list(example.values())):
-        schema_of(one)
+    for value in (example, [example], list(example.values())):
+        schema_of(value)
     assert list(example) == list(before)
     for array, other in zip(example.values(), before.values()):
         assert (array.dtype, array.shape, array.flags.writeable) == (other.dtype, other.shape, True)
@@ -267,8 +269,8 @@ def test_what_is_inferred_is_read_back_here_and_in_mlflow(example):
 def plain(values):
     """Values as they compare: nulls as None, times as their clocks show them."""
     clocks = [pd.Timestamp(v) if isinstance(v, datetime.date) and not pd.isna(v) else v for v in values]
-    bare = [v.tz_localize(None) if isinstance(v, pd.Timestamp) else v for v in clocks]
-    return [None if v is None or pd.isna(v) else v for v in bare]
+    naive = [v.tz_localize(None) if isinstance(v, pd.Timestamp) else v for v in clocks]
+    return [None if v is None or pd.isna(v) else v for v in naive]
 
 
 @given(frames())
@@ -319,7 +321,7 @@ SCALARS = {
     "pandas time": TIMES.map(pd.Timestamp),
     "vector": st.lists(st.floats(), max_size=2).map(DenseVector),
 }
-FORMS = [list, tuple, pd.Series, pd.Index, lambda held: np.array([*held, None], dtype=object)[:-1]]
+FORMS = [list, tuple, pd.Series, pd.Index, lambda values: np.array([*values, None], dtype=object)[:-1]]
 
 
 @st.composite

@@ -44,9 +44,15 @@ REALS = [pa.float16(), pa.float32(), pa.float64()]
 DECIMALS = [
     *(pa.decimal128(digits, 0) for digits in (1, 9, 10, 15, 16, 18, 19, 38)),
     *(pa.decimal128(digits, 3) for digits in (9, 15, 16, 18)),
-    *(pa.decimal128(*given) for given in ((15, 15), (15, 22), (15, 23), (5, 37), (15, 290))),
-    *(pa.decimal128(*given) for given in ((7, -2), (8, -2), (16, -2), (17, -2), (15, -22), (15, -23))),
-    *(pa.decimal256(*given) for given in ((9, 0), (18, 0), (15, 3), (15, 30), (3, -15), (15, -290), (76, 0))),
+    *(pa.decimal128(*arguments) for arguments in ((15, 15), (15, 22), (15, 23), (5, 37), (15, 290))),
+    *(
+        pa.decimal128(*arguments)
+        for arguments in ((7, -2), (8, -2), (16, -2), (17, -2), (15, -22), (15, -23))
+    ),
+    *(
+        pa.decimal256(*arguments)
+        for arguments in ((9, 0), (18, 0), (15, 3), (15, 30), (3, -15), (15, -290), (76, 0))
+    ),
     *newer("decimal32", 9, 0),
     *newer("decimal32", 9, 4),
     *newer("decimal64", 15, 2),
@@ -115,14 +121,14 @@ def corners(dtype):
     if dtype in TEXTS:
         return ["", "\0", "a\0", "\U0001f600" * 5, " ", "NaN", "None"]
     if dtype in BYTES:
-        held = [b"", b"\0", b"a\0", b"\xff" * 20, b"abc"]
-        return [b for b in held if not pa.types.is_fixed_size_binary(dtype) or len(b) == dtype.byte_width]
+        values = [b"", b"\0", b"a\0", b"\xff" * 20, b"abc"]
+        return [b for b in values if not pa.types.is_fixed_size_binary(dtype) or len(b) == dtype.byte_width]
     low, high = span(dtype)
-    held = {0, 1, low, low + 1, high - 1, high}
-    held |= {2**power + step for power in (15, 24, 31, 53) for step in (-1, 0, 1)}
+    values = {0, 1, low, low + 1, high - 1, high}
+    values |= {2**power + step for power in (15, 24, 31, 53) for step in (-1, 0, 1)}
     if pa.types.is_temporal(dtype):
-        held |= {LAST // per_tick(dtype) + step for step in (-1, 0, 1)}
-    return sorted({sign * value for value in held for sign in (1, -1) if low <= sign * value <= high})
+        values |= {LAST // per_tick(dtype) + step for step in (-1, 0, 1)}
+    return sorted({sign * value for value in values for sign in (1, -1) if low <= sign * value <= high})
 
 
 def raw_values(dtype):
@@ -273,11 +279,11 @@ few = settings(max_examples=settings().max_examples // 4)  # for each of a hundr
 @pytest.mark.parametrize("dtype", PLAIN, ids=str)
 def test_the_corners_of_a_type_arrive_and_narrow_back(dtype):
     values = corners(dtype)
-    inside = values
+    nested = values
     if pa.types.is_temporal(dtype):
         beyond = outside_nanoseconds(dtype, values)
-        inside = [value for row, value in enumerate(values) if row not in beyond]
-    for raw in (values, inside, [*inside, None], [None, *values, None]):
+        nested = [value for row, value in enumerate(values) if row not in beyond]
+    for raw in (values, nested, [*nested, None], [None, *values, None]):
         assert_law(dtype, raw, build(dtype, raw))
         assert_law(dtype, raw[1:], build(dtype, [*raw, *raw]).slice(1, max(len(raw) - 1, 0)))
 

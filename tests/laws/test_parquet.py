@@ -66,21 +66,23 @@ def contracts(draw):
 
 def _by_the_engine(table, schema, strict):
     """The findings of types, and those of the values of the columns whose types fit."""
-    held = table.combine_chunks().to_batches()[0] if table.num_rows else None
-    found = []
+    batch = table.combine_chunks().to_batches()[0] if table.num_rows else None
+    findings = []
     try:
         plans.compile(schema, table.schema)
     except ContractError as error:
-        found = list(error.findings)
-    bad = {one.path.split("[")[0].split(".")[0] for one in found}
+        findings = list(error.findings)
+    bad = {finding.path.split("[")[0].split(".")[0] for finding in findings}
     fits = [spec for spec in schema if spec.name in table.schema.names and spec.name not in bad]
-    if fits and held is not None:
+    if fits and batch is not None:
         try:
-            plans.compile(Schema(fits), table.schema, strict).apply(held, first_rows=None)
+            plans.compile(Schema(fits), table.schema, strict).apply(batch, first_rows=None)
         except ContractError as error:
-            found += error.findings
-    rows = {row for one in found for row in one.rows}
-    return sorted((str(one.code), one.path, one.expected, one.count or 0) for one in found), len(rows)
+            findings += error.findings
+    rows = {row for finding in findings for row in finding.rows}
+    return sorted(
+        (str(finding.code), finding.path, finding.expected, finding.count or 0) for finding in findings
+    ), len(rows)
 
 
 @given(
@@ -94,14 +96,16 @@ def test_files_are_judged_as_memory_is(tmp_path_factory, table, schema, strict, 
         pq.write_table(part, home / f"{index}.parquet", row_group_size=group)
     report = check_parquet(home, schema, "full", strict_nulls=strict)
     findings = [
-        one for one in report.findings if one.path
+        finding for finding in report.findings if finding.path
     ]  # that there is no column at all is told of the whole
-    told = sorted((str(one.code), one.path, one.expected, one.count or 0) for one in findings)
+    descriptions = sorted(
+        (str(finding.code), finding.path, finding.expected, finding.count or 0) for finding in findings
+    )
     expected, bad = _by_the_engine(table, schema, strict)
-    assert told == expected
+    assert descriptions == expected
     assert (report.rows, report.bad_rows) == (table.num_rows, bad)
-    held = {one.name: one.nulls for one in report.columns}
-    assert held == {
+    null_counts = {column.name: column.nulls for column in report.columns}
+    assert null_counts == {
         str(spec.name): table[spec.name].null_count if spec.name in table.schema.names else None
         for spec in schema
     }

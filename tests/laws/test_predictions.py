@@ -113,8 +113,8 @@ def predictions(draw):
     form = draw(st.sampled_from(["values", "rows", "columns", "row", "value"]))
     if form == "value" and isinstance(first[0], (list, tuple)):  # a list is as many predictions
         return first[0], len(first[0]), False
-    made = {"values": first, "rows": rows, "columns": columns, "row": rows[0], "value": first[0]}[form]
-    return made, 1 if form in ("row", "value") else count, form in ("row", "value")
+    result = {"values": first, "rows": rows, "columns": columns, "row": rows[0], "value": first[0]}[form]
+    return result, 1 if form in ("row", "value") else count, form in ("row", "value")
 
 
 @settings(max_examples=300)

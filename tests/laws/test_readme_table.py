@@ -55,7 +55,7 @@ def test_decimals_are_as_the_table_says(target, digits):
 def test_composites_are_as_the_table_says():
     ints, text = Scalar("int32"), Scalar("string")
     struct = Struct((Field("a", ints), Field("b", ints)))
-    held = {
+    source_types = {
         "list": ListOf(ints),
         "struct": struct,
         "map": MapOf(text, ints),
@@ -64,12 +64,14 @@ def test_composites_are_as_the_table_says():
         "list of text": ListOf(text),
         "scalar": ints,
     }
-    taken = {
+    accepted = {
         "Array(T)": {"list"},
         "Object": {"struct", "map"},
         "Map(T)": {"struct", "map"},
         "SparkMLVector": {"vector", "list"},
-        "Any": set(held),
+        "Any": set(source_types),
     }
     for name, (dtype, _) in COMPOSITES.items():
-        assert {kind for kind, source in held.items() if widens(source, dtype)} == taken[name], name
+        assert {kind for kind, source in source_types.items() if widens(source, dtype)} == accepted[name], (
+            name
+        )

@@ -85,47 +85,47 @@ def by_type(findings):
 
 def added_up(parts):
     """The findings of successive batches as those of one whole: counts added, rows moved, first five kept."""
-    held, rows, start = defaultdict(int), defaultdict(list), 0
+    counts, rows, start = defaultdict(int), defaultdict(list), 0
     for size, findings in parts:
         for finding in findings:
             key = replace(finding, count=None, rows=())
-            held[key] += finding.count
+            counts[key] += finding.count
             rows[key] += [row + start for row in finding.rows]
         start += size
-    return {replace(key, count=held[key], rows=tuple(rows[key][:5])) for key in held}
+    return {replace(key, count=counts[key], rows=tuple(rows[key][:5])) for key in counts}
 
 
 @given(tables(), st.data())
-def test_no_cut_changes_the_verdict_by_type(given_, data):
-    table, schema = given_
+def test_no_cut_changes_the_verdict_by_type(case, data):
+    table, schema = case
     start = data.draw(st.integers(0, table.num_rows))
     size = data.draw(st.integers(0, table.num_rows - start))
     nulls = pa.table([pa.nulls(table.num_rows, field.type) for field in table.schema], schema=table.schema)
-    whole = by_type(outcome(table, schema)[1])
+    complete = by_type(outcome(table, schema)[1])
     for part in (table.slice(start, size), table.slice(0, 0), nulls):
-        assert by_type(outcome(part, schema)[1]) == whole
+        assert by_type(outcome(part, schema)[1]) == complete
 
 
 @given(tables(), st.data())
-def test_batches_add_up_to_the_whole(given_, data):
-    table, schema = given_
-    whole, findings = outcome(table, schema)
+def test_batches_add_up_to_the_whole(case, data):
+    table, schema = case
+    complete, findings = outcome(table, schema)
     cuts = sorted(data.draw(st.lists(st.integers(0, table.num_rows), max_size=3)))
     edges = list(zip([0, *cuts], [*cuts, table.num_rows]))
     parts = [(stop - start, *outcome(table.slice(start, stop - start), schema)) for start, stop in edges]
     if by_type(findings):
         assert all(part[2] == findings for part in parts)
     elif findings:
-        assert added_up([(size, found) for size, _, found in parts]) == set(findings)
+        assert added_up([(size, part_findings) for size, _, part_findings in parts]) == set(findings)
     else:
-        assert pa.concat_tables([part for _, part, _ in parts]).equals(whole)
+        assert pa.concat_tables([part for _, part, _ in parts]).equals(complete)
         chunked = pa.concat_tables([table.slice(start, stop - start) for start, stop in edges])
-        assert enforce(chunked, schema).equals(whole)
+        assert enforce(chunked, schema).equals(complete)
 
 
 @given(tables(), st.data())
-def test_order_and_extra_columns_do_not_matter(given_, data):
-    table, schema = given_
+def test_order_and_extra_columns_do_not_matter(case, data):
+    table, schema = case
     extra = pa.array([{"x": 1}] * table.num_rows, pa.struct([("x", pa.int8())]))
     more = table.append_column("0#", extra).append_column("", pa.nulls(table.num_rows))
     other = more.select(data.draw(st.permutations(more.column_names)))
@@ -135,29 +135,29 @@ def test_order_and_extra_columns_do_not_matter(given_, data):
 
 
 @given(tables(), st.data())
-def test_the_order_of_the_schema_only_orders_what_comes_back(given_, data):
-    table, schema = given_
+def test_the_order_of_the_schema_only_orders_what_comes_back(case, data):
+    table, schema = case
     other = Schema(data.draw(st.permutations(schema.inputs)))
-    (first, findings), (second, others) = outcome(table, schema), outcome(table, other)
-    assert set(others) == set(findings)
+    (first, findings), (second, other_findings) = outcome(table, schema), outcome(table, other)
+    assert set(other_findings) == set(findings)
     if first is not None:
         assert second.equals(first.select(second.column_names))
 
 
 @given(tables())
-def test_pandas_and_arrow_get_one_verdict(given_):
-    table, schema = given_
+def test_pandas_and_arrow_get_one_verdict(case):
+    table, schema = case
     dtypes = {name: pd.ArrowDtype(table[name].type) for name in table.column_names}
     frame = pd.DataFrame({name: pd.Series(table[name], dtype=dtype) for name, dtype in dtypes.items()})
     expected, findings = outcome(table, schema)
-    back, others = outcome(frame, schema)
-    assert others == findings
+    back, other_findings = outcome(frame, schema)
+    assert other_findings == findings
     if expected is not None:
         assert list(back.columns) == expected.column_names
         assert len(back) == table.num_rows
         for name in expected.column_names:
-            held = [None if pd.isna(value) else value for value in back[name]]
-            assert held == [None if pd.isna(value) else value for value in expected[name].to_pandas()]
+            values = [None if pd.isna(value) else value for value in back[name]]
+            assert values == [None if pd.isna(value) else value for value in expected[name].to_pandas()]
 
 
 SIZES = (8, 16, 32, 64)

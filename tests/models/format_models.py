@@ -224,10 +224,12 @@ KEPT_BY_SKOPS = ("lgbm-booster", "lgbm-regressor", "lgbm-classes", "lgbm-text-la
 
 def graph(nodes, inputs, outputs, constants=()):
     """A model of ONNX: its inputs and outputs as (name, type, shape), its constants as (name, array)."""
-    sides = [[helper.make_tensor_value_info(*one) for one in side] for side in (inputs, outputs)]
-    kept = [numpy_helper.from_array(value, name) for name, value in constants]
-    made = helper.make_graph(nodes, "graph", *sides, initializer=kept)
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    sides = [
+        [helper.make_tensor_value_info(*description) for description in side] for side in (inputs, outputs)
+    ]
+    initializers = [numpy_helper.from_array(value, name) for name, value in constants]
+    graph = helper.make_graph(nodes, "graph", *sides, initializer=initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(model)
     return model
 
@@ -239,12 +241,12 @@ def run_graph(model, data):
     if len(inputs) == 1:
         feeds = {inputs[0].name: data.to_numpy()}
     else:
-        feeds = {one.name: data[one.name].to_numpy() for one in inputs}
-        feeds = {one.name: feeds[one.name].reshape([-1] + [1] * (len(one.shape) - 1)) for one in inputs}
+        feeds = {node.name: data[node.name].to_numpy() for node in inputs}
+        feeds = {node.name: feeds[node.name].reshape([-1] + [1] * (len(node.shape) - 1)) for node in inputs}
     feeds = {
         name: value.astype(object) if value.dtype.kind in "OTU" else value for name, value in feeds.items()
     }
-    names = [one.name for one in session.get_outputs()]
+    names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, feeds)))
 
 
@@ -344,7 +346,9 @@ ONNX = {
 }
 
 ALL = {
-    name: functools.cache(make) for made in (SKLEARN, XGBOOST, LIGHTGBM, ONNX) for name, make in made.items()
+    name: functools.cache(make)
+    for group in (SKLEARN, XGBOOST, LIGHTGBM, ONNX)
+    for name, make in group.items()
 }
 
 

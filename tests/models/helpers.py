@@ -160,12 +160,12 @@ def content(root):
     }
 
 
-def same_bits(one, other):
+def same_bits(left, other):
     """Whether two arrays, Series or lists hold the same values of the same dtype, to the bit."""
-    one, other = np.asarray(one), np.asarray(other)
-    plain = one.dtype.kind != "O"
+    left, other = np.asarray(left), np.asarray(other)
+    plain = left.dtype.kind != "O"
     return (
-        one.dtype == other.dtype
-        and one.shape == other.shape
-        and (one.tobytes() == other.tobytes() if plain else one.tolist() == other.tolist())
+        left.dtype == other.dtype
+        and left.shape == other.shape
+        and (left.tobytes() == other.tobytes() if plain else left.tolist() == other.tolist())
     )

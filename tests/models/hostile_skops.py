@@ -126,7 +126,7 @@ def run_predictions(directories, data_file, timeout=120):
     Returns:
         For each directory ``works``, the error with its text, or how the process ended.
     """
-    outcomes, left = {}, [str(one) for one in directories]
+    outcomes, left = {}, [str(directory) for directory in directories]
     while left:
         listed = Path(data_file).with_suffix(".list")
         listed.write_text("\n".join(left))
@@ -163,7 +163,7 @@ def _main(listed, data_file):
         _report(path=path)
         try:
             if path.endswith(".skops"):
-                find_untrusted_types(Path(path).read_bytes()).build().predict(data)
+                find_untrusted_types(io.BytesIO(Path(path).read_bytes())).build().predict(data)
             else:
                 sparksig.load_model(path, on_version_mismatch="ignore").predict(data)
             outcome = "works"

@@ -41,9 +41,9 @@ def running(home, health, *arguments):
 
 
 def _free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    with socket.socket() as value:
+        value.bind(("127.0.0.1", 0))
+        return value.getsockname()[1]
 
 
 def _wait(process, url, log, seconds=120):
@@ -57,9 +57,9 @@ def _wait(process, url, log, seconds=120):
 
 def _stop(process):
     """The server and all that it started."""
-    for one in (signal.SIGTERM, signal.SIGKILL):
+    for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, one)
+            os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
 
@@ -109,8 +109,8 @@ class Bucket:
                 self.put(f"{prefix}/{file.relative_to(directory).as_posix()}", file.read_bytes())
 
     def keys(self, prefix):
-        held = self.client.list_objects_v2(Bucket=self.name, Prefix=prefix).get("Contents", [])
-        return [one["Key"] for one in held]
+        entries = self.client.list_objects_v2(Bucket=self.name, Prefix=prefix).get("Contents", [])
+        return [entry["Key"] for entry in entries]
 
     def uri(self, path, bucket=None, user=""):
         place = f"{bucket or self.name}/{path}"

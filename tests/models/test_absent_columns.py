@@ -110,12 +110,12 @@ def columns_model(request, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("absent", "seen"), [(None, "area"), ("omit", "area"), ("null", "area,rooms")], ids=str
+    ("absent", "expected"), [(None, "area"), ("omit", "area"), ("null", "area,rooms")], ids=str
 )
 @pytest.mark.parametrize("data", [{"area": [50.0]}, pd.DataFrame({"area": [50.0]})], ids=["dict", "frame"])
-def test_a_function_sees_no_column_unless_nulls_are_chosen(columns_model, absent, seen, data):
+def test_a_function_sees_no_column_unless_nulls_are_chosen(columns_model, absent, expected, data):
     model = sparksig.load_model(columns_model, allow_pickle=True, absent=absent)
-    assert model.predict(data) == [seen]
+    assert model.predict(data) == [expected]
     assert model.predict({"area": [50.0], "rooms": [None]}) == ["area,rooms"]
 
 
@@ -123,7 +123,9 @@ def test_forbid_refuses_an_absent_column_with_its_near_miss(columns_model):
     model = sparksig.load_model(columns_model, allow_pickle=True, absent="forbid")
     with pytest.raises(ContractError, match="did you mean 'Rooms'") as caught:
         model.predict(pd.DataFrame({"area": [50.0], "Rooms": [2.0]}))
-    assert [(one.code, one.path) for one in caught.value.findings] == [(Code.MISSING_COLUMN, "rooms")]
+    assert [(finding.code, finding.path) for finding in caught.value.findings] == [
+        (Code.MISSING_COLUMN, "rooms")
+    ]
     assert model.predict({"area": [50.0], "rooms": [2.0]}) == ["area,rooms"]
 
 
@@ -148,13 +150,12 @@ def test_models_saved_by_mlflow_have_the_same_defaults(tmp_path):
     signature = mlflow.models.ModelSignature.from_dict(
         ModelSignature(FLATS, Schema([ColSpec("double")])).to_dict()
     )
-    mlflow.sklearn.save_model(
-        model, tmp_path / "estimator", signature=signature, serialization_format="cloudpickle"
-    )
+    options = {"signature": signature, "pip_requirements": []}
+    mlflow.sklearn.save_model(model, tmp_path / "estimator", serialization_format="cloudpickle", **options)
     loaded = sparksig.load_model(tmp_path / "estimator", allow_pickle=True)
     assert loaded.predict(data[["area"]]).tolist() == model.predict(data.assign(rooms=np.nan)).tolist()
     with without_type_hints():
-        mlflow.pyfunc.save_model(tmp_path / "code", python_model=_SeeColumns(), signature=signature)
+        mlflow.pyfunc.save_model(tmp_path / "code", python_model=_SeeColumns(), **options)
     loaded = sparksig.load_model(tmp_path / "code", allow_pickle=True)
     assert loaded.absent == "omit"
 

@@ -87,10 +87,10 @@ def test_an_unseen_category_is_missing(tmp_path, name):
     if name.startswith("xgboost"):
         signature = ModelSignature(SIGNATURE.inputs, Schema([ColSpec("float")]))
     sparksig.save_model(tmp_path / "m", model, signature=signature)
-    given = TRIPS.head(3).assign(zone=["north", "uptown", None])
-    trained = given.assign(zone=pd.Categorical(["north", None, None], dtype=TRAINED["zone"].dtype))
+    data = TRIPS.head(3).assign(zone=["north", "uptown", None])
+    trained = data.assign(zone=pd.Categorical(["north", None, None], dtype=TRAINED["zone"].dtype))
     expected = bare(model, trained.astype({"seats": TRAINED["seats"].dtype}))
-    assert np.array_equal(sparksig.load_model(tmp_path / "m").predict(given), expected)
+    assert np.array_equal(sparksig.load_model(tmp_path / "m").predict(data), expected)
 
 
 def save_by_mlflow(home, name, model):

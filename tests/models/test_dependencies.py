@@ -188,14 +188,14 @@ def test_extra_requirements_replace_those_of_the_same_packages(tmp_path):
 
 def test_complete_requirements_are_written_as_they_are(tmp_path, alone):
     pin = f"sparksig=={sparksig.__version__}"
-    given = ["scikit-learn==1.2", "nltk"]
+    requirements = ["scikit-learn==1.2", "nltk"]
     function = local_functions()["within"]
-    save_as = {"pip_requirements": given, "input_example": TABLE, "detect_requirements": True}
+    save_as = {"pip_requirements": requirements, "input_example": TABLE, "detect_requirements": True}
     sparksig.save_model(tmp_path / "list", function, **save_as)
-    assert lines(tmp_path / "list") == [pin, *given]
+    assert lines(tmp_path / "list") == [pin, *requirements]
     (tmp_path / "given.txt").write_text("# comment\n\nscikit-learn==1.2\n  nltk\n")
     sparksig.save_model(tmp_path / "file", function, pip_requirements=tmp_path / "given.txt")
-    assert lines(tmp_path / "file") == [pin, *given]
+    assert lines(tmp_path / "file") == [pin, *requirements]
     sparksig.save_model(tmp_path / "own", function, pip_requirements=["sparksig>=0.1"])
     assert lines(tmp_path / "own") == ["sparksig>=0.1"]
 

@@ -106,7 +106,7 @@ def test_numbers_of_a_request(tmp_path):
     assert asked_of_mlflow(tmp_path / "m", request).iloc[0].tolist() == [1, 0, True]
     with pytest.raises(ContractError) as error:
         sparksig.validate_serving_input(tmp_path / "m", request, allow_pickle=True)
-    assert {(one.path, one.code) for one in error.value.findings} == {
+    assert {(finding.path, finding.code) for finding in error.value.findings} == {
         (name, Code.TYPE_MISMATCH) for name in "lib"
     }
 
@@ -143,7 +143,7 @@ def test_what_an_error_says(tmp_path):
     assert "for column b" not in str(theirs.value)
     with pytest.raises(ContractError) as ours:
         sparksig.load_model(tmp_path / "m", allow_pickle=True).predict(data)
-    assert [one.path for one in ours.value.findings] == ["a", "b"]
+    assert [finding.path for finding in ours.value.findings] == ["a", "b"]
     assert "secret" not in str(ours.value)
 
 
@@ -160,7 +160,7 @@ def test_predict_enforces_outputs(tmp_path):
     assert mlflow.pyfunc.load_model(str(tmp_path / "m")).predict(data) == ["no number"]
     with pytest.raises(sparksig.PredictionError) as error:
         sparksig.load_model(tmp_path / "m", allow_pickle=True).predict(data)
-    assert {one.code for one in error.value.findings} == {Code.ROW_COUNT, Code.TYPE_MISMATCH}
+    assert {finding.code for finding in error.value.findings} == {Code.ROW_COUNT, Code.TYPE_MISMATCH}
 
 
 @differs(

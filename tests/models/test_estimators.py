@@ -34,17 +34,17 @@ class Watched(LinearRegression):
 
 def is_given(model, data):
     """Whether an estimator's method is given a frame; what it is given otherwise is an array."""
-    seen = []
+    received = []
 
     def watched(model, name):
-        return lambda given: seen.append(type(given)) or getattr(model, name)(given)
+        return lambda data: received.append(type(data)) or getattr(model, name)(data)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sklearn_flavor, "get_method", watched)
         predict = sklearn_flavor.FLAVOR.create_predictor(model, "predict")
     assert len(predict(data, None)) == len(data)
-    assert seen in ([pd.DataFrame], [np.ndarray])
-    return seen == [pd.DataFrame]
+    assert received in ([pd.DataFrame], [np.ndarray])
+    return received == [pd.DataFrame]
 
 
 FRAME = pd.DataFrame({"a": [0.0, 1.0, 2.0], "b": [1.0, 0.0, 5.0]})
@@ -128,10 +128,10 @@ def test_what_was_fitted_counts_and_not_the_params():
     kinds = [0, 1, 0, 1]
     table = pd.concat([FRAME, FRAME.head(1)], ignore_index=True)
     hidden = make_pipeline(Picks(), LogisticRegression())
-    found = GridSearchCV(
+    search = GridSearchCV(
         Pipeline([("c", "passthrough"), ("l", LogisticRegression())]), {"c": [Picks()]}, cv=2
     )
-    models = [found.fit(table, kinds), Alike()]
+    models = [search.fit(table, kinds), Alike()]
     if FrozenEstimator is not None:
         models.append(FrozenEstimator(hidden.fit(table, kinds)).fit(table, kinds))
     for model in models:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.models import Model
 from mlflow.models.utils import _save_example
@@ -45,8 +45,8 @@ from sparksig import (
 from sparksig.convert.arrow import is_arrow
 from sparksig.engine.frames import build_model_input
 from sparksig.errors import ConversionError, ModelDamagedError
-from sparksig.models import load_input_example_params
 from sparksig.models.examples import convert_input_example_to_serving_input
+from sparksig.models.loading import load_input_example_params
 from sparksig.types import Array, DataType, Map, Object, Property
 from tests import strategies
 from tests.cases import describe_case
@@ -80,9 +80,9 @@ def key(value):
     if isinstance(value, (float, np.floating)):
         return ("float", "nan" if math.isnan(value) else float(value).hex())
     if isinstance(value, (list, np.ndarray)):
-        return [key(one) for one in value]
+        return [key(item) for item in value]
     if isinstance(value, dict):
-        return {name: key(one) for name, one in value.items()}
+        return {name: key(item) for name, item in value.items()}
     if isinstance(value, datetime.datetime):
         return pd.Timestamp(value).isoformat()
     return (type(value).__name__, value)
@@ -94,7 +94,7 @@ def told(data):
         columns = [(name, str(data.dtypes.iloc[at])) for at, name in enumerate(data.columns)]
         return (columns, list(data.index), [key(data.iloc[:, at].tolist()) for at in range(data.shape[1])])
     if isinstance(data, dict):
-        return {name: told(one) for name, one in data.items()}
+        return {name: told(value) for name, value in data.items()}
     if hasattr(data, "toarray"):
         parts = (data.data, data.indices, data.indptr)
         return (type(data).__name__, str(data.dtype), data.shape, [key(part.tolist()) for part in parts])
@@ -274,7 +274,9 @@ def test_an_array_for_columns_is_kept_as_a_frame(tmp_path):
 @st.composite
 def frames(draw):
     """A schema of columns of any type, and a frame that fits it; optional columns have nulls."""
-    leaves = st.sampled_from([one for one in DataType if one not in (DataType.binary, DataType.datetime)])
+    leaves = st.sampled_from(
+        [dtype for dtype in DataType if dtype not in (DataType.binary, DataType.datetime)]
+    )
     types = strategies.composite_types(leaves, any_type=False, vectors=False, max_leaves=4)
     schema = draw(strategies.column_schemas(types, unnamed=False))
     names = [str(spec.name) for spec in schema]
@@ -287,12 +289,13 @@ def frames(draw):
         value = strategies.param_values(spec.type)
         cell = value if spec.required else st.one_of(st.none(), value)
         cells = draw(st.lists(cell, min_size=rows, max_size=rows))
-        held = np.empty(rows, object)
-        held[:] = cells
-        columns[spec.name] = pd.Series(held, dtype=object)
+        array = np.empty(rows, object)
+        array[:] = cells
+        columns[spec.name] = pd.Series(array, dtype=object)
     return pd.DataFrame(columns, index=pd.RangeIndex(rows)), ModelSignature(schema)
 
 
+@settings(max_examples=min(settings().max_examples, 50))  # each example is a saved model
 @given(frames())
 def test_a_frame_of_any_schema_is_kept_with_nothing_lost(tmp_path_factory, pair):
     frame, signature = pair
@@ -339,16 +342,16 @@ PARAMS = ParamSchema(
 
 
 def test_params_are_kept_beside_the_data(tmp_path):
-    given = {"k": 0.1, "at": datetime.datetime(2021, 1, 1), "names": ["b", "c"]}
+    params = {"k": 0.1, "at": datetime.datetime(2021, 1, 1), "names": ["b", "c"]}
     for example in (FRAMES["nullable"], np.array([1.5]), [1.5], {"a": 1.5}, csr_matrix([[1.5]])):
         home = fresh(tmp_path)
-        kept(home, (example, given))
-        assert load_input_example_params(home) == given
+        kept(home, (example, params))
+        assert load_input_example_params(home) == params
         signature = load_model(home, allow_pickle=True).signature
-        assert signature.params == infer_signature(params=given).params
+        assert signature.params == infer_signature(params=params).params
         declared = fresh(tmp_path)
-        kept(declared, (example, given), ModelSignature(signature.inputs, params=PARAMS))
-        assert load_input_example_params(declared) == given
+        kept(declared, (example, params), ModelSignature(signature.inputs, params=PARAMS))
+        assert load_input_example_params(declared) == params
 
 
 @pytest.mark.parametrize(
@@ -672,7 +675,7 @@ with without_type_hints():
 
     class MlflowSeen(mlflow.pyfunc.PythonModel):
         def predict(self, model_input: mlflow.types.type_hints.TypeFromExample):
-            return [type(model_input).__name__, *(type(one).__name__ for one in model_input)][
+            return [type(model_input).__name__, *(type(value).__name__ for value in model_input)][
                 : len(model_input)
             ]
 

@@ -41,9 +41,9 @@ MODELS = {
 TURNED = PLANTS[["soil", "light", "water"]].assign(id=range(4))
 
 
-def are_close(one, other):
+def are_close(left, other):
     """Whether predictions are equal but for the order in which an array's layout lets NumPy add."""
-    return np.allclose(one, other, rtol=1e-9, atol=0)
+    return np.allclose(left, other, rtol=1e-9, atol=0)
 
 
 FORMS = {
@@ -78,21 +78,21 @@ def test_columns_in_any_order_are_matched_by_name(saved, form):
 @pytest.mark.parametrize("form", FORMS)
 def test_a_feature_without_a_column_is_refused_with_the_nearest_name(saved, form):
     model = sparksig.load_model(saved[0])
-    given = FORMS[form](TURNED.rename(columns={"water": "Water"}))
+    data = FORMS[form](TURNED.rename(columns={"water": "Water"}))
     expected = r"water: expected (float64|double), got no such column \(did you mean 'Water'"
     with pytest.raises(ContractError, match=expected):
-        model.predict(given)
+        model.predict(data)
 
 
 def test_data_without_names_is_fed_by_position(saved):
     home, expected = saved
     model = sparksig.load_model(home)
-    for given in (
+    for data in (
         PLANTS.to_numpy(),
         PLANTS.set_axis(range(3), axis="columns"),
         pa.Table.from_pandas(PLANTS.set_axis(range(3), axis="columns")),
     ):
-        assert are_close(model.predict(given), expected)
+        assert are_close(model.predict(data), expected)
 
 
 def test_two_columns_of_one_name_are_refused(saved):
@@ -156,7 +156,9 @@ def test_a_check_of_files_matches_the_columns(tmp_path):
     for mode in ("schema", "full"):
         assert check_parquet(tmp_path / "good.parquet", tmp_path / "m", mode).findings == ()
         report = check_parquet(tmp_path / "bad.parquet", tmp_path / "m", mode)
-        assert [(one.path, one.code.value) for one in report.findings] == [("light", "MISSING_COLUMN")]
+        assert [(finding.path, finding.code.value) for finding in report.findings] == [
+            ("light", "MISSING_COLUMN")
+        ]
 
 
 def test_schemas_alone_know_no_features():

@@ -82,13 +82,13 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 PINNED = ["numpy"]  # spares MLflow from finding out
 
 
-def _same(one, other):
+def _same(left, other):
     """Whether two predictions are the same to the bit: arrays, frames, or dictionaries of them."""
-    if isinstance(one, dict):
-        return list(one) == list(other) and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, pd.DataFrame):
-        return list(one) == list(other) and all(_same(one[key], other[key]) for key in one)
-    return same_bits(one, other)
+    if isinstance(left, dict):
+        return list(left) == list(other) and all(_same(left[key], other[key]) for key in left)
+    if isinstance(left, pd.DataFrame):
+        return list(left) == list(other) and all(_same(left[key], other[key]) for key in left)
+    return same_bits(left, other)
 
 
 def _by_mlflow(path, data, params=None):
@@ -112,15 +112,17 @@ IDS = [f"{name}-{method}" for name, method in EVERY]
 
 @pytest.mark.parametrize(("name", "method"), EVERY, ids=IDS)
 def test_a_loaded_model_predicts_the_bits_of_the_bare_one_and_mlflow_as_well(tmp_path, name, method):
-    one, path = made.fitted(name), tmp_path / f"{name}-{method}"
-    sparksig.save_model(path, one.model, one.signature(method), method=method, trusted_types=one.trusted)
-    loaded = sparksig.load_model(path, trusted_types=one.trusted, on_version_mismatch="fail")
-    expected = made.as_columns(one.bare(method))
-    assert loaded.signature == one.signature(method)
-    assert _same(loaded.predict(one.data), expected)
-    assert _same(loaded.predict(one.data.sample(frac=1, axis=1, random_state=0)), expected)
-    if method in (one.methods[0], one.methods[-1]):
-        assert _same(_by_mlflow(path, one.data), expected)
+    fitted, path = made.fitted(name), tmp_path / f"{name}-{method}"
+    sparksig.save_model(
+        path, fitted.model, fitted.signature(method), method=method, trusted_types=fitted.trusted
+    )
+    loaded = sparksig.load_model(path, trusted_types=fitted.trusted, on_version_mismatch="fail")
+    expected = made.as_columns(fitted.bare(method))
+    assert loaded.signature == fitted.signature(method)
+    assert _same(loaded.predict(fitted.data), expected)
+    assert _same(loaded.predict(fitted.data.sample(frac=1, axis=1, random_state=0)), expected)
+    if method in (fitted.methods[0], fitted.methods[-1]):
+        assert _same(_by_mlflow(path, fitted.data), expected)
 
 
 TRIED = [*made.SKLEARN, *made.ONNX, "xgb-booster", "xgb-missing", "xgb-two-targets", "xgb-classes"]
@@ -129,50 +131,50 @@ TRIED += ["lgbm-booster", "lgbm-stopped-early", "lgbm-two-text-labels", "lgbm-te
 
 @pytest.mark.parametrize("name", TRIED)
 def test_an_example_completes_the_contract(tmp_path, name):
-    one = made.fitted(name)
-    method, data = one.methods[-1], one.data.head(3)
+    fitted = made.fitted(name)
+    method, data = fitted.methods[-1], fitted.data.head(3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sparksig.IntegerColumnWarning)
         sparksig.save_model(
-            tmp_path / name, one.model, method=method, trusted_types=one.trusted, input_example=data
+            tmp_path / name, fitted.model, method=method, trusted_types=fitted.trusted, input_example=data
         )
-    loaded = sparksig.load_model(tmp_path / name, trusted_types=one.trusted)
-    assert loaded.signature == one.signature(method)
-    assert _same(loaded.predict(one.data), made.as_columns(one.bare(method)))
+    loaded = sparksig.load_model(tmp_path / name, trusted_types=fitted.trusted)
+    assert loaded.signature == fitted.signature(method)
+    assert _same(loaded.predict(fitted.data), made.as_columns(fitted.bare(method)))
     pd.testing.assert_frame_equal(sparksig.load_input_example(tmp_path / name), data, check_exact=True)
     sparksig.validate_serving_input(loaded, sparksig.load_serving_example(tmp_path / name))
 
 
 @pytest.mark.parametrize("name", [name for name in made.ALL if len(made.fitted(name).methods) > 1])
 def test_another_method_can_be_asked_for_when_loading(tmp_path, name):
-    one = made.fitted(name)
-    sparksig.save_model(tmp_path / name, one.model, one.signature(), trusted_types=one.trusted)
-    for method in one.methods:
-        loaded = sparksig.load_model(tmp_path / name, method=method, trusted_types=one.trusted)
-        assert _same(loaded.predict(one.data), one.bare(method))
+    fitted = made.fitted(name)
+    sparksig.save_model(tmp_path / name, fitted.model, fitted.signature(), trusted_types=fitted.trusted)
+    for method in fitted.methods:
+        loaded = sparksig.load_model(tmp_path / name, method=method, trusted_types=fitted.trusted)
+        assert _same(loaded.predict(fitted.data), fitted.bare(method))
         assert (loaded.signature.outputs is None) is (method != "predict")
-        assert loaded.signature.inputs == one.signature().inputs
+        assert loaded.signature.inputs == fitted.signature().inputs
 
 
 @pytest.mark.parametrize("name", ["boosted", "pipeline", "transformer"])
 @pytest.mark.parametrize("form", ["skops", "cloudpickle", "pickle"])
 def test_estimators_are_kept_in_each_serialization_format(tmp_path, form, name):
-    one, path = made.fitted(name), tmp_path / f"{form}-{name}"
-    method = one.methods[-1]
+    fitted, path = made.fitted(name), tmp_path / f"{form}-{name}"
+    method = fitted.methods[-1]
     sparksig.save_model(
         path,
-        one.model,
-        one.signature(method),
+        fitted.model,
+        fitted.signature(method),
         method=method,
         serialization_format=form,
-        trusted_types=one.trusted,
+        trusted_types=fitted.trusted,
     )
-    trust = {"trusted_types": one.trusted} if form == "skops" else {"allow_pickle": True}
-    assert _same(sparksig.load_model(path, **trust).predict(one.data), one.bare(method))
-    assert _same(_by_mlflow(path, one.data), one.bare(method))
+    trust = {"trusted_types": fitted.trusted} if form == "skops" else {"allow_pickle": True}
+    assert _same(sparksig.load_model(path, **trust).predict(fitted.data), fitted.bare(method))
+    assert _same(_by_mlflow(path, fitted.data), fitted.bare(method))
     if form != "skops":
         with pytest.raises(ModelNotTrustedError, match=f"loading an estimator saved by {form} can run any"):
-            sparksig.load_model(path, trusted_types=one.trusted)
+            sparksig.load_model(path, trusted_types=fitted.trusted)
 
 
 FREE = ["linear", "pipeline", "xgb-booster", "xgb-classes", "lgbm-booster", "lgbm-classes", "onnx-matrix"]
@@ -180,20 +182,22 @@ FREE = ["linear", "pipeline", "xgb-booster", "xgb-classes", "lgbm-booster", "lgb
 
 @pytest.mark.parametrize("name", FREE)
 def test_formats_without_code_need_no_leave_and_a_pinned_digest_serves_any(tmp_path, name):
-    one, path = made.fitted(name), tmp_path / name
-    sparksig.save_model(path, one.model, one.signature())
+    fitted, path = made.fitted(name), tmp_path / name
+    sparksig.save_model(path, fitted.model, fitted.signature())
     digest = sparksig.get_model_info(path).digest
-    assert _same(sparksig.load_model(path, digest=digest).predict(one.data), made.as_columns(one.bare()))
+    assert _same(
+        sparksig.load_model(path, digest=digest).predict(fitted.data), made.as_columns(fitted.bare())
+    )
     with pytest.raises(ModelDamagedError, match="the content differs from the pinned digest"):
         sparksig.load_model(path, digest="0" * 64)
 
 
 @pytest.mark.parametrize("name", ["xgb-missing", "lgbm-classes", "onnx-matrix", "xgb-stopped-early"])
 def test_saving_and_predicting_leave_the_model_as_it_was(tmp_path, name):
-    one = made.fitted(name)
-    before = made.as_columns(one.bare())
-    sparksig.save_model(tmp_path / name, one.model, one.signature(), input_example=one.data.head(2))
-    assert _same(made.as_columns(one.bare()), before)
+    fitted = made.fitted(name)
+    before = made.as_columns(fitted.bare())
+    sparksig.save_model(tmp_path / name, fitted.model, fitted.signature(), input_example=fitted.data.head(2))
+    assert _same(made.as_columns(fitted.bare()), before)
 
 
 # --- written by MLflow ------------------------------------------------------------------------------------
@@ -227,51 +231,51 @@ BY_MLFLOW = {
 
 
 def _save_by_mlflow(path, flavor, name, options, **more):
-    one = made.fitted(name)
+    fitted = made.fitted(name)
     method = options.get("pyfunc_predict_fn", "predict")
     if options.get("serialization_format") == "skops":
-        options = {**options, "skops_trusted_types": untrusted(one.model)}
+        options = {**options, "skops_trusted_types": untrusted(fitted.model)}
     flavor.save_model(
-        copy.deepcopy(one.model) if flavor is mlflow.onnx else one.model,  # which takes the weights out
+        copy.deepcopy(fitted.model) if flavor is mlflow.onnx else fitted.model,  # which takes the weights out
         str(path),
-        signature=_mlflow_signature(one.signature(method)),
+        signature=_mlflow_signature(fitted.signature(method)),
         pip_requirements=PINNED,
         **options,
         **more,
     )
-    return one, method
+    return fitted, method
 
 
-def _trust_for(one, options, name):
+def _trust_for(fitted, options, name):
     """What a caller must say to load what MLflow wrote."""
     form = options.get("serialization_format")
     if form is None or name.startswith("lgbm-booster") or name == "lgbm-linear-trees":
         return {}
-    return {"trusted_types": untrusted(one.model)} if form == "skops" else {"allow_pickle": True}
+    return {"trusted_types": untrusted(fitted.model)} if form == "skops" else {"allow_pickle": True}
 
 
 @pytest.mark.parametrize("label", BY_MLFLOW)
 def test_what_mlflow_wrote_predicts_the_same_bits_here(tmp_path, label):
     flavor, name, options = BY_MLFLOW[label]
-    one, method = _save_by_mlflow(tmp_path / label, flavor, name, options)
-    loaded = sparksig.load_model(tmp_path / label, **_trust_for(one, options, name))
-    assert loaded.signature == one.signature(method)
-    ours = loaded.predict(one.data)
-    assert _same(ours, made.as_columns(one.bare(method)))
+    fitted, method = _save_by_mlflow(tmp_path / label, flavor, name, options)
+    loaded = sparksig.load_model(tmp_path / label, **_trust_for(fitted, options, name))
+    assert loaded.signature == fitted.signature(method)
+    ours = loaded.predict(fitted.data)
+    assert _same(ours, made.as_columns(fitted.bare(method)))
     if name not in ("onnx-classifier", "onnx-matrix", "onnx-named", "onnx-columns"):
         # of these MLflow makes an error, or one column as long as all of them
-        assert _same(ours, _by_mlflow(tmp_path / label, one.data))
+        assert _same(ours, _by_mlflow(tmp_path / label, fitted.data))
 
 
 def test_mlflows_onnx_keeps_its_weights_beside_the_graph(tmp_path):
-    one, _ = _save_by_mlflow(tmp_path / "m", mlflow.onnx, "onnx-matrix", {})
+    fitted, _ = _save_by_mlflow(tmp_path / "m", mlflow.onnx, "onnx-matrix", {})
     graph = onnx.load(str(tmp_path / "m" / "model.onnx"), load_external_data=False).graph
     (location,) = (entry.value for entry in graph.initializer[0].external_data if entry.key == "location")
     weights = tmp_path / "m" / location
     digest = sparksig.get_model_info(tmp_path / "m").digest
     pinned = sparksig.load_model(tmp_path / "m", digest=digest)
     weights.write_bytes(bytes(weights.stat().st_size))
-    assert _same(pinned.predict(one.data), one.bare())
+    assert _same(pinned.predict(fitted.data), fitted.bare())
     with pytest.raises(ModelDamagedError, match="the content differs from the pinned digest"):
         sparksig.load_model(tmp_path / "m", digest=digest)
     weights.unlink()
@@ -315,80 +319,83 @@ MARGIN = ParamSpec("output_margin", "boolean", False)
     ids=describe_case,
 )
 def test_params_reach_the_method(tmp_path, name, spec):
-    one = made.fitted(name)
-    sparksig.save_model(tmp_path / name, one.model, _with_params(one.signature(), spec))
+    fitted = made.fitted(name)
+    sparksig.save_model(tmp_path / name, fitted.model, _with_params(fitted.signature(), spec))
     loaded = sparksig.load_model(tmp_path / name)
-    given = one.data if name != "xgb-booster" else xgboost.DMatrix(one.data)
+    data = fitted.data if name != "xgb-booster" else xgboost.DMatrix(fitted.data)
     for value in (False, True):
-        expected = one.model.predict(given, **{spec.name: value})
-        assert same_bits(loaded.predict(one.data, {spec.name: value}), expected), (name, value)
-    assert same_bits(loaded.predict(one.data), one.bare())
+        expected = fitted.model.predict(data, **{spec.name: value})
+        assert same_bits(loaded.predict(fitted.data, {spec.name: value}), expected), (name, value)
+    assert same_bits(loaded.predict(fitted.data), fitted.bare())
 
 
 def test_params_reach_xgboost_through_mlflow_as_well(tmp_path):
-    one = made.fitted("xgb-booster")
-    signature = _with_params(one.signature(), MARGIN)
-    sparksig.save_model(tmp_path / "ours", one.model, signature)
+    fitted = made.fitted("xgb-booster")
+    signature = _with_params(fitted.signature(), MARGIN)
+    sparksig.save_model(tmp_path / "ours", fitted.model, signature)
     mlflow.xgboost.save_model(
-        one.model, str(tmp_path / "theirs"), signature=_mlflow_signature(signature), pip_requirements=PINNED
+        fitted.model,
+        str(tmp_path / "theirs"),
+        signature=_mlflow_signature(signature),
+        pip_requirements=PINNED,
     )
-    margin = one.model.predict(xgboost.DMatrix(one.data), output_margin=True)
-    assert not same_bits(margin, one.bare())
+    margin = fitted.model.predict(xgboost.DMatrix(fitted.data), output_margin=True)
+    assert not same_bits(margin, fitted.bare())
     for name in ("ours", "theirs"):
-        assert same_bits(_by_mlflow(tmp_path / name, one.data, {"output_margin": True}), margin)
+        assert same_bits(_by_mlflow(tmp_path / name, fitted.data, {"output_margin": True}), margin)
         loaded = sparksig.load_model(tmp_path / name)
-        assert same_bits(loaded.predict(one.data, {"output_margin": True}), margin)
+        assert same_bits(loaded.predict(fitted.data, {"output_margin": True}), margin)
 
 
 @pytest.mark.parametrize(("name", "library"), [("xgb-regressor", "XGBoost"), ("lgbm-regressor", "LightGBM")])
 def test_a_param_that_the_method_does_not_take_is_dropped_with_a_warning(tmp_path, name, library):
-    one = made.fitted(name)
-    signature = _with_params(one.signature(), ParamSpec("temperature", "double", 1.0))
-    sparksig.save_model(tmp_path / name, one.model, signature)
+    fitted = made.fitted(name)
+    signature = _with_params(fitted.signature(), ParamSpec("temperature", "double", 1.0))
+    sparksig.save_model(tmp_path / name, fitted.model, signature)
     loaded = sparksig.load_model(tmp_path / name)
     text = f"^params that {library}'s predict does not accept are ignored: temperature$"
     with pytest.warns(UnknownParamWarning, match=text):
-        assert same_bits(loaded.predict(one.data), one.bare())
+        assert same_bits(loaded.predict(fitted.data), fitted.bare())
 
 
 # --- graphs -----------------------------------------------------------------------------------------------
 
 
 def test_a_graph_that_rounds_what_its_signature_declares_is_not_saved(tmp_path):
-    one = made.summed_graph(TensorProto.FLOAT)
+    graph = made.summed_graph(TensorProto.FLOAT)
     wide = ModelSignature(made.fitted("onnx-sum").signature().inputs)
     text = r"values of .* would be rounded, because the model computes in float32\. Declare them float"
     with pytest.raises(SignatureError, match=text):
-        sparksig.save_model(tmp_path / "m", one.model, wide)
+        sparksig.save_model(tmp_path / "m", graph.model, wide)
     with pytest.raises(SignatureError, match="Declare them float"):
-        sparksig.save_model(tmp_path / "m", one.model, input_example=one.data.astype("float64"))
+        sparksig.save_model(tmp_path / "m", graph.model, input_example=graph.data.astype("float64"))
     assert not (tmp_path / "m").exists()
 
 
 def test_a_graph_of_mlflows_that_rounds_warns(tmp_path):
-    one = made.summed_graph(TensorProto.FLOAT)
-    wide = one.data.astype("float64") + 1e-12
+    graph = made.summed_graph(TensorProto.FLOAT)
+    wide = graph.data.astype("float64") + 1e-12
     signature = ModelSignature(sparksig.infer_signature(wide).inputs)
     mlflow.onnx.save_model(
-        one.model, str(tmp_path / "m"), signature=_mlflow_signature(signature), pip_requirements=PINNED
+        graph.model, str(tmp_path / "m"), signature=_mlflow_signature(signature), pip_requirements=PINNED
     )
     with pytest.warns(
         PrecisionWarning, match=r"are rounded, because the model computes in float32\. Declare float"
     ):
         loaded = sparksig.load_model(tmp_path / "m")
     ours = loaded.predict(wide)
-    assert _same(ours, made.as_columns(one.bare(data=wide.astype("float32"))))
+    assert _same(ours, made.as_columns(graph.bare(data=wide.astype("float32"))))
     assert _same(ours, _by_mlflow(tmp_path / "m", wide))
 
 
 def test_whole_numbers_that_a_graph_rounds_are_told_as_well(tmp_path):
-    one = made.summed_graph(TensorProto.FLOAT)
-    longs = ModelSignature(Schema([ColSpec("long", name) for name in one.data]))
-    shorts = ModelSignature(Schema([ColSpec("float", name) for name in one.data]))
+    graph = made.summed_graph(TensorProto.FLOAT)
+    longs = ModelSignature(Schema([ColSpec("long", name) for name in graph.data]))
+    shorts = ModelSignature(Schema([ColSpec("float", name) for name in graph.data]))
     with pytest.raises(SignatureError, match="computes in float32"):
-        sparksig.save_model(tmp_path / "longs", one.model, longs)
-    sparksig.save_model(tmp_path / "floats", one.model, shorts)
-    assert _same(sparksig.load_model(tmp_path / "floats").predict(one.data), made.as_columns(one.bare()))
+        sparksig.save_model(tmp_path / "longs", graph.model, longs)
+    sparksig.save_model(tmp_path / "floats", graph.model, shorts)
+    assert _same(sparksig.load_model(tmp_path / "floats").predict(graph.data), made.as_columns(graph.bare()))
 
 
 def test_a_graph_without_a_signature_takes_what_onnxruntime_does(tmp_path):
@@ -414,43 +421,43 @@ def test_a_graph_takes_tensors_by_their_names(tmp_path):
     nodes = [helper.make_node("MatMul", ["a", "b"], ["c"])]
     sides = [[("a", 11, [None, 2, 3]), ("b", 11, [None, 3, 2])], [("c", 11, [None, 2, 2])]]
     model = made.graph(nodes, *sides)
-    given = {"a": np.arange(12.0).reshape(2, 2, 3), "b": np.arange(12.0).reshape(2, 3, 2) / 7}
-    sparksig.save_model(tmp_path / "m", model, input_example=given)
+    data = {"a": np.arange(12.0).reshape(2, 2, 3), "b": np.arange(12.0).reshape(2, 3, 2) / 7}
+    sparksig.save_model(tmp_path / "m", model, input_example=data)
     loaded = sparksig.load_model(tmp_path / "m")
     assert loaded.signature.inputs.is_tensor_spec()
-    assert _same(loaded.predict(given), {"c": given["a"] @ given["b"]})
-    assert _same(_by_mlflow(tmp_path / "m", given), {"c": given["a"] @ given["b"]})
+    assert _same(loaded.predict(data), {"c": data["a"] @ data["b"]})
+    assert _same(_by_mlflow(tmp_path / "m", data), {"c": data["a"] @ data["b"]})
 
 
 def test_a_graph_whose_weights_are_elsewhere_is_refused(tmp_path):
-    one = made.matrix_graph()
-    onnx.save_model(one.model, str(tmp_path / "graph.onnx"), save_as_external_data=True, location="w.data")
-    bare = onnx.load(str(tmp_path / "graph.onnx"), load_external_data=False)
+    graph = made.matrix_graph()
+    onnx.save_model(graph.model, str(tmp_path / "graph.onnx"), save_as_external_data=True, location="w.data")
+    graph_only = onnx.load(str(tmp_path / "graph.onnx"), load_external_data=False)
     with pytest.raises(ModelError, match=r"^onnxruntime cannot load the model: "):
-        sparksig.save_model(tmp_path / "m", bare)
+        sparksig.save_model(tmp_path / "m", graph_only)
     assert not (tmp_path / "m").exists()
-    whole = onnx.load(str(tmp_path / "graph.onnx"))
-    sparksig.save_model(tmp_path / "m", whole)
+    loaded = onnx.load(str(tmp_path / "graph.onnx"))
+    sparksig.save_model(tmp_path / "m", loaded)
     fitted = made.matrix_graph()
     assert _same(sparksig.load_model(tmp_path / "m").predict(fitted.data), fitted.bare())
 
 
 def test_lists_in_a_column_are_a_matrix_for_a_graph(tmp_path):
-    one = made.fitted("onnx-matrix")
-    data = pd.DataFrame({"X": list(one.data.to_numpy())})
-    sparksig.save_model(tmp_path / "m", one.model, input_example=data)
-    assert _same(sparksig.load_model(tmp_path / "m").predict(data), one.bare())
+    fitted = made.fitted("onnx-matrix")
+    data = pd.DataFrame({"X": list(fitted.data.to_numpy())})
+    sparksig.save_model(tmp_path / "m", fitted.model, input_example=data)
+    assert _same(sparksig.load_model(tmp_path / "m").predict(data), fitted.bare())
 
 
 def test_a_large_graph_is_saved_with_its_weights_beside_it_and_stays_as_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr("sparksig.models.flavors.onnx._MAX_INLINE_BYTES", 100)
-    one = made.matrix_graph()
-    before = one.model.SerializeToString()
-    sparksig.save_model(tmp_path / "m", one.model, one.signature(), input_example=one.data.head(3))
-    assert one.model.SerializeToString() == before
+    graph = made.matrix_graph()
+    before = graph.model.SerializeToString()
+    sparksig.save_model(tmp_path / "m", graph.model, graph.signature(), input_example=graph.data.head(3))
+    assert graph.model.SerializeToString() == before
     assert (tmp_path / "m" / "model.onnx").stat().st_size < 1000
-    assert _same(sparksig.load_model(tmp_path / "m").predict(one.data), one.bare())
-    assert _same(_by_mlflow(tmp_path / "m", one.data), one.bare())
+    assert _same(sparksig.load_model(tmp_path / "m").predict(graph.data), graph.bare())
+    assert _same(_by_mlflow(tmp_path / "m", graph.data), graph.bare())
 
 
 def test_nulls_in_optional_columns_are_refused_where_the_graph_has_none(tmp_path):
@@ -482,17 +489,17 @@ UNSAID = {"intra_op_num_threads": None, "execution_mode": None, "extra_session_c
 
 @pytest.mark.parametrize("label", QUIET)
 def test_session_options_that_mlflow_wrote_are_followed(tmp_path, label):
-    one = made.fitted("onnx-sum")
+    fitted = made.fitted("onnx-sum")
     if label == "nothing-said":
-        sparksig.save_model(tmp_path / label, one.model)
+        sparksig.save_model(tmp_path / label, fitted.model)
         rewrite(
             tmp_path / label, lambda config: config["flavors"]["onnx"].update(onnx_session_options=UNSAID)
         )
-        assert _same(_by_mlflow(tmp_path / label, one.data), made.as_columns(one.bare()))
+        assert _same(_by_mlflow(tmp_path / label, fitted.data), made.as_columns(fitted.bare()))
     else:
         options = {"onnx_session_options": QUIET[label]}
         _save_by_mlflow(tmp_path / label, mlflow.onnx, "onnx-sum", options)
-    assert _same(sparksig.load_model(tmp_path / label).predict(one.data), made.as_columns(one.bare()))
+    assert _same(sparksig.load_model(tmp_path / label).predict(fitted.data), made.as_columns(fitted.bare()))
 
 
 PROVIDERS = [
@@ -509,20 +516,20 @@ PROVIDERS = [
 
 @pytest.mark.parametrize("providers", PROVIDERS)
 def test_providers_that_are_not_there_are_passed_over(tmp_path, providers):
-    one, path = made.fitted("onnx-sum"), tmp_path / str(PROVIDERS.index(providers))
-    sparksig.save_model(path, one.model)
+    fitted, path = made.fitted("onnx-sum"), tmp_path / str(PROVIDERS.index(providers))
+    sparksig.save_model(path, fitted.model)
     rewrite(path, lambda config: config["flavors"]["onnx"].update(providers=providers))
-    assert _same(sparksig.load_model(path).predict(one.data), made.as_columns(one.bare()))
+    assert _same(sparksig.load_model(path).predict(fitted.data), made.as_columns(fitted.bare()))
 
 
 def test_other_session_options_need_leave(tmp_path):
-    one = made.fitted("onnx-sum")
+    fitted = made.fitted("onnx-sum")
     more = {"extra_session_config": {"session.load_model_format": "ONNX"}}
     _save_by_mlflow(tmp_path / "m", mlflow.onnx, "onnx-sum", {"onnx_session_options": more})
     with pytest.raises(ModelNotTrustedError, match="an ONNX model with the session options extra_sess"):
         sparksig.load_model(tmp_path / "m")
     loaded = sparksig.load_model(tmp_path / "m", allow_pickle=True)
-    assert _same(loaded.predict(one.data), made.as_columns(one.bare()))
+    assert _same(loaded.predict(fitted.data), made.as_columns(fitted.bare()))
 
 
 BAD_GRAPHS = {
@@ -537,11 +544,11 @@ BAD_GRAPHS = {
 
 @pytest.mark.parametrize(("label", "text"), BAD_GRAPHS.items(), ids=BAD_GRAPHS)
 def test_damaged_graphs_are_refused(tmp_path, label, text):
-    path, one = tmp_path / label, made.fitted("onnx-matrix")
-    sparksig.save_model(path, one.model)
+    path, fitted = tmp_path / label, made.fitted("onnx-matrix")
+    sparksig.save_model(path, fitted.model)
     unsealed(path)
     if label == "location-outside":
-        graph = onnx.load_model_from_string(one.model.SerializeToString())
+        graph = onnx.load_model_from_string(fitted.model.SerializeToString())
         onnx.external_data_helper.convert_model_to_external_data(
             graph, location="../weights", size_threshold=0
         )
@@ -573,8 +580,8 @@ class Weighed(PythonModel):
     def predict(self, context, model_input, params=None):
         offset = context.model_config["offset"] + context.model_config.get("more", 0)
         factor = (params or {}).get("factor", 1.0)
-        seen = len(self.files) + len(self.names) + sum(self.weights)
-        return model_input["x"].to_numpy() * factor + offset + seen
+        total = len(self.files) + len(self.names) + sum(self.weights)
+        return model_input["x"].to_numpy() * factor + offset + total
 
 
 def _artifacts(home):
@@ -624,8 +631,8 @@ def test_artifacts_may_have_any_names(tmp_path):
     artifacts = {"a": tmp_path / "x" / "1", "b": tmp_path / "y" / "1", "c": tmp_path / "x" / "2"}
     artifacts |= {"d": tmp_path / "z" / "2", "e": (tmp_path / "z" / "a b.txt").as_uri()}
     sparksig.save_model(tmp_path / "m", Reading(), artifacts=artifacts)
-    seen = sparksig.load_model(tmp_path / "m", allow_pickle=True).predict(FRAME)
-    assert seen == ["x1", "y1", "x2", "z2", "za b.txt"]
+    prediction = sparksig.load_model(tmp_path / "m", allow_pickle=True).predict(FRAME)
+    assert prediction == ["x1", "y1", "x2", "z2", "za b.txt"]
 
 
 def test_artifacts_of_a_pinned_model_are_what_was_pinned_for_as_long_as_it_lives(tmp_path):
@@ -898,14 +905,14 @@ def test_an_installed_module_is_not_taken_for_a_models_own(tmp_path):
 def test_code_files_come_with_any_format(tmp_path, forgetting):
     (tmp_path / "brought_three.py").write_text("def offset():\n    return 0.5\n")
     for name in ("linear", "xgb-regressor", "lgbm-regressor", "onnx-sum"):
-        one = made.fitted(name)
+        fitted = made.fitted(name)
         code = [str(tmp_path / "brought_three.py")]
-        sparksig.save_model(tmp_path / name, one.model, one.signature(), code_paths=code)
+        sparksig.save_model(tmp_path / name, fitted.model, fitted.signature(), code_paths=code)
         with pytest.raises(ModelNotTrustedError, match="loading a model with code files can run any code"):
-            sparksig.load_model(tmp_path / name, trusted_types=one.trusted)
+            sparksig.load_model(tmp_path / name, trusted_types=fitted.trusted)
         loaded = sparksig.load_model(tmp_path / name, allow_pickle=True)
-        assert _same(loaded.predict(one.data), made.as_columns(one.bare()))
-        assert _same(_by_mlflow(tmp_path / name, one.data), made.as_columns(one.bare()))
+        assert _same(loaded.predict(fitted.data), made.as_columns(fitted.bare()))
+        assert _same(_by_mlflow(tmp_path / name, fitted.data), made.as_columns(fitted.bare()))
 
 
 ELSEWHERE = """
@@ -1101,8 +1108,8 @@ def test_what_mlflow_wrote_loads_and_predicts_where_mlflow_is_not_installed(tmp_
     ]
     for label in [*several, "lgbm-regressor-skops", "lgbm-booster-skops", *made.ONNX]:
         flavor, name, options = BY_MLFLOW[label]
-        one, method = _save_by_mlflow(tmp_path / label, flavor, name, options)
-        cases[label] = (one.data, _trust_for(one, options, name), _plain_columns(one.bare(method)))
+        fitted, method = _save_by_mlflow(tmp_path / label, flavor, name, options)
+        cases[label] = (fitted.data, _trust_for(fitted, options, name), _plain_columns(fitted.bare(method)))
     with without_type_hints():
 
         class Needing(mlflow.pyfunc.PythonModel):
@@ -1435,14 +1442,14 @@ def test_methods_that_are_none_are_refused_on_loading(tmp_path, name):
 )
 def test_whatever_method_is_saved_can_be_loaded(tmp_path, name):
     """A method that the library's model has, and its format does not give back, is refused on saving."""
-    one = made.fitted(name)
+    fitted = made.fitted(name)
     for method in METHODS:
         path = tmp_path / f"{name}-{method}"
         try:
-            sparksig.save_model(path, one.model, method=method)
+            sparksig.save_model(path, fitted.model, method=method)
         except (ModelError, UnsupportedError):
             continue
-        assert _same(sparksig.load_model(path).predict(one.data), one.bare(method))
+        assert _same(sparksig.load_model(path).predict(fitted.data), fitted.bare(method))
 
 
 def test_a_python_model_has_no_choice_of_methods(tmp_path):
@@ -1537,7 +1544,10 @@ def test_other_versions_are_warned_of_refused_or_ignored(tmp_path):
         sparksig.load_model(path, on_version_mismatch="fail")
     sparksig.load_model(path, on_version_mismatch="ignore")
     info = sparksig.get_model_info(path)
-    assert [one.partition(" (")[0] for one in info.version_mismatches] == ["numpy 0.1", "no-such-package 1.0"]
+    assert [mismatch.partition(" (")[0] for mismatch in info.version_mismatches] == [
+        "numpy 0.1",
+        "no-such-package 1.0",
+    ]
     rewrite_pyfunc(path, python_version="2.7.18")
     with pytest.raises(ModelError, match=r"python 2\.7\.18 \(installed: 3\."):
         sparksig.load_model(path, on_version_mismatch="fail")

@@ -239,12 +239,12 @@ def saved(tmp_path_factory):
 @contextlib.contextmanager
 def _own_modules():
     """What models import, and what is kept for them, is forgotten afterwards."""
-    modules, path, kept = set(sys.modules), list(sys.path), list(code_module._CODE_DIRECTORIES)
+    modules, path, directories = set(sys.modules), list(sys.path), list(code_module._CODE_DIRECTORIES)
     try:
         yield
     finally:
         sys.path[:] = path
-        code_module._CODE_DIRECTORIES[:] = kept
+        code_module._CODE_DIRECTORIES[:] = directories
         for name in set(sys.modules) - modules:
             if name.startswith("hostile_"):
                 del sys.modules[name]
@@ -462,7 +462,9 @@ def test_no_tensor_of_an_onnx_model_lies_outside(saved, private, tmp_path, locat
         (tmp_path / "away" / "outside").write_bytes(weights)
         os.mkfifo(home / "pipe")
     graph = onnx.load(str(home / "model.onnx"), load_external_data=False)
-    next(one for one in graph.graph.initializer[0].external_data if one.key == "location").value = location
+    next(
+        entry for entry in graph.graph.initializer[0].external_data if entry.key == "location"
+    ).value = location
     (unsealed(home) / "model.onnx").write_bytes(graph.SerializeToString())
     with pytest.raises(ModelDamagedError) as caught:
         _load(home, digest=digest(home) if pinned else None)
@@ -738,15 +740,15 @@ def test_flipped_bits_in_a_sealed_directory_are_damage_before_anything_is_opened
 ):
     home = _copy(saved, name, tmp_path / "m")
     for file in sorted(path for path in home.rglob("*") if path.is_file()):
-        whole = file.read_bytes()
-        for offset in {0, len(whole) // 3, len(whole) // 2, len(whole) - 1}:
-            flipped = bytearray(whole)
+        content = file.read_bytes()
+        for offset in {0, len(content) // 3, len(content) // 2, len(content) - 1}:
+            flipped = bytearray(content)
             flipped[offset] ^= 1 << offset % 8
-            for data in (flipped, whole[:offset]):
+            for data in (flipped, content[:offset]):
                 file.write_bytes(data)
                 with pytest.raises(ModelDamagedError):
                     sparksig.load_model(home, allow_pickle=True, trusted_types=TYPES)
-        file.write_bytes(whole)
+        file.write_bytes(content)
     _load(home)
 
 
@@ -755,9 +757,9 @@ def test_flipped_bits_in_an_mlmodel_that_is_not_sealed_end_in_an_error_or_load(
     saved, private, tmp_path, name
 ):
     home = unsealed(_copy(saved, name, tmp_path / "m"))
-    whole = (home / "MLmodel").read_bytes()
-    for offset in range(0, len(whole), 3):
-        flipped = bytearray(whole)
+    content = (home / "MLmodel").read_bytes()
+    for offset in range(0, len(content), 3):
+        flipped = bytearray(content)
         flipped[offset] ^= 1 << offset % 8
         (home / "MLmodel").write_bytes(flipped)
         with contextlib.suppress(SparksigError):
@@ -863,15 +865,15 @@ def test_a_pinned_directory_that_is_swapped_under_way_is_not_loaded(
 
     with pytest.MonkeyPatch.context() as patch, _own_modules():
         patch.setattr(place, method, then_swap)
-        told = None
+        message = None
         try:
             model = _load(home, digest=pinned)
         except ModelDamagedError as error:
-            told = str(error)
-        if told is None:
+            message = str(error)
+        if message is None:
             assert np.array_equal(np.asarray(model.predict(FRAME)), expected)
         else:
-            assert re.search(r"changed after its content was verified|is missing$", told)
+            assert re.search(r"changed after its content was verified|is missing$", message)
 
 
 @pytest.mark.parametrize("name", ["artifacts", "code", "loader", "onnx-files"])

@@ -34,10 +34,10 @@ from sklearn.tree import DecisionTreeClassifier
 
 import sparksig
 from sparksig import ModelDamagedError, ModelNotTrustedError
-from sparksig.models import load_directory
 from sparksig.models.flavors.interface import Loading
 from sparksig.models.flavors.skops_file import find_untrusted_types
 from sparksig.models.inert_types import INERT_TYPES
+from sparksig.models.loading import load_directory
 from sparksig.models.trust import Trust
 from tests.models.helpers import unsealed
 from tests.models.hostile_skops import (
@@ -743,8 +743,8 @@ def outcomes(tmp_path_factory):
         for label, content in _junk(name).items():
             directories[f"{name} {label}"] = file = home / f"{name} {label}.skops"
             file.write_bytes(content)
-    found = run_predictions(directories.values(), home / "data.json")
-    return {name: found[str(path)] for name, path in directories.items()}
+    actual = run_predictions(directories.values(), home / "data.json")
+    return {name: actual[str(path)] for name, path in directories.items()}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -818,7 +818,7 @@ def test_an_inert_type_that_is_used_otherwise_needs_permission(name):
         content = (
             [json_node(1)] if loader in ("ListNode", "SetNode", "TupleNode") else tuple_node([json_node(1)])
         )
-        inspected = find_untrusted_types(_holding(named_node(name, loader, content=content)))
+        inspected = find_untrusted_types(io.BytesIO(_holding(named_node(name, loader, content=content))))
         assert inspected.untrusted == (name,), loader
         with pytest.raises(ModelNotTrustedError):
             inspected.build()
@@ -939,7 +939,7 @@ def test_an_array_that_a_function_may_write_to_is_not_that_of_a_tree():
     shared = archive.node("KDTree")["content"]["content"][1]
     arguments = attributes(archive.node("FunctionTransformer"))["kw_args"]
     arguments["content"]["out"] = shared
-    loaded = find_untrusted_types(archive.to_bytes()).build()
+    loaded = find_untrusted_types(io.BytesIO(archive.to_bytes())).build()
     indices = loaded[-1]._tree.get_arrays()[1]
     assert not np.shares_memory(loaded[0].kw_args["out"], indices)
     assert sorted(indices) == list(range(ROWS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import warnings
 
 import numpy as np
@@ -351,14 +352,14 @@ def test_everyday_transformer_loads_and_transforms_the_same_bits(tmp_path, name)
 @pytest.mark.parametrize("algorithm", ["kd_tree", "ball_tree"])
 def test_kernel_density_of_a_neighbors_tree_scores_the_same_bits(algorithm):
     model = KernelDensity(algorithm=algorithm, leaf_size=5).fit(NUMBERS)
-    loaded = find_untrusted_types(skops.io.dumps(model)).build()
+    loaded = find_untrusted_types(io.BytesIO(skops.io.dumps(model))).build()
     assert same_bits(loaded.score_samples(NUMBERS), model.score_samples(NUMBERS))
 
 
 def test_sparse_rows_of_a_neighbors_search_load():
     model = KNeighborsClassifier().fit(csr_matrix(NUMBERS.to_numpy()), THREE)
     data = NUMBERS.to_numpy()
-    loaded = find_untrusted_types(skops.io.dumps(model)).build()
+    loaded = find_untrusted_types(io.BytesIO(skops.io.dumps(model))).build()
     assert same_bits(loaded.predict(data), model.predict(data))
 
 

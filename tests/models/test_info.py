@@ -195,9 +195,9 @@ def test_what_a_directory_does_not_say_is_none(tmp_path):
     (tmp_path / "MLmodel").write_text("flavors: {python_function: {loader_module: a.b}}\n")
     info = sparksig.get_model_info(tmp_path)
     assert (info.loader_module, info.version_mismatches) == ("a.b", ())
-    told = {"model_uri", "flavors", "loader_module", "version_mismatches", "digest"}
-    rest = {field.name for field in dataclasses.fields(info)} - told
-    assert {getattr(info, name) for name in rest} == {None}
+    names = {"model_uri", "flavors", "loader_module", "version_mismatches", "digest"}
+    other_names = {field.name for field in dataclasses.fields(info)} - names
+    assert {getattr(info, name) for name in other_names} == {None}
 
 
 # --- malformed --------------------------------------------------------------------------------------------
@@ -314,9 +314,9 @@ REQUIREMENTS = {
 @pytest.mark.parametrize(("text", "expected"), REQUIREMENTS.values(), ids=REQUIREMENTS)
 def test_other_versions_are_told(model, text, expected):
     (model / "requirements.txt").write_text(text)
-    found = sparksig.get_model_info(model).version_mismatches
-    assert list(found)[: len(expected)] == expected
-    assert bool(found) == bool(expected)
+    mismatches = sparksig.get_model_info(model).version_mismatches
+    assert list(mismatches)[: len(expected)] == expected
+    assert bool(mismatches) == bool(expected)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         sparksig.load_model(model, allow_pickle=True)
@@ -324,7 +324,7 @@ def test_other_versions_are_told(model, text, expected):
 
 
 @pytest.mark.parametrize(
-    ("python", "same"),
+    ("python", "equal"),
     [
         (platform.python_version(), True),
         (".".join(platform.python_version().split(".")[:2]), True),
@@ -336,16 +336,16 @@ def test_other_versions_are_told(model, text, expected):
         ([3], False),
     ],
 )
-def test_another_python_is_told(model, python, same):
+def test_another_python_is_told(model, python, equal):
     rewrite(model, lambda config: config["flavors"]["python_function"].update(python_version=python))
-    found = sparksig.get_model_info(model).version_mismatches
-    assert found == (() if same else (f"python {python} (installed: {platform.python_version()})",))
+    mismatches = sparksig.get_model_info(model).version_mismatches
+    assert mismatches == (() if equal else (f"python {python} (installed: {platform.python_version()})",))
 
 
 def test_other_versions_end_in_what_the_caller_says(model):
     (model / "requirements.txt").write_text("numpy==0.1\nno-such==2\n")
-    found = f"numpy 0.1 (installed: {NUMPY}); no-such 2 (installed: none)"
-    text = f"m: saved with other versions than are installed: {found}"
+    mismatches = f"numpy 0.1 (installed: {NUMPY}); no-such 2 (installed: none)"
+    text = f"m: saved with other versions than are installed: {mismatches}"
     with pytest.raises(ModelError, match=f"{re.escape(text)}$"):
         sparksig.load_model(model, allow_pickle=True, on_version_mismatch="fail")
     with pytest.warns(VersionMismatchWarning, match=f"{re.escape(text)}$") as caught:
@@ -377,9 +377,9 @@ ABSTRACT = {
 
 
 def _paths(signature):
-    found = sparksig.registrable(signature)
-    assert {one.code for one in found} <= {Code.UNSUPPORTED_TYPE, Code.MISSING_KEY}
-    return [one.path for one in found]
+    findings = sparksig.registrable(signature)
+    assert {finding.code for finding in findings} <= {Code.UNSUPPORTED_TYPE, Code.MISSING_KEY}
+    return [finding.path for finding in findings]
 
 
 @pytest.mark.parametrize("outputs", [FINE, TENSORS], ids=describe_case)
@@ -418,10 +418,10 @@ def test_tensors_of_objects_are_told():
     objects = Schema(
         [TensorSpec(np.dtype("float64"), (-1,), "a"), TensorSpec(np.dtype("object"), (-1,), "b")]
     )
-    alone = Schema([TensorSpec(np.dtype("object"), (-1,))])
-    found = sparksig.registrable(ModelSignature(objects, alone))
-    said = "expected a concrete type, got a tensor of objects (declare its type) [UNSUPPORTED_TYPE]"
-    assert [str(one) for one in found] == [f"inputs.b: {said}", f"outputs[0]: {said}"]
+    outputs = Schema([TensorSpec(np.dtype("object"), (-1,))])
+    findings = sparksig.registrable(ModelSignature(objects, outputs))
+    reason = "expected a concrete type, got a tensor of objects (declare its type) [UNSUPPORTED_TYPE]"
+    assert [str(finding) for finding in findings] == [f"inputs.b: {reason}", f"outputs[0]: {reason}"]
 
 
 def test_each_any_is_a_finding_of_its_own():

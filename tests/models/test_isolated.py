@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -15,8 +17,8 @@ import pytest
 import sparksig
 from sparksig import ModelSignature, ParamSchema, ParamSpec
 from sparksig.errors import ExecutionError, MissingDependencyError, SparksigError, UnsupportedError
-from sparksig.models import load_directory
 from sparksig.models.flavors.interface import Loading
+from sparksig.models.loading import load_directory
 from sparksig.models.trust import Trust
 from sparksig.models.virtualenvs import ModelEnvironment
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -53,6 +55,13 @@ def process_of(model):
     return model._predictor._process._child
 
 
+def list_shared_memory():
+    """Return the memory that this process shares, and the files that any process shares by name."""
+    gc.collect()
+    links = [os.readlink(file) for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
+    return [link for link in links if "memfd:sparksig" in link], sorted(Path("/dev/shm").iterdir())
+
+
 def test_predictions_are_those_of_this_process(tmp_path):
     from sklearn.linear_model import LogisticRegression
 
@@ -74,6 +83,68 @@ def test_params_and_tensors(tmp_path):
     sparksig.save_model(tmp_path / "model", scale, signature)
     array = np.array([[1, 2], [3, 4]], dtype=np.float32)
     assert load(tmp_path / "model").predict(array, {"factor": 3.0}).tolist() == [[3, 6], [9, 12]]
+
+
+MANY_ROWS = 50_000
+MANY = pd.DataFrame({"x": np.arange(float(MANY_ROWS))})
+
+
+@pytest.fixture(params=["shared", "no shared memory", "too little"])
+def memory(request, monkeypatch):
+    """Memory of the system that can be shared, is missing, or too small for a batch."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if request.param == "no shared memory":
+
+        def refuse(*arguments):
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+        monkeypatch.setattr(os, "memfd_create", refuse)
+    if request.param == "too little":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**15, limits[1]))
+    yield request.param
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_large_batches(saved, memory):
+    model = saved(lambda frame: frame["x"] + 1)
+    first = model.predict(MANY)
+    second = model.predict(MANY * 2)
+    assert np.array_equal(first, MANY["x"] + 1)  # not overwritten by the second
+    assert np.array_equal(second, MANY["x"] * 2 + 1)
+
+
+@pytest.mark.parametrize("in_cycle", [False, True], ids=["a list", "a cycle"])
+def test_model_that_keeps_its_data(saved, in_cycle):
+    def sum_batches(frame, batches=[]):  # noqa: B006  the state of the model
+        if in_cycle:
+            cycle = [frame]
+            cycle.append(cycle)
+            return frame["x"]
+        batches.append(frame)
+        return sum(batch["x"] for batch in batches)
+
+    model = saved(sum_batches)
+    for count in range(1, 4):
+        predicted = model.predict(MANY * count)
+    assert np.array_equal(predicted, MANY["x"] * (3 if in_cycle else 6))
+    assert model._predictor._process._is_free == in_cycle
+
+
+def test_data_that_the_model_changes_and_returns(saved):
+    def change(frame):
+        frame["x"] *= 2
+        return frame["x"]
+
+    model = saved(change)
+    for _ in range(2):
+        assert np.array_equal(model.predict(MANY), MANY["x"] * 2)
+
+
+def test_batches_grow(saved):
+    model = saved(lambda frame: frame["x"])
+    for rows in (10, 10_000, MANY_ROWS, 20_000, 300_000):
+        frame = pd.DataFrame({"x": np.arange(float(rows))})
+        assert np.array_equal(model.predict(frame), frame["x"])
 
 
 def test_predictions_of_dictionaries(saved):
@@ -138,10 +209,12 @@ def test_death_of_the_process_is_reported_with_its_last_lines(saved, capfd):
             os.kill(os.getpid(), 9)
         return frame["x"]
 
+    before = list_shared_memory()
     model = saved(die_once)
     with pytest.raises(ExecutionError, match=r"(?s)was killed by SIGKILL.*run out of memory.*the last words"):
         model.predict(ROWS)
     assert "a line on standard output" in capfd.readouterr().err
+    assert list_shared_memory() == before
     assert model.predict(ROWS + 1).tolist() == [2, 3, 4]  # in a new process
 
 
@@ -163,21 +236,27 @@ def test_process_does_not_see_other_variables(saved, monkeypatch):
 
 
 def test_process_ends_with_the_model(saved):
+    before = list_shared_memory()
     model = saved(lambda frame: frame["x"])
+    model.predict(MANY)
     process = process_of(model)
     del model
     gc.collect()
     assert process.poll() is not None
+    assert list_shared_memory() == before
 
 
 def test_process_ends_with_its_parent(saved, tmp_path):
     import subprocess
 
     saved(lambda frame: frame["x"])
+    before = list_shared_memory()
     code = (
         "import sys, os; sys.path[:0] = [sys.argv[2]]\n"
         "from tests.models.test_isolated import load, process_of\n"
-        "model = load(sys.argv[1]); print(process_of(model).pid, flush=True); os._exit(1)"
+        "from tests.models.test_isolated import MANY\n"
+        "model = load(sys.argv[1]); model.predict(MANY)\n"
+        "print(process_of(model).pid, flush=True); os.kill(os.getpid(), 9)"
     )
     home = str(Path(__file__).parents[2])
     command = [sys.executable, "-c", code, str(tmp_path / "model"), home]
@@ -185,6 +264,7 @@ def test_process_ends_with_its_parent(saved, tmp_path):
     pid = int(done.stdout)
     for _ in range(100):
         if not Path(f"/proc/{pid}").exists():
+            assert list_shared_memory() == before
             return
         time.sleep(0.1)
     raise AssertionError("the process is still there")

@@ -53,8 +53,8 @@ def test_rows_of_nothing_are_no_tensor(tmp_path):
 
 
 def test_what_an_estimator_is_told_of_predicting_is_kept(tmp_path):
-    told = {"pred_early_stop": True, "pred_early_stop_freq": 1, "pred_early_stop_margin": 0.1}
-    model = lightgbm.LGBMClassifier(n_estimators=20, verbose=-1, **told).fit(FLOWERS, KINDS > 0)
+    params = {"pred_early_stop": True, "pred_early_stop_freq": 1, "pred_early_stop_margin": 0.1}
+    model = lightgbm.LGBMClassifier(n_estimators=20, verbose=-1, **params).fit(FLOWERS, KINDS > 0)
     sparksig.save_model(tmp_path / "m", model, input_example=FLOWERS.head(2), method="predict_proba")
     assert same_bits(sparksig.load_model(tmp_path / "m").predict(FLOWERS), model.predict_proba(FLOWERS))
 
@@ -156,8 +156,8 @@ def test_requirements_of_any_form_are_read_in_no_time(small):
     started = time.perf_counter()
     assert sparksig.get_model_info(small).version_mismatches == ()  # what is beyond a megabyte is not read
     (small / "requirements.txt").write_text("a" + " " * 200_000 + "\nnumpy==0.1  # old\n")
-    [found] = sparksig.get_model_info(small).version_mismatches
-    assert found.startswith("numpy 0.1 (installed: ")
+    [mismatch] = sparksig.get_model_info(small).version_mismatches
+    assert mismatch.startswith("numpy 0.1 (installed: ")
     assert time.perf_counter() - started < 20
 
 
@@ -214,8 +214,8 @@ def test_a_sparse_prediction_is_checked_as_any(tmp_path):
     letters = pd.DataFrame({"c": ["x", "y", "z"]})
     model = OneHotEncoder().fit(letters)
     sparksig.save_model(tmp_path / "m", model, input_example=letters, method="transform")
-    found = sparksig.load_model(tmp_path / "m").predict(letters)
-    assert same_bits(found.toarray(), model.transform(letters).toarray())
+    prediction = sparksig.load_model(tmp_path / "m").predict(letters)
+    assert same_bits(prediction.toarray(), model.transform(letters).toarray())
 
 
 @pytest.mark.parametrize("uri", ["s3://bucket/model", "runs:/x/model", "models:/m/1"])

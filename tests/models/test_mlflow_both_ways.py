@@ -118,8 +118,8 @@ with without_type_hints():
             self.names = sorted(os.listdir(context.artifacts["folder"]))
 
         def predict(self, context, model_input, params=None):
-            seen = context.model_config["offset"] + len(self.names) + len(context.artifacts)
-            return model_input["x"].to_numpy() * self.weight + seen
+            total = context.model_config["offset"] + len(self.names) + len(context.artifacts)
+            return model_input["x"].to_numpy() * self.weight + total
 
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -148,11 +148,11 @@ def _by_sparksig(path, data, params=None, **trust):
 def test_mlflow_loads_our_python_models(tmp_path, model):
     path = tmp_path / model.__name__
     sparksig.save_model(path, model(), WITH_PARAMS)
-    for given in GIVEN:
-        expected = _by_sparksig(path, FRAME, given)
-        assert same_bits(_by_mlflow(path, FRAME, given), expected)
+    for data in GIVEN:
+        expected = _by_sparksig(path, FRAME, data)
+        assert same_bits(_by_mlflow(path, FRAME, data), expected)
         if "Params" in model.__name__ or "Both" in model.__name__:
-            used = {"factor": 3.0, "steps": [1, 2]} | (given or {})
+            used = {"factor": 3.0, "steps": [1, 2]} | (data or {})
             assert same_bits(expected, _scale(FRAME, used))
 
 
@@ -166,8 +166,8 @@ def test_we_load_mlflows_python_models(tmp_path, model):
         pip_requirements=PINNED,
     )
     assert sparksig.load_model(path, allow_pickle=True).signature == WITH_PARAMS
-    for given in GIVEN:
-        assert same_bits(_by_sparksig(path, FRAME, given), _by_mlflow(path, FRAME, given))
+    for data in GIVEN:
+        assert same_bits(_by_sparksig(path, FRAME, data), _by_mlflow(path, FRAME, data))
 
 
 @pytest.mark.parametrize("form", range(4), ids=[model.__name__ for model in OURS])
@@ -281,9 +281,9 @@ def test_a_model_that_mlflow_keeps_as_code_loads_with_leave(tmp_path, monkeypatc
             sparksig.load_model(tmp_path / "m")
         assert not canary.exists()
         for trust in ({"allow_pickle": True}, {"digest": sparksig.digest(tmp_path / "m")}):
-            for given in GIVEN:
-                ours = _by_sparksig(tmp_path / "m", FRAME, given, **trust)
-                assert same_bits(ours, _by_mlflow(tmp_path / "m", FRAME, given))
+            for data in GIVEN:
+                ours = _by_sparksig(tmp_path / "m", FRAME, data, **trust)
+                assert same_bits(ours, _by_mlflow(tmp_path / "m", FRAME, data))
                 assert same_bits(ours, FRAME["x"] * 2 + 12)
         model = sparksig.load_model(tmp_path / "m", allow_pickle=True, model_config={"offset": 1})
         assert same_bits(model.predict(FRAME), FRAME["x"] * 2 + 3)
@@ -506,8 +506,8 @@ def test_the_keys_are_those_of_mlflow(tmp_path, signature, metadata):
     written = datetime.datetime.strptime(config["utc_time_created"], "%Y-%m-%d %H:%M:%S.%f")
     now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
     assert datetime.timedelta() <= now - written < datetime.timedelta(hours=1)
-    others = [path for path in home.iterdir() if path.name not in ("MLmodel", "SHA256SUMS")]
-    assert config["model_size_bytes"] == sum(path.stat().st_size for path in others)
+    other_files = [path for path in home.iterdir() if path.name not in ("MLmodel", "SHA256SUMS")]
+    assert config["model_size_bytes"] == sum(path.stat().st_size for path in other_files)
     assert config.get("metadata") == metadata
     assert mlflow.models.get_model_info(str(home)).metadata == metadata
 

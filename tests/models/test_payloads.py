@@ -93,13 +93,13 @@ def key(value):
     if isinstance(value, (float, np.floating)):
         return ("float", "nan" if math.isnan(value) else float(value).hex())
     if isinstance(value, (list, np.ndarray)):
-        return [key(one) for one in value]
+        return [key(item) for item in value]
     if isinstance(value, np.integer):
         return ("int", int(value))
     if isinstance(value, str):
         return ("str", str(value))
     if isinstance(value, dict):
-        return {name: key(one) for name, one in value.items()}
+        return {name: key(item) for name, item in value.items()}
     if isinstance(value, datetime.datetime):
         return pd.Timestamp(value).isoformat()
     return (type(value).__name__, value)
@@ -111,7 +111,7 @@ def told(data):
         kinds = [(name, str(data.dtypes.iloc[at])) for at, name in enumerate(data.columns)]
         return (kinds, [key(data.iloc[:, at].tolist()) for at in range(data.shape[1])])
     if isinstance(data, dict):
-        return {name: told(one) for name, one in data.items()}
+        return {name: told(value) for name, value in data.items()}
     if isinstance(data, np.ndarray):
         return (str(data.dtype), data.shape, key(data.tolist()))
     return (type(data).__name__, key(data))
@@ -119,15 +119,15 @@ def told(data):
 
 def forms(name, values):
     """A column in each of the forms."""
-    yield {"dataframe_split": {"columns": [name], "data": [[one] for one in values]}}
-    yield {"dataframe_records": [{name: one} for one in values]}
-    yield {"instances": [{name: one} for one in values]}
-    yield {"inputs": [{name: one} for one in values]}
+    yield {"dataframe_split": {"columns": [name], "data": [[value] for value in values]}}
+    yield {"dataframe_records": [{name: value} for value in values]}
+    yield {"instances": [{name: value} for value in values]}
+    yield {"inputs": [{name: value} for value in values]}
 
 
 def unnamed_forms(values):
     """A column without a name in each of the forms that have none."""
-    yield {"dataframe_split": {"data": [[one] for one in values]}}
+    yield {"dataframe_split": {"data": [[value] for value in values]}}
     yield {"inputs": values}
     yield {"instances": values}
 
@@ -176,13 +176,13 @@ VALUES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("dtype", "sent", "expected", "shown"), VALUES.values(), ids=VALUES)
-def test_each_type_is_read_in_each_form(home, dtype, sent, expected, shown):
+@pytest.mark.parametrize(("dtype", "sent", "expected", "displayed"), VALUES.values(), ids=VALUES)
+def test_each_type_is_read_in_each_form(home, dtype, sent, expected, displayed):
     for payload in forms("a.b", sent):
         frame = seen(home, columns(**{"a.b": dtype}), payload)
         assert list(frame.columns) == ["a.b"]
         assert key(frame["a.b"].tolist()) == key(expected)
-        assert shown is None or str(frame["a.b"].dtype) == shown
+        assert displayed is None or str(frame["a.b"].dtype) == displayed
     for payload in unnamed_forms(sent):
         frame = seen(home, columns(dtype), payload)
         assert key(frame.iloc[:, 0].tolist()) == key(expected)
@@ -195,11 +195,11 @@ NULLABLE = {
 }
 
 
-@pytest.mark.parametrize(("dtype", "sent", "shown"), NULLABLE.values(), ids=NULLABLE)
-def test_nulls_of_optional_columns_stay_nulls_in_each_form(home, dtype, sent, shown):
+@pytest.mark.parametrize(("dtype", "sent", "expected"), NULLABLE.values(), ids=NULLABLE)
+def test_nulls_of_optional_columns_stay_nulls_in_each_form(home, dtype, sent, expected):
     for payload in forms("a", sent):
         frame = seen(home, columns(a=dtype, required=False), payload)
-        assert str(frame["a"].dtype) == shown
+        assert str(frame["a"].dtype) == expected
         assert key(frame["a"].tolist()) == key(sent)
 
 
@@ -501,12 +501,12 @@ CHANGES = {
 @pytest.mark.parametrize(("dtype", "value", "line"), CHANGES.values(), ids=CHANGES)
 def test_a_value_of_another_type_is_refused_in_each_form(home, dtype, value, line):
     for payload in forms("a.b", [value]):
-        [found] = refusal(model_of(home, columns(**{"a.b": dtype})), payload)
-        assert found.startswith(f"`a.b`: {line}"), found
-        assert found.endswith("]")
+        [finding] = refusal(model_of(home, columns(**{"a.b": dtype})), payload)
+        assert finding.startswith(f"`a.b`: {line}"), finding
+        assert finding.endswith("]")
     for payload in unnamed_forms([value]):
-        [found] = refusal(model_of(home, columns(dtype)), payload)
-        assert line in found, found
+        [finding] = refusal(model_of(home, columns(dtype)), payload)
+        assert line in finding, finding
 
 
 INSIDE = {
@@ -527,8 +527,8 @@ INSIDE = {
 @pytest.mark.parametrize(("dtype", "value", "line"), INSIDE.values(), ids=INSIDE)
 def test_a_value_of_another_type_inside_another_is_refused_with_its_path(home, dtype, value, line):
     for payload in forms("a", [value]):
-        [found] = refusal(model_of(home, columns(a=dtype)), payload)
-        assert found.startswith(line), found
+        [finding] = refusal(model_of(home, columns(a=dtype)), payload)
+        assert finding.startswith(line), finding
 
 
 def test_a_float_is_the_nearest_to_the_text_and_not_to_its_double(home):
@@ -642,13 +642,13 @@ REFUSED = {
 )
 @pytest.mark.parametrize(("payload", "lines"), REFUSED.values(), ids=REFUSED)
 def test_what_is_no_request_is_refused_without_showing_it(home, payload, lines, signature):
-    found = refusal(model_of(home, signature), payload)
-    assert lines is None or found == lines
+    findings = refusal(model_of(home, signature), payload)
+    assert lines is None or findings == lines
 
 
 def test_columns_of_different_lengths_are_refused(home):
     lines = refusal(model_of(home, columns(x="double", y="double")), {"inputs": {"x": [1, 2], "y": [1]}})
-    assert [line.partition(" (")[0] for line in lines] == ["y: expected 2 rows, as the longest column, got 1"]
+    assert [line.partition(" (")[0] for line in lines] == ["y: expected 2 rows, like the longest column, got 1"]
 
 
 @pytest.mark.parametrize("index", ["secret", {"secret": 1}, 5, [1, 2]], ids=describe_case)
@@ -730,7 +730,7 @@ DEFAULTS = {"k": 0.5, "n": 1, "at": NOON, "names": ["a"], "x": 0.5, "o": {"b": 0
     ids=describe_case,
 )
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("message", "expected"),
     [
         ({}, {}),
         (None, {}),
@@ -741,8 +741,8 @@ DEFAULTS = {"k": 0.5, "n": 1, "at": NOON, "names": ["a"], "x": 0.5, "o": {"b": 0
         ({"names": ["b", "c"], "o": {"b": 2}}, {"names": ["b", "c"], "o": {"b": 2.0}}),
     ],
 )
-def test_params_stand_beside_the_data(home, told, expected, data):
-    payload = {**data, "params": told}
+def test_params_stand_beside_the_data(home, message, expected, data):
+    payload = {**data, "params": message}
     _, params = validate_serving_input(model_of(home, WITH_PARAMS), json.dumps(payload))
     assert params == {**DEFAULTS, **expected}
 
@@ -892,8 +892,8 @@ def test_a_model_with_a_type_hint_takes_rows(hinted, name, rows, expected):
     ],
 )
 def test_rows_that_a_type_hint_does_not_take_are_refused(hinted, name, rows, line):
-    [found] = refusal(hinted[name], {"inputs": rows})
-    assert found.startswith(line), found
+    [finding] = refusal(hinted[name], {"inputs": rows})
+    assert finding.startswith(line), finding
 
 
 # --- parity with the real MLflow --------------------------------------------------------------------------
@@ -971,7 +971,8 @@ def test_a_request_that_mlflow_reads_without_a_change_is_read_the_same(home, sig
     theirs, their_params = by_mlflow(model, payload)
     same_values(ours, theirs)
     assert (params or {}) == {
-        name: float(np.float32(one)) if name == "x" else one for name, one in (their_params or {}).items()
+        name: float(np.float32(number)) if name == "x" else number
+        for name, number in (their_params or {}).items()
     }
 
 
@@ -1009,7 +1010,7 @@ def _loaded_by_mlflow(model):
 def test_the_findings_of_a_request_have_their_codes(home):
     with pytest.raises(ContractError) as caught:
         validate_serving_input(model_of(home, FOUR), {"input_data": 1})
-    assert [(one.path, one.code) for one in caught.value.findings] == [
+    assert [(finding.path, finding.code) for finding in caught.value.findings] == [
         ("input_data", Code.UNKNOWN_KEY),
         ("", Code.MISSING_KEY),
     ]

@@ -235,8 +235,8 @@ def test_a_model_that_depends_on_undeclared_dtypes_is_not_saved(tmp_path):
 def test_rounding_is_no_difference():
     assert is_close(np.array([0.1, np.nan]), np.array([0.1, np.nan], "float32"))
     assert is_close({"a": [1, "x"]}, {"a": [1, "x"]})
-    for one, other in [([1.0], [1.1]), (["a"], ["b"]), ([1.0], [1.0, 2.0]), ({"a": [1]}, {"b": [1]})]:
-        assert not is_close(one, other)
+    for value, other in [([1.0], [1.1]), (["a"], ["b"]), ([1.0], [1.0, 2.0]), ({"a": [1]}, {"b": [1]})]:
+        assert not is_close(value, other)
 
 
 # --- several outputs of a classifier ----------------------------------------------------------------------
@@ -307,7 +307,7 @@ def test_the_annotations_of_instances_say_what_none_does_not(cls):
 
 def test_instances_are_saved_and_predicted(tmp_path):
     answer = Answer(text="At nine.", score=0.1)
-    one = saved(tmp_path / "one", lambda data: answer, {"question": "When?"})
-    assert one.signature.outputs == ANSWER
-    assert one.predict({"question": "Where?"}).text == "At nine."
+    model = saved(tmp_path / "one", lambda data: answer, {"question": "When?"})
+    assert model.signature.outputs == ANSWER
+    assert model.predict({"question": "Where?"}).text == "At nine."
     assert outputs_of(tmp_path / "rows", lambda data: [answer] * len(data), SCORES) == ANSWER

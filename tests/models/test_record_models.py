@@ -116,8 +116,8 @@ MODELS = {
         Trips,
         [TRIP, {**TRIP, "id": str(ID)}],
         [
-            f"Trip 2.0 TRAM (Stop(name='a', seats=None), Stop(name='b', seats=3)) 9.50 {one}"
-            for one in (None, ID)
+            f"Trip 2.0 TRAM (Stop(name='a', seats=None), Stop(name='b', seats=3)) 9.50 {value}"
+            for value in (None, ID)
         ],
     ),
     "NamedTuple": (Legs, [LEG, {**LEG, "note": "x"}], [Leg(3.0, Stop("a")), Leg(3.0, Stop("a"), "x")]),

@@ -194,8 +194,8 @@ except sparksig.MissingDependencyError as error:
 """
     env = {**os.environ, "PYTHONPATH": str(servers.ROOT)}
     out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    said = ["a models:/ URI needs the package 'mlflow': pip install 'sparksig[mlflow]'"]
-    assert out.stdout.splitlines() == [str(skopsed), *said]
+    findings = ["a models:/ URI needs the package 'mlflow': pip install 'sparksig[mlflow]'"]
+    assert out.stdout.splitlines() == [str(skopsed), *findings]
 
 
 @pytest.mark.parametrize(
@@ -239,8 +239,8 @@ def test_logging_a_model_needs_mlflow(monkeypatch):
 
 @pytest.fixture(scope="module")
 def bucket():
-    with servers.bucket() as held:
-        yield held
+    with servers.bucket() as bucket:
+        yield bucket
 
 
 @pytest.fixture
@@ -314,8 +314,8 @@ def test_what_is_not_there_is_said_with_its_uri(store, skopsed, fetched):
     store.upload(skopsed, "there/m")
     store.put("there/other/README", b"no model")
     for path, where in (("there/none", None), ("there/m", "nobucket"), ("there/m/MLmodel", None)):
-        shown = f"s3://{where or 'models'}/{path}"
-        text = rf"^there is no model directory at '{shown}'$"
+        uri = f"s3://{where or 'models'}/{path}"
+        text = rf"^there is no model directory at '{uri}'$"
         _refused(ModelNotFoundError, text, sparksig.load_model, store.uri(path, where))
     text = r"^'s3://models/there/other' is not a model directory: it has no file MLmodel$"
     _refused(ModelNotFoundError, text, sparksig.load_model, store.uri("there/other"))

@@ -310,12 +310,12 @@ TABLE = pa.table({"d": [1.0, 2.0], "l": [2**53 + 1, 0], "s": ["a", "b"], "o": pa
 )
 def test_the_model_sees_what_its_signature_says(tmp_path, data):
     model = returning(tmp_path, lambda frame, params: frame, ModelSignature(ROW))
-    seen = model.predict(data)
-    assert list(seen.columns) == ["d", "l", "s", "o"]
-    assert [str(seen[name].dtype) for name in "dlo"] == ["float64", "int64", "Int64"]
-    assert seen["l"].tolist() == [2**53 + 1, 0]
-    assert seen["o"].isna().tolist() == [True, False]
-    assert seen["s"].tolist() == ["a", "b"]
+    prediction = model.predict(data)
+    assert list(prediction.columns) == ["d", "l", "s", "o"]
+    assert [str(prediction[name].dtype) for name in "dlo"] == ["float64", "int64", "Int64"]
+    assert prediction["l"].tolist() == [2**53 + 1, 0]
+    assert prediction["o"].isna().tolist() == [True, False]
+    assert prediction["s"].tolist() == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -380,18 +380,16 @@ def test_data_without_names_is_refused_where_columns_have_them(tmp_path, data):
 )
 @pytest.mark.parametrize("signature", [None, ModelSignature(params=PARAMS)], ids=["none", "params-only"])
 def test_without_a_signature_of_its_inputs_a_model_gets_the_data_itself(tmp_path, data, signature):
-    seen = []
+    received = []
     model = loaded(tmp_path, Doubled(), signature)
-    model._predictor = lambda given, params: seen.append(given)
+    model._predictor = lambda data, params: received.append(data)
     model.predict(data)
-    assert seen[0] is data
+    assert received[0] is data
 
 
 @pytest.mark.parametrize("data", [{"x": [1.0, 2.0]}, 5, iter([1, 2])], ids=["columns", "number", "iterator"])
 def test_data_without_rows_is_no_trouble_to_the_output_side(tmp_path, data):
-    model = returning(
-        tmp_path, lambda given, params: np.array([1.0, 2.0]), ModelSignature(outputs=ONE_DOUBLE)
-    )
+    model = returning(tmp_path, lambda data, params: np.array([1.0, 2.0]), ModelSignature(outputs=ONE_DOUBLE))
     assert same_bits(model.predict(data), np.array([1.0, 2.0]))
 
 
@@ -409,7 +407,7 @@ def test_an_estimator_sees_the_names_it_was_fitted_with(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "seen"),
+    ("given", "expected"),
     [
         (None, {"factor": 2.0, "tags": ["a"]}),
         ({}, {"factor": 2.0, "tags": ["a"]}),
@@ -419,9 +417,9 @@ def test_an_estimator_sees_the_names_it_was_fitted_with(tmp_path):
         ({"factor": np.float64(1.5)}, {"factor": 1.5, "tags": ["a"]}),
     ],
 )
-def test_params_are_enforced_and_defaults_filled_in(tmp_path, given, seen):
+def test_params_are_enforced_and_defaults_filled_in(tmp_path, given, expected):
     model = returning(tmp_path, lambda data, params: params, ModelSignature(X, params=PARAMS))
-    assert model.predict(FRAME, given) == seen
+    assert model.predict(FRAME, given) == expected
     assert type(model.predict(FRAME, given)["factor"]) is float
 
 
@@ -432,11 +430,11 @@ def test_bad_params_answer_with_all_findings_before_the_model_is_called(tmp_path
     assert [finding.path for finding in caught.value.findings] == ["7", "factor", "tags[1]"]
 
 
-@pytest.mark.parametrize("given", [5, [("factor", 1)], "factor"])
-def test_params_are_a_dictionary(tmp_path, given):
+@pytest.mark.parametrize("params", [5, [("factor", 1)], "factor"])
+def test_params_are_a_dictionary(tmp_path, params):
     model = returning(tmp_path, never, ModelSignature(X, params=PARAMS))
     with pytest.raises(ContractError, match=r"^params: expected a dictionary, got a value of type "):
-        model.predict(FRAME, given)
+        model.predict(FRAME, params)
 
 
 def test_an_unknown_param_is_dropped_with_a_warning(tmp_path):
@@ -444,8 +442,8 @@ def test_an_unknown_param_is_dropped_with_a_warning(tmp_path):
     with pytest.warns(
         UnknownParamWarning, match=r"unknown to the model are ignored: Factor \(did you mean 'factor'"
     ):
-        seen = model.predict(FRAME, {"Factor": 1, "tags": ["b"]})
-    assert seen == {"factor": 2.0, "tags": ["b"]}
+        prediction = model.predict(FRAME, {"Factor": 1, "tags": ["b"]})
+    assert prediction == {"factor": 2.0, "tags": ["b"]}
 
 
 @pytest.mark.parametrize("signature", [None, SIGNATURE], ids=["no-signature", "no-params"])
@@ -631,8 +629,8 @@ def _signature_of(frame, required):
     by_name = {"float32": "float", "Int64": "long", "boolean": "boolean"}
     specs = []
     for name, column in frame.items():
-        known = by_name.get(str(column.dtype)) or by_kind.get(column.dtype.kind)
-        dtype = known or ("binary" if isinstance(column.iloc[0], bytes) else "string")
+        column_type = by_name.get(str(column.dtype)) or by_kind.get(column.dtype.kind)
+        dtype = column_type or ("binary" if isinstance(column.iloc[0], bytes) else "string")
         specs.append(ColSpec(dtype, name, required=required and not column.isna().any()))
     return ModelSignature(Schema(specs), ONE_DOUBLE)
 
@@ -641,7 +639,7 @@ def _signature_of(frame, required):
 @pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
 def test_a_model_cannot_change_the_callers_data(tmp_path, frame, required):
     model = returning(tmp_path, vandalise, _signature_of(frame, required))
-    kept = pa.Table.from_pandas(frame, preserve_index=False).to_pylist()
+    rows = pa.Table.from_pandas(frame, preserve_index=False).to_pylist()
     data = frame.copy(deep=True)
     model.predict(data)
     pd.testing.assert_frame_equal(data, frame, check_exact=True)
@@ -649,7 +647,7 @@ def test_a_model_cannot_change_the_callers_data(tmp_path, frame, required):
     table = pa.Table.from_pandas(frame.copy(deep=True), preserve_index=False)
     for data in (table, table.combine_chunks().to_batches()[0]):
         model.predict(data)
-        assert data.to_pylist() == kept
+        assert data.to_pylist() == rows
 
 
 def test_a_model_cannot_rename_the_callers_index(tmp_path):

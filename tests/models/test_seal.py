@@ -25,6 +25,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn.neighbors import KNeighborsRegressor
 
 import sparksig
 from sparksig import (
@@ -154,12 +155,12 @@ def test_sha256sum_agrees_whatever_the_files_are_called(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"), [(b"a\nb", r"'a\nb'"), (b"a\\b", r"'a\\b'"), ("é".encode(), "'é'")]
+    ("name", "expected"), [(b"a\nb", r"'a\nb'"), (b"a\\b", r"'a\\b'"), ("é".encode(), "'é'")]
 )
-def test_a_damaged_file_is_named_as_it_is_called(tmp_path_factory, name, shown):
+def test_a_damaged_file_is_named_as_it_is_called(tmp_path_factory, name, expected):
     root = _sealed(tmp_path_factory.mktemp("odd") / "m", {name: b"1"})
     _lay(root, {name: b"2"})
-    with pytest.raises(ModelDamagedError, match=f"sealed: {re.escape(shown)}{HINT}"):
+    with pytest.raises(ModelDamagedError, match=f"sealed: {re.escape(expected)}{HINT}"):
         _verify(root)
 
 
@@ -266,14 +267,14 @@ def test_each_flipped_byte_of_a_sealed_model_is_told(tmp_path):
     files = {"f": b"some content", "sub/g": b"\0\1", "MLmodel": b"flavors: {a: {b: 1}}\n"}
     root = _sealed(tmp_path / "m", files)
     for name in [*files, SEAL]:
-        whole = (root / name).read_bytes()
-        for offset in range(len(whole)):
-            flipped = bytearray(whole)
+        content = (root / name).read_bytes()
+        for offset in range(len(content)):
+            flipped = bytearray(content)
             flipped[offset] ^= 1 << offset % 8
             (root / name).write_bytes(flipped)
             with pytest.raises(ModelDamagedError):
                 _verify(root)
-        (root / name).write_bytes(whole)
+        (root / name).write_bytes(content)
     _verify(root)
 
 
@@ -281,14 +282,18 @@ def test_each_byte_that_is_cut_from_a_sealed_model_is_told(tmp_path):
     files = {"f": b"some content", "sub/g": b"\0\1", "MLmodel": b"flavors: {a: {b: 1}}\n"}
     root = _sealed(tmp_path / "m", files)
     for name in [*files, SEAL]:
-        whole = (root / name).read_bytes()
-        for length in range(len(whole)):
-            for rest in (whole[:length], whole[length + 1 :], whole[:length] + whole[length + 1 :]):
-                if rest != whole:
-                    (root / name).write_bytes(rest)
+        content = (root / name).read_bytes()
+        for length in range(len(content)):
+            for damaged in (
+                content[:length],
+                content[length + 1 :],
+                content[:length] + content[length + 1 :],
+            ):
+                if damaged != content:
+                    (root / name).write_bytes(damaged)
                     with pytest.raises(ModelDamagedError):
                         _verify(root)
-        (root / name).write_bytes(whole)
+        (root / name).write_bytes(content)
     _verify(root)
 
 
@@ -338,6 +343,12 @@ def _pinned(home):
     return Trust(digest=digest(home)).verify(ModelDirectory.read(home))
 
 
+@pytest.fixture(params=[2**26, -1], ids=["in memory", "on disk"])
+def memory_limit(request, monkeypatch):
+    monkeypatch.setattr(directory_module, "_MEMORY_BYTES", request.param)
+
+
+@pytest.mark.usefixtures("memory_limit")
 def test_a_pinned_directory_opens_what_was_pinned_and_nothing_else(model):
     directory = _pinned(model)
     file = model / "conda.yaml"
@@ -349,6 +360,67 @@ def test_a_pinned_directory_opens_what_was_pinned_and_nothing_else(model):
         text = f"^{re.escape(str(model))}: changed after its content was verified: {re.escape(name)}$"
         with pytest.raises(ModelDamagedError, match=text):
             directory.open(model / name)
+
+
+@pytest.mark.usefixtures("memory_limit")
+@pytest.mark.parametrize("open_directory", [_pinned, ModelDirectory.read], ids=["pinned", "not pinned"])
+def test_open_copy_does_not_see_later_changes(model, open_directory):
+    file = model / "conda.yaml"
+    before = file.read_bytes()
+    with open_directory(model).open_copy(file) as stream:
+        with file.open("r+b") as other:
+            other.write(b"other")
+        assert stream.read() == before
+    assert file.read_bytes() != before
+
+
+def test_large_file_is_copied_to_memory_if_the_disk_is_full(model, monkeypatch):
+    monkeypatch.setattr(directory_module, "_MEMORY_BYTES", -1)
+    full = shutil.disk_usage(model)._replace(free=0)
+    monkeypatch.setattr(directory_module.shutil, "disk_usage", lambda path: full)
+    with _pinned(model).open(model / "conda.yaml") as stream:
+        assert isinstance(stream, io.BytesIO)
+        assert stream.read() == (model / "conda.yaml").read_bytes()
+
+
+class Weights(sparksig.PythonModel):
+    """100 MB of weights."""
+
+    def __init__(self):
+        self.weights = np.random.default_rng(0).random(100 * 2**17)
+
+    def predict(self, model_input):
+        return model_input["x"] * self.weights[0]
+
+
+_MEASURE_LOADING = """
+import resource, sys
+import cloudpickle, pandas, skops.io, sklearn.neighbors, sparksig
+sparksig.load_model
+with open("/proc/self/statm") as file:
+    before = int(file.read().split()[1]) * resource.getpagesize() // 1024
+sparksig.load_model(sys.argv[1], digest=sparksig.digest(sys.argv[1]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the memory of Linux")
+@pytest.mark.parametrize(
+    ("make_model", "most"),
+    [
+        pytest.param(Weights, 1.4, id="pickle"),
+        pytest.param(
+            lambda: KNeighborsRegressor(algorithm="brute").fit(np.ones((50 * 2**17, 1)), np.ones(50 * 2**17)),
+            1.8,
+            id="skops",  # the arrays are read from the file before the first of them is built
+        ),
+    ],
+)
+def test_loading_a_pinned_model_needs_little_more_memory_than_the_model(tmp_path, make_model, most):
+    sparksig.save_model(tmp_path / "model", make_model(), ONE_DOUBLE)
+    command = [sys.executable, "-c", _MEASURE_LOADING, str(tmp_path / "model")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert 100_000 < int(done.stdout) < most * 102_400
 
 
 def test_what_is_gone_from_a_pinned_directory_is_told(model):
@@ -758,7 +830,7 @@ def test_an_error_at_any_call_leaves_the_old_or_the_new(tiny, error, sealed):
     def act():
         raise error("crash")
 
-    number, seen, done = 0, [], False
+    number, received, done = 0, [], False
     while not done:
         number += 1
         _restore(home, before)
@@ -768,13 +840,13 @@ def test_an_error_at_any_call_leaves_the_old_or_the_new(tiny, error, sealed):
                 done = True
             except error:
                 pass
-        seen.append(_is_old_or_new(home, before, after))
+        received.append(_is_old_or_new(home, before, after))
         assert [path.name for path in home.parent.iterdir()] == ["m"]
         if not number % 3:  # whatever happened, the next one passes
             sparksig.set_signature(home, OTHER)
             assert content(home) == after
-    assert [one == OTHER for one in seen] == sorted(one == OTHER for one in seen)
-    assert (seen[0], seen[-1]) == (SIGNATURE, OTHER)
+    assert [value == OTHER for value in received] == sorted(value == OTHER for value in received)
+    assert (received[0], received[-1]) == (SIGNATURE, OTHER)
     assert number > 25
 
 
@@ -801,7 +873,7 @@ def test_an_interrupt_at_any_line_leaves_the_old_or_the_new(tiny, monkeypatch):
 
     directory = ModelDirectory.read(home)
     config = yaml.safe_load(after["MLmodel"])
-    earlier, seen, done = sys.gettrace(), [], False
+    earlier, received, done = sys.gettrace(), [], False
     monkeypatch.setattr(os, "open", opened)
     while not done:
         stop, counted = stop + 1, 0
@@ -817,10 +889,10 @@ def test_an_interrupt_at_any_line_leaves_the_old_or_the_new(tiny, monkeypatch):
                 with contextlib.suppress(OSError):
                     os.close(handle)
             handles.clear()
-        seen.append(_is_old_or_new(home, before, after))
+        received.append(_is_old_or_new(home, before, after))
         _restore(home, before)
-    assert [one == OTHER for one in seen] == sorted(one == OTHER for one in seen)
-    assert (seen[0], seen[-1]) == (SIGNATURE, OTHER)
+    assert [value == OTHER for value in received] == sorted(value == OTHER for value in received)
+    assert (received[0], received[-1]) == (SIGNATURE, OTHER)
     assert stop > 80
 
 
@@ -845,15 +917,15 @@ def test_a_process_that_is_killed_at_any_call_leaves_the_old_or_the_new(tiny):
         with _nth(number, lambda: os.kill(os.getpid(), signal.SIGKILL), killed=True):
             sparksig.set_signature(home, OTHER)
 
-    number, seen, status = 0, [], None
+    number, received, status = 0, [], None
     while status != 0:
         number += 1
         _restore(home, before)
         status = _forked(work)
         assert status in (0, signal.SIGKILL)
-        seen.append(_is_old_or_new(home, before, after))
-    assert [one == OTHER for one in seen] == sorted(one == OTHER for one in seen)
-    assert (seen[0], seen[-1]) == (SIGNATURE, OTHER)
+        received.append(_is_old_or_new(home, before, after))
+    assert [value == OTHER for value in received] == sorted(value == OTHER for value in received)
+    assert (received[0], received[-1]) == (SIGNATURE, OTHER)
     assert number > 30
     _restore(home, before)
     sparksig.set_signature(home, OTHER)

@@ -137,8 +137,8 @@ def test_data_is_enforced_by_any_kind_of_contract(kind, file, model):
 def test_contracts_of_any_kind_are_compared(kind, file, model):
     contract = contract_of_kind(kind, file, model)
     narrower = Schema([ColSpec("string", "plot"), ColSpec("float", "yield")])
-    found = sparksig.compare(narrower, contract)
-    assert found.ok
+    comparison = sparksig.compare(narrower, contract)
+    assert comparison.ok
     assert not sparksig.compare(contract, narrower).ok
     if kind not in ("ddl",):
         assert str(sparksig.compare(contract, SIGNATURE)) == str(sparksig.compare(SIGNATURE, SIGNATURE))

@@ -23,7 +23,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 
 import sparksig
 from sparksig import ColSpec, ModelDamagedError, ModelSignature, Schema
-from sparksig.engine.texts import TextDtype
+from sparksig.engine.text_dtypes import TextDtype
 from sparksig.models.text_evidence import infer_dtypes
 from tests.differences import differs
 from tests.models.helpers import Returning

@@ -165,7 +165,7 @@ class Attack:
 
 def test_messages_run_no_code(capsys):
     content = pickle.dumps(Attack())
-    stream = io.BytesIO(len([0]).to_bytes(8, "little") + len(content).to_bytes(8, "little") + content)
+    stream = io.BytesIO((1).to_bytes(8, "little") + b"\0" + len(content).to_bytes(8, "little") + content)
     with pytest.raises(UnsupportedError, match=r"a message contains builtins\.print"):
         read_message(stream)
     assert capsys.readouterr().out == ""

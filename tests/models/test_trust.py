@@ -330,10 +330,10 @@ def spline():
 def test_untrusted_types_are_refused_by_name(tmp_path, spline):
     model, types = spline
     sparksig.save_model(tmp_path / "m", model, trusted_types=types)
-    for given in ([], types[1:], ["sklearn", "sklearn.tree", "*", ""]):
-        missing = sorted(set(types) - set(given))
+    for names in ([], types[1:], ["sklearn", "sklearn.tree", "*", ""]):
+        missing = sorted(set(types) - set(names))
         with pytest.raises(ModelNotTrustedError, match=f"m: {_refusal(missing)}$"):
-            sparksig.load_model(tmp_path / "m", trusted_types=given)
+            sparksig.load_model(tmp_path / "m", trusted_types=names)
     assert sparksig.load_model(tmp_path / "m", trusted_types=types).path == tmp_path / "m"
     assert (
         sparksig.load_model(tmp_path / "m", trusted_types=(*reversed(types), "more")).path == tmp_path / "m"
@@ -486,8 +486,8 @@ def test_a_foreign_loader_module_is_imported_when_it_is_pinned(foreign):
 )
 def test_other_loader_modules_need_leave_and_have_to_load(pickled, loader, text):
     directory = rewrite_pyfunc(copy_of(pickled), loader_module=loader)
-    asked = MAY_RUN_CODE.format(f"a model with the loader module '{re.escape(loader)}'")
-    with pytest.raises(ModelNotTrustedError, match=f"pickled: {asked}"):
+    message = MAY_RUN_CODE.format(f"a model with the loader module '{re.escape(loader)}'")
+    with pytest.raises(ModelNotTrustedError, match=f"pickled: {message}"):
         sparksig.load_model(directory)
     error = MissingDependencyError if loader == "no_such_loader" else ModelError
     with pytest.raises(error, match=f"pickled: {re.escape(text)}"):
@@ -519,8 +519,8 @@ def test_a_compressed_pickle_needs_leave_as_any(pickled, tmp_path, compression, 
     model = sparksig.load_model(directory, allow_pickle=True)
     assert same_bits(model.predict(FRAME), FRAME["x"] * 2)
     assert same_bits(sparksig.load_model(directory, digest=digest(directory)).predict(FRAME), FRAME["x"] * 2)
-    whole = file.read_bytes()
-    for damage in (whole[:-9], b"", pickle.dumps(Canary(tmp_path / "canary"))):
+    content = file.read_bytes()
+    for damage in (content[:-9], b"", pickle.dumps(Canary(tmp_path / "canary"))):
         file.write_bytes(damage)
         with pytest.raises(ModelDamagedError, match=r"python_model\.pkl cannot be unpickled: \w+"):
             sparksig.load_model(directory, allow_pickle=True)
@@ -578,8 +578,8 @@ def test_what_the_flavor_of_an_estimator_says_of_code_is_nothing_to_the_generic_
     "name", ["fit", "score", "__init__", "set_params", 5, True, ["predict"], {"predict": 1}]
 )
 def test_only_methods_that_predict_are_called(skopsed, name):
-    known = "predict, predict_proba, predict_log_proba, predict_joint_log_proba, decision_function, transform"
-    text = re.escape(f"skopsed: method: expected one of {known}, got {name!r}")
+    names = "predict, predict_proba, predict_log_proba, predict_joint_log_proba, decision_function, transform"
+    text = re.escape(f"skopsed: method: expected one of {names}, got {name!r}")
     directory = copy_of(skopsed)
     with pytest.raises(UnsupportedError, match=f"{text}$"):
         sparksig.load_model(directory, method=name)
@@ -611,9 +611,9 @@ def test_a_method_that_the_estimator_lacks_is_an_error_that_says_what_it_has(sko
 
 def test_a_truncated_pickle_is_damage(pickled):
     file = _pickle_of(unsealed(pickled))
-    whole = file.read_bytes()
-    for length in [*range(0, len(whole), 11), len(whole) - 1]:
-        file.write_bytes(whole[:length])
+    content = file.read_bytes()
+    for length in [*range(0, len(content), 11), len(content) - 1]:
+        file.write_bytes(content[:length])
         with pytest.raises(ModelDamagedError, match=r"python_model\.pkl cannot be unpickled: \w+"):
             sparksig.load_model(pickled, allow_pickle=True)
 
@@ -625,27 +625,27 @@ def test_a_truncated_estimator_is_damage(tmp_path, form):
         linear(), str(tmp_path / "m"), serialization_format=form, pip_requirements=requirements
     )
     file = tmp_path / "m" / "model.pkl"
-    whole = file.read_bytes()
-    for length in [*range(0, len(whole), 17), len(whole) - 1]:
-        file.write_bytes(whole[:length])
+    content = file.read_bytes()
+    for length in [*range(0, len(content), 17), len(content) - 1]:
+        file.write_bytes(content[:length])
         with pytest.raises(ModelDamagedError, match=r"model\.pkl cannot be read: \w+"):
             sparksig.load_model(tmp_path / "m", allow_pickle=True)
 
 
 def test_a_truncated_skops_file_is_damage(skopsed):
     file = unsealed(skopsed) / "model.skops"
-    whole = file.read_bytes()
-    for length in [*range(0, len(whole), len(whole) // 40), len(whole) - 1]:
-        file.write_bytes(whole[:length])
+    content = file.read_bytes()
+    for length in [*range(0, len(content), len(content) // 40), len(content) - 1]:
+        file.write_bytes(content[:length])
         with pytest.raises(ModelDamagedError, match=r"model\.skops is not a skops file: \w+"):
             sparksig.load_model(skopsed)
 
 
 def test_a_skops_file_with_flipped_bits_is_read_or_refused(skopsed):
     file = unsealed(skopsed) / "model.skops"
-    whole = file.read_bytes()
-    for position in random.Random(20260101).sample(range(8 * len(whole)), 150):
-        flipped = bytearray(whole)
+    content = file.read_bytes()
+    for position in random.Random(20260101).sample(range(8 * len(content)), 150):
+        flipped = bytearray(content)
         flipped[position // 8] ^= 1 << position % 8
         file.write_bytes(flipped)
         with contextlib.suppress(ModelDamagedError, ModelNotTrustedError):
@@ -687,10 +687,10 @@ def test_a_skops_file_that_holds_no_estimator_is_damage(skopsed):
         sparksig.load_model(skopsed)
 
 
-@pytest.mark.parametrize("held", [None, 5, {"predict": 1}, linear, object, Doubled])
-def test_a_pickle_that_holds_no_python_model_is_damage(pickled, held):
-    _pickle_of(unsealed(pickled)).write_bytes(pickle.dumps(held))
-    what = "None" if held is None else f"a value of type {type(held).__name__}"
+@pytest.mark.parametrize("value", [None, 5, {"predict": 1}, linear, object, Doubled])
+def test_a_pickle_that_holds_no_python_model_is_damage(pickled, value):
+    _pickle_of(unsealed(pickled)).write_bytes(pickle.dumps(value))
+    what = "None" if value is None else f"a value of type {type(value).__name__}"
     text = rf"python_model\.pkl: expected a PythonModel, got {what}$"
     with pytest.raises(ModelDamagedError, match=text):
         sparksig.load_model(pickled, allow_pickle=True)

@@ -395,16 +395,16 @@ UNSUPPORTED = {
 def test_a_hint_that_is_no_contract_warns_and_validates_nothing(hint, text):
     with pytest.warns(
         TypeHintWarning, match=r"^Defined: the input is not validated by its type hint: "
-    ) as seen:
+    ) as caught:
         model = define(hint)
-    assert len(seen) == 1
-    assert text in str(seen[0].message)
+    assert len(caught) == 1
+    assert text in str(caught[0].message)
     data = object()
     assert model().predict(data) is data
 
 
 def test_the_warning_points_at_the_class_or_the_function():
-    with warnings.catch_warnings(record=True) as seen:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         line = inspect.currentframe().f_lineno
 
@@ -417,9 +417,9 @@ def test_the_warning_points_at_the_class_or_the_function():
         @pyfunc
         def unhinted(model_input): ...
 
-    assert [warning.category for warning in seen] == [TypeHintWarning] * 3
-    assert [warning.filename for warning in seen] == [__file__] * 3
-    assert all(line < warning.lineno < line + 12 for warning in seen)
+    assert [warning.category for warning in caught] == [TypeHintWarning] * 3
+    assert [warning.filename for warning in caught] == [__file__] * 3
+    assert all(line < warning.lineno < line + 12 for warning in caught)
 
 
 def test_an_annotation_that_cannot_be_resolved_warns():
@@ -531,20 +531,20 @@ def test_the_outputs_come_from_the_output_hint(save, hint, expected):
 
 def test_an_output_hint_that_is_no_contract_warns_and_declares_nothing(save):
     text = r"^Defined: the type hint of the output is ignored: \[\]: expected a supported type, "
-    with pytest.warns(TypeHintWarning, match=text) as seen:
+    with pytest.warns(TypeHintWarning, match=text) as caught:
         model = define(list[int], **{"return": list[tuple]})
-    assert len(seen) == 1
+    assert len(caught) == 1
     assert save(model()).signature == ModelSignature(LONGS)
 
 
 def test_a_signature_adds_outputs_and_params(save):
     params = ParamSchema([ParamSpec("factor", "double", 2.0)])
     outputs = Schema([ColSpec("double", "scaled")])
-    given = ModelSignature(outputs=outputs, params=params)
-    loaded = save(Scaled(), given)
+    signature = ModelSignature(outputs=outputs, params=params)
+    loaded = save(Scaled(), signature)
     assert loaded.signature == ModelSignature(Schema([ColSpec("double")]), outputs, params)
-    assert given == ModelSignature(outputs=outputs, params=params)
-    assert given._is_signature_from_type_hint is False
+    assert signature == ModelSignature(outputs=outputs, params=params)
+    assert signature._is_signature_from_type_hint is False
     assert loaded.predict([1, 2.5]) == [2.0, 5.0]
     assert loaded.predict([1, 2.5], {"factor": 10.0}) == [10.0, 25.0]
     with pytest.warns(UnknownParamWarning, match="other"):

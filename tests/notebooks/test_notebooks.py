@@ -38,44 +38,44 @@ def _text(output):
     return data.get("text/plain", "") + data.get("text/html", "")
 
 
-def of(shown, code):
+def of(outputs, code):
     """What the one cell with that piece of code shows."""
-    [text] = [text for source, text in shown.items() if code in source]
+    [text] = [text for source, text in outputs.items() if code in source]
     return text
 
 
 @pytest.mark.spark
 def test_the_quickstart(run, tmp_path):
-    shown = run("quickstart.ipynb")
-    assert "'age': double (required)" in of(shown, 'sparksig.save_model("model"')
-    assert of(shown, "\nsame") == "0"
-    broken = of(shown, 'sparksig.score(broken, "model")')
+    outputs = run("quickstart.ipynb")
+    assert "'age': double (required)" in of(outputs, 'sparksig.save_model("model"')
+    assert of(outputs, "\nsame") == "0"
+    broken = of(outputs, 'sparksig.score(broken, "model")')
     assert "the table does not fit the model's input schema: 2 findings" in broken
     assert "age: expected double, got string" in broken
     assert "did you mean 'BMI'?" in broken
-    lenient = of(shown, 'on_error="null"')
+    lenient = of(outputs, 'on_error="null"')
     for text in ("PREDICTION_FAILED", "NULL_IN_REQUIRED", "3.5"):
         assert text in lenient
-    report = of(shown, "sparksig.check(visits")
+    report = of(outputs, "sparksig.check(visits")
     assert "breaks the contract</span>" in report
     assert "<b>1,000</b><span>rows checked</span>" in report
     assert "<b>4</b><span>rows break the contract (0.4 %)</span>" in report
-    printed = of(shown, "print(report)")
+    printed = of(outputs, "print(report)")
     assert "age   long    bigint  3 nulls (0.3 %)  fails" in printed
     assert "e.g. id=7, id=807" in printed
     assert "breaks the contract</span>" in (tmp_path / "report.html").read_text()
-    parts = of(shown, "sparksig.split(visits")
+    parts = of(outputs, "sparksig.split(visits")
     assert parts.startswith("996 rows are good")
     assert "[NULL_IN_REQUIRED]" in parts
     assert "[INVALID_VALUE]" in parts
 
 
 def test_signatures_of_all_kinds_of_examples(run):
-    shown = run("signatures.ipynb")
+    outputs = run("signatures.ipynb")
     for code, *texts in SIGNATURES:
-        found = " ".join(of(shown, code).split())
+        actual = " ".join(of(outputs, code).split())
         for text in texts:
-            assert text in found, f"{code}: {text}"
+            assert text in actual, f"{code}: {text}"
 
 
 SIGNATURES = [

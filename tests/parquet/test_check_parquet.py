@@ -60,7 +60,7 @@ def write(tmp_path):
 
 
 def told(report):
-    return [(str(one.code), one.path, one.count) for one in report.findings]
+    return [(str(finding.code), finding.path, finding.count) for finding in report.findings]
 
 
 def tensor(dtype, shape, name=None):
@@ -97,7 +97,7 @@ def test_a_file_that_differs_from_the_first_one_is_a_finding_whatever_the_contra
         {"y": [1]},
     )
     report = check_parquet(home, from_ddl("x bigint"), "full")
-    assert [str(one) for one in report.findings] == [
+    assert [str(finding) for finding in report.findings] == [
         "x: expected int32 as in part-0.parquet, got int64 in part-1.parquet (rewrite the files with one "
         "schema) [TYPE_MISMATCH]",
         "x: expected int32 as in part-0.parquet, got no such column in part-2.parquet (rewrite the files "
@@ -149,7 +149,7 @@ def test_twins_in_a_later_file_are_refused_and_not_left_unread(write, twin):
 
 def test_columns_of_optional_contracts_that_the_table_has_none_of(write):
     report = check_parquet(write({"x": [1]}), from_ddl("y bigint, z string"))
-    assert [str(one) for one in report.findings] == [
+    assert [str(finding) for finding in report.findings] == [
         "expected at least one of the contract's columns, which are all optional, got none of them "
         "[MISSING_COLUMN]"
     ]
@@ -258,7 +258,7 @@ def test_findings_are_counted_over_all_batches_and_name_their_first_row(write):
     assert told(report) == [("NULL_IN_REQUIRED", "n", 10), ("NULL_IN_REQUIRED", "o.tags[].k", 4)]
     assert report.examples == {0: ("part-0.parquet, row 999",), 1: ("part-0.parquet, row 7",)}
     assert (report.rows, report.bad_rows) == (10_000, 14)
-    assert [one.nulls for one in report.columns] == [0, 10, 0]
+    assert [column.nulls for column in report.columns] == [0, 10, 0]
     assert report.claim == ""
 
 
@@ -296,14 +296,14 @@ def test_columns_whose_types_do_not_fit_are_left_out_but_their_nulls_are_counted
         write({"x": ["1", None], "y": [1, None]}), "x bigint not null, y bigint not null", "full"
     )
     assert told(report) == [("TYPE_MISMATCH", "x", None), ("NULL_IN_REQUIRED", "y", 1)]
-    assert [one.nulls for one in report.columns] == [1, 1]
+    assert [column.nulls for column in report.columns] == [1, 1]
 
 
 @pytest.mark.parametrize("options", [{}, {"use_deprecated_int96_timestamps": True}], ids=describe_case)
 def test_far_instants_are_found_and_not_wrapped_whatever_wrote_them(write, options):
     far = [datetime.datetime(9999, 12, 31), datetime.datetime(2026, 1, 1), None]
     table = pa.table(
-        {"t": pa.array(far, pa.timestamp("us")), "d": pa.array([one and one.date() for one in far])}
+        {"t": pa.array(far, pa.timestamp("us")), "d": pa.array([time and time.date() for time in far])}
     )
     contract = Schema([ColSpec("datetime", "t", False), ColSpec("datetime", "d", False)])
     report = check_parquet(write(table, **options), contract, "full")
@@ -324,7 +324,7 @@ def test_tables_without_rows_and_without_the_wanted_columns(write):
 def test_odd_names(write, name):
     table = pa.table({name: [1, None], "other": [{"b": 1}, None], "a": [{"b": 2}, None]})
     report = check_parquet(write(table), Schema([ColSpec("long", name)]), "full", row_key=name)
-    assert [(one.code, one.count) for one in report.findings] == [("NULL_IN_REQUIRED", 1)]
+    assert [(finding.code, finding.count) for finding in report.findings] == [("NULL_IN_REQUIRED", 1)]
     assert report.examples == {0: (f"{name}=None",)}
 
 
@@ -393,7 +393,7 @@ def test_tensors(write, name, group):
 
 def test_tensors_are_judged_by_their_types_too(write):
     report = check_parquet(write({"t": [["x"]], "u": [[1]]}), tensor("float64", (-1, 1), "t"))
-    assert [str(one) for one in report.findings] == [
+    assert [str(finding) for finding in report.findings] == [
         "t[]: expected float64, got list<string> (cast it explicitly) [TYPE_MISMATCH]"
     ]
     report = check_parquet(write({"T": [[1.0]]}), tensor("float64", (-1, 1), "t"))
@@ -453,13 +453,13 @@ def test_directories_name_columns_with_the_types_that_spark_gives_them(write):
     report = check_parquet(home, contract, "full", row_key="no")
     assert told(report) == [("NULL_IN_REQUIRED", "note", 1)]
     assert report.examples == {0: ("no=20000000000",)}
-    assert [one.actual for one in report.columns] == ["int64", "date32[day]", "int64", "string"]
+    assert [column.actual for column in report.columns] == ["int64", "date32[day]", "int64", "string"]
     assert not check_parquet(home, "no int").ok
 
 
 def test_a_partition_stands_for_the_column_of_its_name(write):
     home = write({"year": ["other"], "x": [1]}, folders=["year=2026"])
-    assert [one.actual for one in check_parquet(home, "year int, x bigint", "full").columns] == [
+    assert [column.actual for column in check_parquet(home, "year int, x bigint", "full").columns] == [
         "int32",
         "int64",
     ]
@@ -496,14 +496,17 @@ def test_what_is_no_parquet_table(tmp_path, write):
         check_parquet(home, "x int")
     with pytest.raises(ContractError, match="table: expected a path or a URI, got a value of type int"):
         check_parquet(7, "x int")
-    for nothing in ("", " "):  # and not whatever is in the working directory
-        with pytest.raises(ContractError, match="table: expected a path or a URI, got an empty text"):
-            check_parquet(nothing, "x int")
     with pytest.raises(UnsupportedError, match="cannot read tables from ftp: URIs"):
         check_parquet("ftp://host/table", "x int")
     (home / "_delta_log").mkdir()
     with pytest.raises(UnsupportedError, match="is a Delta table: as Parquet it would show deleted rows"):
         check_parquet(home, "x int")
+
+
+@pytest.mark.parametrize("nothing", ["", " "], ids=["empty", "blank"])
+def test_an_empty_path_is_refused(nothing):
+    with pytest.raises(ContractError, match="a table is a path or a URI, not an empty text"):
+        check_parquet(nothing, "x int")
 
 
 def test_a_single_file_and_its_uri(write):
@@ -586,16 +589,18 @@ def test_the_contract_that_spark_has_kept_with_a_table_is_found(write, tmp_path)
         {"name": "x", "type": "double", "nullable": True, "metadata": {"sparksig.column": json.dumps(body)}},
         {"name": "run", "type": "string", "nullable": True, "metadata": {}},
     ]
-    kept = {"org.apache.spark.sql.parquet.row.metadata": json.dumps({"type": "struct", "fields": fields})}
-    table = pa.table({"x": [1.0], "run": ["a"]}).replace_schema_metadata(kept)
+    preserved = {
+        "org.apache.spark.sql.parquet.row.metadata": json.dumps({"type": "struct", "fields": fields})
+    }
+    table = pa.table({"x": [1.0], "run": ["a"]}).replace_schema_metadata(preserved)
     pq.write_table(table, tmp_path / "kept.parquet")
     report = check_parquet(write({"x": [1.0, None], "run": ["a", "b"]}), tmp_path / "kept.parquet", "full")
-    assert [(one.name, one.expected) for one in report.columns] == [
+    assert [(column.name, column.expected) for column in report.columns] == [
         ("x", "double not null"),
         ("run", "string"),
     ]
     assert told(report) == [("NULL_IN_REQUIRED", "x", 1)]
-    garbled = pa.table({"x": [1.0]}).replace_schema_metadata({next(iter(kept)): '{"fields": [1]}'})
+    garbled = pa.table({"x": [1.0]}).replace_schema_metadata({next(iter(preserved)): '{"fields": [1]}'})
     pq.write_table(garbled, tmp_path / "kept.parquet")
     assert check_parquet(write({"x": [None, 1.0]}), tmp_path / "kept.parquet", "full").ok
 
@@ -639,11 +644,11 @@ def test_a_sample_has_rows_of_the_table_each_at_most_once(tmp_path_factory, grou
             writer.write_table(pa.table({"x": pa.array(range(start, start + size), pa.int64())}))
             start += size
     sample = open_parquet(home).sample(["x"], Sampler(rows, method=method))
-    seen = [value for part in sample.parts for value in part.batch.column(0).to_pylist()]
-    assert len(seen) == len(set(seen)) <= rows
-    assert set(seen) <= set(range(start))
+    actual = [value for part in sample.parts for value in part.batch.column(0).to_pylist()]
+    assert len(actual) == len(set(actual)) <= rows
+    assert set(actual) <= set(range(start))
     if method == "uniform":
-        assert len(seen) == min(rows, start)
+        assert len(actual) == min(rows, start)
 
 
 # --- laws ---------------------------------------------------------------------------------------------------

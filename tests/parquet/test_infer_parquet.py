@@ -37,8 +37,8 @@ def test_types_are_the_tables_and_columns_are_optional_where_nulls_were_seen(wri
         "image": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]],
         "kind": pa.array(["x", "y"]).dictionary_encode(),
     })  # fmt: skip
-    found = infer_parquet(write(table))
-    assert str(found) == (
+    actual = infer_parquet(write(table))
+    assert str(actual) == (
         "'id': long (required): 0 nulls in 2 rows of 1 row group\n"
         "'price': double (optional): 1 null in 2 rows of 1 row group\n"
         "'at': datetime (required): 0 nulls in 2 rows of 1 row group\n"
@@ -94,24 +94,26 @@ def test_times_that_nanoseconds_cannot_hold_are_refused(write):
 def test_how_many_rows_are_looked_at_and_which_columns(write):
     values = [None if i % 10 == 9 else i for i in range(1000)]
     home = write({"x": values, "y": values}, row_group_size=10)
-    found = infer_parquet(home, rows=32, columns=["x"])  # the first row of each of 32 row groups
-    assert [(one.name, one.rows, one.nulls, one.partitions) for one in found.evidence] == [("x", 32, 0, 32)]
-    [spec] = found.signature.inputs
+    actual = infer_parquet(home, rows=32, columns=["x"])  # the first row of each of 32 row groups
+    assert [(value.name, value.rows, value.nulls, value.partitions) for value in actual.evidence] == [
+        ("x", 32, 0, 32)
+    ]
+    [spec] = actual.signature.inputs
     assert spec.required
-    found = infer_parquet(home, rows=500, method="uniform")
-    assert all(one.nulls > 0 and one.partitions is None for one in found.evidence)
-    assert infer_parquet(home, rows=500, method="uniform", seed=1).evidence != found.evidence
+    actual = infer_parquet(home, rows=500, method="uniform")
+    assert all(value.nulls > 0 and value.partitions is None for value in actual.evidence)
+    assert infer_parquet(home, rows=500, method="uniform", seed=1).evidence != actual.evidence
 
 
 def test_files_that_hold_text_differently_and_tables_without_rows(write):
     encoded = pa.array(["b", "c"]).dictionary_encode()
-    found = infer_parquet(
+    actual = infer_parquet(
         write({"s": ["a", None]}, {"s": encoded}, {"s": pa.array(["d"], pa.large_string())})
     )
-    assert (found.evidence[0].rows, found.evidence[0].nulls) == (5, 1)
+    assert (actual.evidence[0].rows, actual.evidence[0].nulls) == (5, 1)
     nothing = pa.table({"s": pa.array([], pa.string())})
-    found = infer_parquet(write(nothing).joinpath("part-0.parquet"))
-    assert found.signature.inputs == infer_signature(nothing).inputs
+    actual = infer_parquet(write(nothing).joinpath("part-0.parquet"))
+    assert actual.signature.inputs == infer_signature(nothing).inputs
 
 
 def test_a_path_has_a_signature_as_its_table_has(write):
@@ -120,21 +122,21 @@ def test_a_path_has_a_signature_as_its_table_has(write):
 
 
 def test_a_single_name_is_one_column(write):
-    found = infer_parquet(write({"id": [1], "note": ["x"]}), columns="id")
-    assert found.signature.inputs.input_names() == ["id"]
+    actual = infer_parquet(write({"id": [1], "note": ["x"]}), columns="id")
+    assert actual.signature.inputs.input_names() == ["id"]
 
 
 def test_what_has_no_signature(write):
     home = write({"t": pa.array([1], pa.time32("s")), "x": [1], "X": [2]}, {"t": [1], "x": [1], "X": [1]})
     with pytest.raises(InferenceError) as caught:
         infer_parquet(home)
-    assert [(str(one.code), one.path) for one in caught.value.findings] == [
+    assert [(str(finding.code), finding.path) for finding in caught.value.findings] == [
         ("DUPLICATE_NAME", "x"), ("DUPLICATE_NAME", "X"), ("TYPE_MISMATCH", "t")]  # fmt: skip
     with pytest.raises(ContractError, match=r"y: expected a column, got no such column"):
         infer_parquet(home, columns=["y"])
-    alone = pa.table({"t": pa.array([1], pa.time32("s")), "x": [1]})
+    single = pa.table({"t": pa.array([1], pa.time32("s")), "x": [1]})
     with pytest.raises(InferenceError, match=r"t: expected a supported type, got time32"):
-        infer_parquet(write(alone) / "part-0.parquet")
+        infer_parquet(write(single) / "part-0.parquet")
     assert infer_parquet(home / "part-0.parquet", columns=["x"]).signature.inputs.input_names() == ["x"]
     (home / "_delta_log").mkdir()
     with pytest.raises(UnsupportedError, match="is a Delta table"):

@@ -63,8 +63,8 @@ def test_a_column_is_inferred_from_the_files_that_have_values(tmp_path):
 
 
 def test_footers_say_which_columns_have_the_null_type(tmp_path):
-    found = schemas_with_null_types(f"file:{write_days(tmp_path, SILENT, NOTES)}")
-    assert {name: str(schema.field("note").type) for name, schema in found.items()} == {
+    actual = schemas_with_null_types(f"file:{write_days(tmp_path, SILENT, NOTES)}")
+    assert {name: str(schema.field("note").type) for name, schema in actual.items()} == {
         "day-0.parquet": "null",
         "day-1.parquet": "string",
     }

@@ -23,8 +23,8 @@ def store(monkeypatch):
     for name, value in servers.KEYS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with servers.bucket() as held:
-        yield held
+    with servers.bucket() as bucket:
+        yield bucket
 
 
 def test_tables_contracts_and_models_are_read_where_they_are(store, tmp_path):
@@ -38,7 +38,7 @@ def test_tables_contracts_and_models_are_read_where_they_are(store, tmp_path):
         store.upload(tmp_path / name, f"a/{name}")
     table, model = store.uri("a/t"), store.uri("a/m")
     report = check_parquet(table, model, "full", row_key="year")
-    assert [(one.path, one.count) for one in report.findings] == [("x", 2)]
+    assert [(finding.path, finding.count) for finding in report.findings] == [("x", 2)]
     assert report.examples == {0: ("year=2025", "year=2026")}
     assert report.contract == "s3://models/a/m, inputs"
     assert infer_parquet(table).signature.inputs.input_names() == ["x", "year"]

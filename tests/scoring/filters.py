@@ -64,8 +64,8 @@ def _predicates(draw):
     if form == "in":
         texts = [text for text in _LITERALS[name] if name != "t" or not text.startswith("'")]
         values = draw(st.lists(st.sampled_from(texts), min_size=1, max_size=4))
-        same = [text for text in values if text[0] == values[0][0]] if name in ("day", "t") else values
-        return f"{name} {negated}IN ({', '.join(same)})"
+        matching = [text for text in values if text[0] == values[0][0]] if name in ("day", "t") else values
+        return f"{name} {negated}IN ({', '.join(matching)})"
     operands = [name, draw(literal)]
     if form == "flipped":
         operands.reverse()

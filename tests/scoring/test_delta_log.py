@@ -108,13 +108,13 @@ def protocol(*features):
 
 def metadata(root, **changes):
     snapshot = read_snapshot(LOCAL, root, root)
-    known = {
+    known_names = {
         "id": snapshot.id,
         "schemaString": snapshot.schema,
         "partitionColumns": ["day"],
         "configuration": {},
     }
-    return {"metaData": {**known, **changes}}
+    return {"metaData": {**known_names, **changes}}
 
 
 def added(path, **changes):

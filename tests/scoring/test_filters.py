@@ -71,11 +71,11 @@ def test_known_values_prune_no_row_that_meets_the_condition(text):
     condition = compile_filter(text, TABLE.schema, "UTC")
     for number in range(TABLE.num_rows):
         [row] = TABLE.slice(number, 1).to_batches()
-        for known in (TABLE.column_names, ["i", "s"], []):
-            values = {name: Bounds.constant(row.column(name)[0]) for name in known}
+        for names in (TABLE.column_names, ["i", "s"], []):
+            values = {name: Bounds.constant(row.column(name)[0]) for name in names}
             is_kept = condition.apply(row).num_rows == 1
             assert condition.can_hold(values) or not is_kept
-            if known == TABLE.column_names:
+            if names == TABLE.column_names:
                 assert condition.can_hold(values) == is_kept
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import sparksig
 from sparksig import ColSpec, ContractError, ModelFailedError, Schema
-from sparksig.models import load_model
+from sparksig.models.loading import load_model
 from sparksig.scoring.part import Target
 from sparksig.scoring.split import score_split
 from sparksig.scoring.splits import plan_splits
@@ -24,7 +24,8 @@ def score_all(home, source, model, **options):
     (home / "out").mkdir(exist_ok=True)
     target = Target(pafs.LocalFileSystem(), str(home / "out"))
     result = score_split(split, load_model(model, allow_pickle=True), scan, target)
-    return result, pq.read_table(result.file)
+    [file] = result.files
+    return result, pq.read_table(home / "out" / file)
 
 
 def test_a_split_is_scored_into_one_file(tmp_path):
@@ -37,7 +38,7 @@ def test_a_split_is_scored_into_one_file(tmp_path):
     }
     assert (result.index, result.rows, result.scored, result.rejected) == (0, 15, 15, 0)
     assert result.findings == ()
-    assert result.size == (tmp_path / "out" / result.file.rpartition("/")[2]).stat().st_size
+    assert result.size == (tmp_path / "out" / result.files[0]).stat().st_size
     assert set(result.seconds) == {"read", "score", "write"}
     assert all(seconds > 0 for seconds in result.seconds.values())
     assert result.summaries[()].mean == 14.0
@@ -47,7 +48,7 @@ def test_each_attempt_writes_a_file_of_its_own(tmp_path):
     source, model = write(tmp_path, of_numbers(3)), save(tmp_path)
     first, _ = score_all(tmp_path, source, model)
     second, _ = score_all(tmp_path, source, model)
-    assert first.file != second.file
+    assert first.files != second.files
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
@@ -56,8 +57,8 @@ def test_the_model_is_given_batches_of_the_rows_that_were_asked_for(tmp_path, ba
     source = write(tmp_path, of_numbers(20), of_numbers(5), row_group_size=3)
     model = save(tmp_path, lambda frame: np.full(len(frame), len(frame), dtype="float64"))
     _, rows = score_all(tmp_path, source, model, batch_rows=batch_rows)
-    whole, rest = divmod(25, batch_rows)
-    assert rows["prediction"].to_pylist() == [batch_rows] * batch_rows * whole + [rest] * rest
+    batch_count, remaining = divmod(25, batch_rows)
+    assert rows["prediction"].to_pylist() == [batch_rows] * batch_rows * batch_count + [remaining] * remaining
 
 
 def test_small_row_groups_are_scored_together(tmp_path):
@@ -75,17 +76,17 @@ def test_memory_is_that_of_a_batch_whatever_the_rows(tmp_path):
         columns = {name: np.zeros(rows) for name in ("x", "a")}
         source = write(home, pa.table(columns), row_group_size=rows)
         del columns
-        model, seen, before = save(home), [], pa.total_allocated_bytes()
+        model, received, before = save(home), [], pa.total_allocated_bytes()
         table, _, scan = plan(source, model)
         [split] = plan_splits(table, scan, 1)[:1]
         loaded = load_model(model, allow_pickle=True)
         predict = loaded._predictor
-        loaded._predictor = lambda data, params, predict=predict, seen=seen: (
-            seen.append(pa.total_allocated_bytes()),
+        loaded._predictor = lambda data, params, predict=predict, received=received: (
+            received.append(pa.total_allocated_bytes()),
             predict(data, params),
         )[1]
         score_split(split, loaded, scan, Target(pafs.LocalFileSystem(), str(home)))
-        peaks.append(max(seen) - before)
+        peaks.append(max(received) - before)
     assert peaks[1] < 1.5 * peaks[0]
     assert peaks[1] < 150e6
 

@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig import AnyType, ColSpec, ContractError, Schema, TensorSpec, UnsupportedError
+from sparksig import (
+    AnyType,
+    ColSpec,
+    ContractError,
+    Schema,
+    TableNotFoundError,
+    TensorSpec,
+    UnsupportedError,
+)
 from sparksig.scoring import splits as planning
 from sparksig.scoring.splits import plan_splits
 from sparksig.tables import footers
@@ -138,7 +146,7 @@ def test_all_findings_come_at_once(tmp_path):
     source = write(tmp_path, pa.table({"x": ["a"], "y": [1], "prediction": [1]}))
     with pytest.raises(ContractError, match="4 findings") as info:
         plan(source, save(tmp_path, inputs=inputs))
-    assert [found.path for found in info.value.findings] == ["x", "y", "z", "prediction"]
+    assert [finding.path for finding in info.value.findings] == ["x", "y", "z", "prediction"]
 
 
 @pytest.mark.parametrize(
@@ -327,6 +335,30 @@ def test_a_file_that_changes_is_read_again(tmp_path, monkeypatch):
         write(tmp_path, of_numbers(5))
         assert open_parquet(source).rows == 8
     assert len(reads) == 3
+
+
+def test_footers_of_many_files_are_read_by_processes(tmp_path, monkeypatch):
+    source = write(tmp_path, *(of_numbers(1, start) for start in range(7)))
+    expected = open_parquet(source)
+    reads = count_reads(monkeypatch)
+    monkeypatch.setattr(footers, "_MANY_FILES", 6)
+    monkeypatch.setattr(footers, "_CHUNK_FILES", 3)
+    monkeypatch.setattr(footers, "count_cores", lambda: 2)
+    with footers.share_footers():
+        table = open_parquet(source)
+        assert open_parquet(source) == table == expected
+    assert reads == []
+    assert len({id(file.schema) for file in table.files}) == 1
+
+
+def test_a_damaged_file_among_many_is_reported(tmp_path, monkeypatch):
+    source = write(tmp_path, *(of_numbers(1, start) for start in range(4)))
+    (source / "part-002.parquet").write_bytes(b"nothing")
+    monkeypatch.setattr(footers, "_MANY_FILES", 2)
+    monkeypatch.setattr(footers, "_CHUNK_FILES", 2)
+    monkeypatch.setattr(footers, "count_cores", lambda: 2)
+    with pytest.raises(TableNotFoundError, match=r"part-002.parquet is not a Parquet file"):
+        open_parquet(source)
 
 
 def test_files_of_one_schema_share_it(tmp_path):

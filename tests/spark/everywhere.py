@@ -141,7 +141,9 @@ class Counting(PythonModel):
         self.log = log
 
     def load_context(self, context):
-        home = next(one for one in Path(context.artifacts["note"]).parents if (one / "MLmodel").exists())
+        home = next(
+            parent for parent in Path(context.artifacts["note"]).parents if (parent / "MLmodel").exists()
+        )
         mode = oct(home.stat().st_mode & 0o777)
         with open(self.log, "a") as log:
             log.write(f"{os.getpid()} {mode} {where_sparksig_is()}\n")
@@ -211,10 +213,10 @@ def located(shipment):
         return str(home.resolve()), (home / "MLmodel").stat().st_ino, oct(home.stat().st_mode & 0o777)
 
     with ThreadPoolExecutor(8) as pool:
-        found = set(pool.map(locate, range(8)))
-    left = [name for home, *_ in found for name in os.listdir(Path(home).parent) if name.startswith(".")]
+        places = set(pool.map(locate, range(8)))
+    left = [name for home, *_ in places for name in os.listdir(Path(home).parent) if name.startswith(".")]
     time.sleep(0.2)  # so that every executor has a part in it
-    return json.dumps([sorted(found), [name for name in left if "sparksig" in name]])
+    return json.dumps([sorted(places), [name for name in left if "sparksig" in name]])
 
 
 def spoiled(shipment):
@@ -240,8 +242,8 @@ def concurrent_loads_unpack_a_model_once_and_verify_it(at):
         return {}
     udf = at.sent(at.save("m", lambda data, params: data["x"], X, Y))
     shipment = udf._work.shipment
-    told = [json.loads(text) for text in in_workers(at, located, shipment)]
-    places = {tuple(place) for found, _ in told for place in found}
+    reports = [json.loads(text) for text in in_workers(at, located, shipment)]
+    places = {tuple(place) for found, _ in reports for place in found}
     homes = {home for home, *_ in places}
     nodes = 2 if at.kind == "cluster" else 1
     in_workers(at, spoiled, shipment)
@@ -308,9 +310,9 @@ def scalars_come_back_with_their_nulls(at):
     here = {
         name: f"coalesce({name}, {SCALARS[name][0]}('NaN'))" if name in "fd" else name for name in SCALARS
     }
-    same = [f"prediction.{name} <=> {value}" for name, value in here.items()]
+    equal = [f"prediction.{name} <=> {value}" for name, value in here.items()]
     rows = sparksig.score(df, udf).orderBy("id").selectExpr(
-        " and ".join(same) + " as same", "prediction.seen", "prediction.d"
+        " and ".join(equal) + " as same", "prediction.seen", "prediction.d"
     ).collect()  # fmt: skip
     return {
         "same": [row.same for row in rows],
@@ -327,7 +329,7 @@ def composites_come_back_as_they_were(at):
         def told(value):
             if value is None:
                 return "None"
-            return str([[None if pd.isna(one) else int(one) for one in row] for row in value])
+            return str([[None if pd.isna(item) else int(item) for item in row] for row in value])
 
         return data.assign(seen=[told(value) for value in data["a"]])
 
@@ -380,13 +382,13 @@ def times_are_those_of_the_sessions_zone(at):
         return data.assign(seen=data["t"].dt.strftime("%Y-%m-%d %H"))
 
     udf = at.sent(at.save("m", echo, {"t": "datetime"}, {"t": "datetime", "seen": "string"}))
-    found = {}
+    results = {}
     for zone in ("Asia/Tokyo", "America/New_York"):
         with at.setting("spark.sql.session.timeZone", zone):
             df = at.spark.sql("select timestamp'2050-06-15T12:00:00Z' as t")
             [row] = df.select("t", udf().alias("p")).selectExpr("p.t = t as same", "p.seen").collect()
-        found[zone] = [row.same, row.seen]
-    return found
+        results[zone] = [row.same, row.seen]
+    return results
 
 
 # --- kinds of models --------------------------------------------------------------------------------------
@@ -419,7 +421,7 @@ def models_of_several_kinds_go_together(at):
         for factor in (2, 3)
     )
     called = [with_files(), twice(), thrice(), twice("x")]
-    df = at.doubles(2, 1).select("x", *(one.alias(f"p{i}") for i, one in enumerate(called)))
+    df = at.doubles(2, 1).select("x", *(prediction.alias(f"p{i}") for i, prediction in enumerate(called)))
     rows = df.orderBy("x").collect()
     model, frame = models.regression()
     trust = models.save_sklearn(at.folder / "skops", model, frame)
@@ -480,12 +482,14 @@ def rows_that_cannot_be_scored_are_told(at):
     )
     scored = sparksig.score(df, udf, on_error="null", observation=observation)
     rows = scored.orderBy("id").collect()
-    seen = observation.get
-    told = [row.findings and [f"{one.code} {one.path}" for one in row.findings] for row in rows]
+    observed = observation.get
+    messages = [
+        row.findings and [f"{finding.code} {finding.path}" for finding in row.findings] for row in rows
+    ]
     return {
-        "rows": [[row.id, row.prediction, findings] for row, findings in zip(rows, told)],
+        "rows": [[row.id, row.prediction, findings] for row, findings in zip(rows, messages)],
         "detail": "ValueError: no negative numbers" in rows[4].findings[0].detail,
-        "counts": [seen["rows"], seen["scored"], seen["rejected"]],
+        "counts": [observed["rows"], observed["scored"], observed["rejected"]],
     }
 
 
@@ -495,13 +499,15 @@ def batches_and_params_are_those_asked_for(at):
         return pd.Series([float(len(data))] * len(data)) * params["factor"]
 
     path = at.save("m", size, X, Y, FACTOR)
-    asked = [(4, None), (100, None), (1, None), (None, None), (1, {"factor": 7})]
+    requests = [(4, None), (100, None), (1, None), (None, None), (1, {"factor": 7})]
     called = [
         sparksig.spark_udf(at.spark, path, allow_pickle=True, batch_rows=rows, params=params)()
-        for rows, params in asked
+        for rows, params in requests
     ]
     with at.setting(ROWS_PER_BATCH, "3"):
-        df = at.doubles(10, 1).select("id", *(one.alias(f"p{i}") for i, one in enumerate(called)))
+        df = at.doubles(10, 1).select(
+            "id", *(prediction.alias(f"p{i}") for i, prediction in enumerate(called))
+        )
         rows = df.collect()
     return {
         "sizes": [[row[f"p{i}"] for row in sorted(rows)] for i in range(4)],
@@ -556,7 +562,7 @@ def build_archive(file):
     return file
 
 
-@check(lambda kind: {} if kind == "connect" else {
+@check({
     "column": [0.0, 3.0, 6.0, 9.0],
     "rejected": [[3, "PREDICTION_FAILED"]],
     "died": [True, True],
@@ -564,8 +570,6 @@ def build_archive(file):
 })  # fmt: skip
 def a_model_runs_in_an_environment_of_its_own(at):
     """A process of each worker has the packages of an archive, which is shipped; its death is an error."""
-    if at.kind == "connect":
-        return {}
 
     def multiply(data, params):
         from only_in_the_archive import FACTOR
@@ -656,14 +660,14 @@ def tables_are_written_under_their_contract(at):
         return {}
     folder, df = at.folder, at.spark.range(3).selectExpr("id", "array(double(id)) as x")
     runs = [("r1", df), ("r2", df.limit(2))]
-    written = [sparksig.write(one, folder / "t", WRITTEN, mode="append", run_id=run) for run, one in runs]
+    written = [sparksig.write(frame, folder / "t", WRITTEN, mode="append", run_id=run) for run, frame in runs]
     null, text = df.selectExpr("nullif(id, 1) as id", "x"), df.selectExpr("string(id) as id", "x")
-    told = message_of(lambda: sparksig.write(null, folder / "u", WRITTEN))
+    message = message_of(lambda: sparksig.write(null, folder / "u", WRITTEN))
     return {
-        "rows": [[one.rows, one.repeated] for one in written],
+        "rows": [[result.rows, result.repeated] for result in written],
         "held": at.spark.read.parquet(str(folder / "t")).count(),
-        "null": "id: expected long without nulls, got nulls, once" if ", once" in told else told,
-        "refused": [one.path for one in sparksig.plan_write(text, folder / "u", WRITTEN).findings],
+        "null": "id: expected long without nulls, got nulls, once" if ", once" in message else message,
+        "refused": [finding.path for finding in sparksig.plan_write(text, folder / "u", WRITTEN).findings],
         "again": sparksig.check(df, folder / "t", "full").ok,
     }
 
@@ -724,25 +728,25 @@ class Measuring(PythonModel):
     def predict(self, model_input):
         self.batches += 1
         pages = int(Path("/proc/self/statm").read_text().split()[1])
-        held = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        megabytes = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
         rows = len(model_input)
-        return pd.DataFrame({"batch": [float(self.batches)] * rows, "held": [held] * rows})
+        return pd.DataFrame({"batch": [float(self.batches)] * rows, "held": [megabytes] * rows})
 
 
 @check({"fail": [200, "no growth"], "null": [100, "no growth"]})
 def a_workers_memory_does_not_grow_with_the_batches(at):
     """Batches of 2 MB in one partition: kept, they would be 400 MB, and 200."""
     udf = at.sent(at.save("m", Measuring(), {"x": "string"}, {"batch": "double", "held": "double"}))
-    found = {}
+    results = {}
     for on_error, batches in (("fail", 200), ("null", 100)):
         df = at.spark.sql(f"select repeat(string(id % 10), 2000) as x from range(0, {batches}000, 1, 1)")
         with at.setting(ROWS_PER_BATCH, "1000"):
             scored = sparksig.score(df, udf, keep=[], on_error=on_error)
             rows = scored.groupBy("prediction.batch").agg(F.max("prediction.held").alias("held")).collect()
-        held = [row.held for row in sorted(rows)]
-        growth = float(np.median(held[-20:]) - np.median(held[20:40]))
-        found[on_error] = [len(held), "no growth" if growth < 50 else growth]
-    return found
+        megabytes = [row.held for row in sorted(rows)]
+        growth = float(np.median(megabytes[-20:]) - np.median(megabytes[20:40]))
+        results[on_error] = [len(megabytes), "no growth" if growth < 50 else growth]
+    return results
 
 
 # --- the application --------------------------------------------------------------------------------------
@@ -793,8 +797,8 @@ def run(kind, folder):
         (hiding / "sitecustomize.py").write_text(HIDING)
     worker.write_text(WORKER.format(hiding=hiding, python=sys.executable))
     worker.chmod(0o755)
-    kept = ("JAVA_HOME", "LANG", "LC_ALL", "TMPDIR")
-    environment = {name: os.environ[name] for name in kept if name in os.environ} | {
+    inherited = ("JAVA_HOME", "LANG", "LC_ALL", "TMPDIR")
+    environment = {name: os.environ[name] for name in inherited if name in os.environ} | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(folder),
         "SPARK_HOME": str(linked_spark(folder / "spark")),
@@ -839,29 +843,29 @@ def session(kind):
         "spark.sql.execution.arrow.pyspark.enabled": "true",
     }.items():
         builder = builder.config(key, value)
-    made = builder.getOrCreate()
-    assert (".connect." in type(made).__module__) == (kind == "connect")
-    return made
+    session = builder.getOrCreate()
+    assert (".connect." in type(session).__module__) == (kind == "connect")
+    return session
 
 
 def main(kind, folder):
     warnings.simplefilter("ignore")
     started = time.perf_counter()
-    spark, found = session(kind), {}
+    spark, results = session(kind), {}
     for name, function in CHECKS.items():
         sys.stderr.write(f"{time.perf_counter() - started:.1f} s: {name}\n")
         (own := Path(folder) / name).mkdir()
         try:
-            found[name] = {"found": function(Place(spark, kind, own))}
+            results[name] = {"found": function(Place(spark, kind, own))}
         except Exception:
-            found[name] = {"error": traceback.format_exc()[-3000:]}
+            results[name] = {"error": traceback.format_exc()[-3000:]}
     sys.stderr.write(f"{time.perf_counter() - started:.1f} s\n")
     spark.stop()
-    sys.stdout.write(f"got {json.dumps(found)}\n")
+    sys.stdout.write(f"got {json.dumps(results)}\n")
 
 
-def compare(name, kind, found):
+def compare(name, kind, results):
     """See that a check has found what is expected of it."""
-    if "error" in found[name]:
-        pytest.fail(found[name]["error"], pytrace=False)
-    assert found[name]["found"] == EXPECTED[name](kind)
+    if "error" in results[name]:
+        pytest.fail(results[name]["error"], pytrace=False)
+    assert results[name]["found"] == EXPECTED[name](kind)

@@ -24,25 +24,25 @@ def save_model(path, does=None):
 
 def config_of(model, path, **changes):
     """The configuration of a job in a place, with changes of its sections."""
-    told = {
+    config = {
         "model": {"path": model, "allow_pickle": True},
         "input": {"path": str(path / "in")},
         "output": {"path": str(path / "out"), "keep": ["id"]},
     }
     for name, value in changes.items():
-        told[name] = {**told.get(name, {}), **value} if isinstance(value, dict) else value
-    return ScoreConfig.model_validate(told)
+        config[name] = {**config.get(name, {}), **value} if isinstance(value, dict) else value
+    return ScoreConfig.model_validate(config)
 
 
 def table(path, x, **more):
     """A table of Parquet: id, x, a color, in as many files as there are tens of rows."""
     path.mkdir()
     rows = len(x)
-    whole = pa.table(
+    table = pa.table(
         {"id": range(rows), "x": pa.array(x, pa.int64()), "color": ["red", "blue"] * (rows // 2), **more}
     )
     for at in range(0, rows, 10):
-        pq.write_table(whole.slice(at, 10), path / f"{at}.parquet")
+        pq.write_table(table.slice(at, 10), path / f"{at}.parquet")
 
 
 def read(path):
@@ -52,7 +52,7 @@ def read(path):
 
 def left(path):
     """Hidden directories that were left over."""
-    return [one.name for one in path.iterdir() if one.name.startswith(".") and "sparksig" in one.name]
+    return [child.name for child in path.iterdir() if child.name.startswith(".") and "sparksig" in child.name]
 
 
 BAD = [*range(13), 13, None, *range(15, 20)]

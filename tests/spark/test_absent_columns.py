@@ -73,23 +73,23 @@ def test_an_estimator_predicts_as_with_nulls(flats, estimator, on_error, batch_r
 
 
 def test_a_function_sees_no_column_unless_nulls_are_chosen(flats, echo):
-    for absent, seen in (
+    for absent, expected in (
         (None, "area:float64"),
         ("omit", "area:float64"),
         ("null", "area:float64,rooms:float64"),
     ):
         with pytest.warns(AbsentColumnWarning):
             scored = sparksig.score(flats.limit(1), echo, absent=absent, allow_pickle=True)
-        assert predictions(scored) == [seen]
+        assert predictions(scored) == [expected]
         local = sparksig.load_model(echo, allow_pickle=True, absent=absent).predict({"area": [1.0]})
-        assert local == [seen]
+        assert local == [expected]
 
 
 def test_forbid_reports_optional_and_required_columns_alike(flats, echo, jobs_started):
     renamed = flats.withColumnsRenamed({"area": "Area"}).withColumn("Rooms", F.lit(1.0))
     with pytest.raises(ContractError, match="2 findings") as caught:
         sparksig.score(renamed, echo, absent="forbid", allow_pickle=True)
-    assert [(one.code, one.path, one.hint) for one in caught.value.findings] == [
+    assert [(finding.code, finding.path, finding.hint) for finding in caught.value.findings] == [
         (Code.MISSING_COLUMN, name, f"did you mean {name.title()!r}? Names are case sensitive")
         for name in ("area", "rooms")
     ]
@@ -172,7 +172,7 @@ def test_the_plan_and_the_report_of_a_job_list_absent_columns(spark, place, esti
     config = config_of(path, place, **trust)
     plan = plan_score(config)
     assert f"absent columns\n  {NEAR_MISS}\n" in str(plan)
-    assert [one["path"] for one in json.loads(plan.to_json())["absent"]] == ["rooms"]
+    assert [entry["path"] for entry in json.loads(plan.to_json())["absent"]] == ["rooms"]
     assert (plan.findings, plan.exit_code) == ((), 0)
     report = score(config)
     assert f"absent column    {NEAR_MISS}" in str(report)
@@ -191,13 +191,13 @@ def test_a_check_before_scoring_lists_absent_columns_once(spark, place, estimato
 
 
 @pytest.mark.parametrize(
-    ("absent", "seen"),
+    ("absent", "expected"),
     [("auto", "area:float64"), ("omit", "area:float64"), (None, "area:float64,rooms:float64")],
     ids=["auto", "omit", "null"],
 )
-def test_the_choice_is_a_key_of_the_job(spark, place, echo, absent, seen):
+def test_the_choice_is_a_key_of_the_job(spark, place, echo, absent, expected):
     score(config_of(echo, place, allow_pickle=True, absent=absent))
-    assert set(pd.read_parquet(place / "out")["prediction"]) == {seen}
+    assert set(pd.read_parquet(place / "out")["prediction"]) == {expected}
 
 
 def test_a_job_that_forbids_absence_is_refused(spark, place, echo):

@@ -180,15 +180,15 @@ def test_times_of_a_function_of_sql_are_placed_in_the_zone_of_the_query(spark, t
     path = save(tmp_path / "m", lambda data, params: data["t"], {"t": "datetime"}, {"t": "datetime"})
     spark.udf.register("same_time", sparksig.spark_udf(spark, path, allow_pickle=True))
     before = spark.conf.get("spark.sql.session.timeZone")
-    found = {}
+    results = {}
     try:
         for zone in (before, "Asia/Tokyo"):
             spark.conf.set("spark.sql.session.timeZone", zone)
             query = "select same_time(t) = t as same from (select timestamp'2050-06-15T12:00:00Z' as t)"
-            found[zone] = spark.sql(query).collect()[0].same
+            results[zone] = spark.sql(query).collect()[0].same
     finally:
         spark.conf.set("spark.sql.session.timeZone", before)
-    assert found == {before: True, "Asia/Tokyo": True}
+    assert results == {before: True, "Asia/Tokyo": True}
 
 
 def test_a_model_is_registered_on_a_newer_spark_only(spark, teller):
@@ -246,10 +246,10 @@ def test_a_result_type_says_what_comes_back(spark, tmp_path, name):
     assert scored.schema["prediction"].dataType.simpleString() == spark_name
     if name in ("date", "timestamp_ntz", "timestamp"):
         scored = scored.select(F.col("prediction").cast("string").alias("prediction"))
-    found = [row.prediction for row in scored.collect()]
-    found = [one.asDict() if isinstance(one, T.Row) else one for one in found]
-    found = [bytes(one) if isinstance(one, bytearray) else one for one in found]
-    assert repr(found) == repr(expected)
+    actual = [row.prediction for row in scored.collect()]
+    actual = [value.asDict() if isinstance(value, T.Row) else value for value in actual]
+    actual = [bytes(value) if isinstance(value, bytearray) else value for value in actual]
+    assert repr(actual) == repr(expected)
 
 
 def test_a_result_type_of_maps_and_of_several_outputs(spark, tmp_path):
@@ -261,8 +261,8 @@ def test_a_result_type_of_maps_and_of_several_outputs(spark, tmp_path):
     assert [row.prediction for row in scored.collect()] == rows
     several = pd.DataFrame({"b": [["x", None], None], "a": pd.array([1, None], "Int32")})
     path = save(tmp_path / "s", lambda data, params: several, {"x": "double"}, None)
-    made = T.StructType().add("a", T.IntegerType()).add("b", T.ArrayType(T.StringType()))
-    for result_type in ("a int, b array<string>", "struct<a: int, b: array<string>>", made):
+    struct_type = T.StructType().add("a", T.IntegerType()).add("b", T.ArrayType(T.StringType()))
+    for result_type in ("a int, b array<string>", "struct<a: int, b: array<string>>", struct_type):
         scored = sparksig.score(numbers(spark, 2), path, column="p", keep=[], result_type=result_type,
                                 flatten=True, allow_pickle=True)  # fmt: skip
         assert scored.schema.simpleString() == "struct<p_a:int,p_b:array<string>>"
@@ -379,8 +379,8 @@ def test_another_method_needs_a_result_type(spark, frame_of, tmp_path):
         df, tmp_path / "m", keep=[], method="predict_proba", result_type="array<double>", **trust
     )
     scored = scored.withColumn("same", F.lit(1))
-    found = np.array([row.prediction for row in scored.collect()])
-    assert found.tobytes() == model.predict_proba(frame).tobytes()
+    actual = np.array([row.prediction for row in scored.collect()])
+    assert actual.tobytes() == model.predict_proba(frame).tobytes()
     with pytest.raises(UnsupportedError, match=r"method: expected one of predict, .*, got 'guess'"):
         sparksig.score(df, tmp_path / "m", method="guess", result_type="double", **trust)
 
@@ -411,10 +411,10 @@ def test_configuration_and_params_of_two_functions_of_one_model_do_not_mix(spark
     assert list(row) == [6.0, 30.0, 6.5, -2.0]
     with pytest.raises(ContractError, match="offset: expected double"):
         udf(params={"offset": "1"})
-    made = sparksig.spark_udf(spark, tmp_path / "m", allow_pickle=True)
+    predict = sparksig.spark_udf(spark, tmp_path / "m", allow_pickle=True)
     text = r"params and batch_rows cannot be combined with a ModelUDF: pass them to spark_udf\(\.\.\.\)"
     with pytest.raises(ContractError, match=text):
-        sparksig.score(df, made, params={"offset": 1}, batch_rows=3)
+        sparksig.score(df, predict, params={"offset": 1}, batch_rows=3)
 
 
 # --- batches ---------------------------------------------------------------------------------------------
@@ -444,9 +444,9 @@ def test_the_model_is_given_batches_of_exactly_so_many_rows(spark, tmp_path, row
         found = [(row.id, row.x, row.prediction.x, row.prediction.n) for row in scored.collect()]
     finally:
         spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", before)
-    assert [one[0] for one in found] == list(range(14))
+    assert [row[0] for row in found] == list(range(14))
     assert all(x == scored_x for _, x, scored_x, _ in found)
-    assert [one[3] for one in found] == expected * 2
+    assert [row[3] for row in found] == expected * 2
 
 
 @pytest.mark.parametrize("rows", [0, -1, True, 1.5, "3"], ids=repr)
@@ -502,7 +502,7 @@ def test_rows_that_cannot_be_scored_are_null_and_told_the_others_are_scored(spar
         key: None if key in bad else key / 2 for key in range(20)
     }
     assert {key for key, row in rows.items() if row.why is not None} == bad
-    codes = {key: [(one.code, one.path) for one in rows[key].why] for key in bad}
+    codes = {key: [(finding.code, finding.path) for finding in rows[key].why] for key in bad}
     assert codes == {
         2: [("NULL_IN_REQUIRED", "x"), ("NULL_IN_REQUIRED", "z")],
         5: [("TYPE_MISMATCH", "y")],
@@ -510,7 +510,7 @@ def test_rows_that_cannot_be_scored_are_null_and_told_the_others_are_scored(spar
         13: [("PREDICTION_FAILED", "")],
         17: [("NULL_IN_REQUIRED", "x")],
     }
-    details = {key: [one.detail for one in rows[key].why] for key in bad}
+    details = {key: [value.detail for value in rows[key].why] for key in bad}
     assert details[2][0].startswith("x: expected long without nulls, got a null (")
     assert details[2][0].endswith("[NULL_IN_REQUIRED]")
     assert details[5][0].startswith("y: expected double, got ")
@@ -595,13 +595,13 @@ def test_an_observation_has_the_counts_of_the_same_pass(spark, tmp_path, on_erro
     df = fussy_rows(spark, 20, 4)
     if on_error == "fail":
         df = df.filter("x not in (5, 7, 13)")
-    seen = Observation("scoring")
+    observed = Observation("scoring")
     started = jobs_started()
-    scored = sparksig.score(df, path, on_error=on_error, observation=seen, allow_pickle=True)
+    scored = sparksig.score(df, path, on_error=on_error, observation=observed, allow_pickle=True)
     assert jobs_started() == started
     assert "loads" not in scored.columns
     scored.collect()
-    counts = seen.get
+    counts = observed.get
     rejected = 0 if on_error == "fail" else 5
     assert (counts["rows"], counts["scored"], counts["rejected"]) == (15 + rejected, 15, rejected)
     assert 1 <= counts["model_loads"] <= 4
@@ -612,9 +612,11 @@ def test_an_observation_has_the_counts_of_the_same_pass(spark, tmp_path, on_erro
 
 
 def test_an_observation_of_no_rows(spark, doubler):
-    seen = Observation()
-    sparksig.score(numbers(spark, 3).filter("false"), doubler, observation=seen, allow_pickle=True).collect()
-    assert seen.get["rows"] == seen.get["scored"] == seen.get["rejected"] == 0
+    observed = Observation()
+    sparksig.score(
+        numbers(spark, 3).filter("false"), doubler, observation=observed, allow_pickle=True
+    ).collect()
+    assert observed.get["rows"] == observed.get["scored"] == observed.get["rejected"] == 0
 
 
 # --- streams ---------------------------------------------------------------------------------------------
@@ -665,10 +667,10 @@ class Integers(PythonModel):
 def test_hinted_models_take_rows(spark, tmp_path, monkeypatch):
     (tmp_path / "hinted_orders.py").write_text(HINTED)
     monkeypatch.syspath_prepend(tmp_path)
-    made = importlib.import_module("hinted_orders")
+    module = importlib.import_module("hinted_orders")
     code = [tmp_path / "hinted_orders.py"]
-    sparksig.save_model(tmp_path / "m", made.Orders(), code_paths=code)
-    sparksig.save_model(tmp_path / "i", made.Integers(), code_paths=code)
+    sparksig.save_model(tmp_path / "m", module.Orders(), code_paths=code)
+    sparksig.save_model(tmp_path / "i", module.Integers(), code_paths=code)
     df = spark.sql(f"select named_struct('n', {BIG}L, 'tags', array('x'), 'price', 2.5D) as o, {BIG}L as i")
     scored = sparksig.score(df, tmp_path / "m", columns=["o"], allow_pickle=True)
     scored = sparksig.score(scored, tmp_path / "i", column="q", columns=["i"], allow_pickle=True)
@@ -722,20 +724,20 @@ class Trips(PythonModel):
 def test_models_whose_rows_are_records_take_tables(spark, tmp_path, monkeypatch):
     (tmp_path / "hinted_trips.py").write_text(RECORDS)
     monkeypatch.syspath_prepend(tmp_path)
-    made = importlib.import_module("hinted_trips")
-    sparksig.save_model(tmp_path / "m", made.Trips(), code_paths=[tmp_path / "hinted_trips.py"])
+    module = importlib.import_module("hinted_trips")
+    sparksig.save_model(tmp_path / "m", module.Trips(), code_paths=[tmp_path / "hinted_trips.py"])
     table = spark.sql(
         "select '123e4567-e89b-12d3-a456-426614174000' as id, 'bus' as kind, "
         "cast(2.5 as decimal(9, 2)) as price, array(1L, 2L) as pair, "
         "array(named_struct('name', 'a', 'seats', cast(null as bigint))) as stops, "
         "named_struct('window', cast(null as boolean)) as options"
     )
-    trip = made.Trip(
-        made.uuid.UUID("123e4567-e89b-12d3-a456-426614174000"),
-        made.Kind.BUS,
-        made.Decimal("2.50"),
+    trip = module.Trip(
+        module.uuid.UUID("123e4567-e89b-12d3-a456-426614174000"),
+        module.Kind.BUS,
+        module.Decimal("2.50"),
         (1, 2),
-        [made.Stop("a", None)],
+        [module.Stop("a", None)],
         {},
     )
     scored = sparksig.score(table, tmp_path / "m", allow_pickle=True)

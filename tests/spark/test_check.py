@@ -58,7 +58,7 @@ def tensor(dtype, shape, name=None):
 
 
 def told(findings):
-    return sorted((str(one.code), one.path, one.count) for one in findings)
+    return sorted((str(finding.code), finding.path, finding.count) for finding in findings)
 
 
 def rows_of(spark, *selects):
@@ -195,7 +195,7 @@ def test_the_rules_in_full_and_by_a_sample_of_all_rows(spark, jobs_started, name
     assert told(report.findings) == sorted(expected)
     assert (report.rows, report.bad_rows) == (len(selects), bad)
     assert report.ok is (not expected)
-    assert all(report.examples[index] for index, one in enumerate(report.findings) if one.count)
+    assert all(report.examples[index] for index, value in enumerate(report.findings) if value.count)
     sampled = check(df, contract, "sample", sampler=ALL_ROWS, **options)
     assert jobs_started() <= 3
     assert told(sampled.findings) == sorted(expected)
@@ -236,8 +236,8 @@ def test_tensors_in_full(spark, name):
     contract, selects, expected = TENSORS[name]
     df = rows_of(spark, *selects)
     report = check(df, contract, "full")
-    assert [one[:2] for one in told(report.findings)] == [one[:2] for one in sorted(expected)]
-    assert all(one in told(report.findings) for one in expected if one[2] is not None)
+    assert [finding[:2] for finding in told(report.findings)] == [finding[:2] for finding in sorted(expected)]
+    assert all(finding in told(report.findings) for finding in expected if finding[2] is not None)
     sampled = check(df, contract, "sample", sampler=ALL_ROWS)
     assert sampled.ok == report.ok
 
@@ -273,8 +273,8 @@ def test_vectors_with_nan(spark, mode):
 @pytest.mark.parametrize("declared", [Map("long"), of(k="long")])
 def test_keys_that_stand_twice_in_a_map(frame_of, declared):
     """No function of Spark makes such maps, but Parquet and Arrow hold them."""
-    held = pa.map_(pa.string(), pa.int64())
-    df = frame_of(pa.table({"m": pa.array([[("k", 1), ("k", 2)], [("k", 1)]], held)}))
+    actual_type = pa.map_(pa.string(), pa.int64())
+    df = frame_of(pa.table({"m": pa.array([[("k", 1), ("k", 2)], [("k", 1)]], actual_type)}))
     for mode in ("full", "sample"):
         assert told(check(df, schema(m=declared), mode).findings) == [("DUPLICATE_NAME", "m", 1)]
 
@@ -304,7 +304,7 @@ def test_every_form_of_a_contract(spark, tmp_path, jobs_started):
         for contract, name in forms:
             report = check(df, contract)
             assert (report.contract, report.ok) == (name, True), contract
-            assert sorted(one.name for one in report.columns) == ["id", "name"]
+            assert sorted(column.name for column in report.columns) == ["id", "name"]
             assert report.rows is None
     finally:
         spark.sql("drop table checked")
@@ -423,13 +423,13 @@ def test_what_the_types_refuse_is_left_out_and_the_rest_is_checked(spark):
         assert told(report.findings) == sorted([
             ("TYPE_MISMATCH", "a", None), ("TYPE_MISMATCH", "b", None), (NULL, "c", 2),
             ("TYPE_MISMATCH", "d.l", None), ("MISSING_COLUMN", "e", None),
-        ], key=lambda one: one[:2])  # fmt: skip
-        assert [(one.name, one.ok, one.actual) for one in report.columns] == [
+        ], key=lambda value: value[:2])  # fmt: skip
+        assert [(column.name, column.ok, column.actual) for column in report.columns] == [
             ("a", False, "bigint"), ("b", False, "string"), ("c", False, "bigint"),
             ("d", False, "struct<k:bigint,l:string>"), ("e", False, ""), ("f", True, ""),
         ]  # fmt: skip
         assert (report.rows, report.bad_rows) == (2, 2)
-    assert [one.path for one in check(df, contract, "full").findings] == ["a", "b", "c", "d.l", "e"]
+    assert [finding.path for finding in check(df, contract, "full").findings] == ["a", "b", "c", "d.l", "e"]
 
 
 @pytest.mark.parametrize("mode", ["full", "sample"])
@@ -446,7 +446,10 @@ def test_columns_without_names(spark, mode):
     df = rows_of(spark, "1L as a, bigint(null) as b", "2L, 3L", "null, 4L")
     report = check(df, Schema([ColSpec("long"), ColSpec("long")]), mode)
     assert told(report.findings) == [(NULL, "a", 1), (NULL, "b", 1)]
-    assert [(one.name, one.ok, one.nulls) for one in report.columns] == [("a", False, 1), ("b", False, 1)]
+    assert [(column.name, column.ok, column.nulls) for column in report.columns] == [
+        ("a", False, 1),
+        ("b", False, 1),
+    ]
     assert report.bad_rows == 2
 
 
@@ -454,9 +457,9 @@ def test_columns_without_names(spark, mode):
 def test_rows_as_objects(spark, mode):
     df = rows_of(spark, "1L as a, bigint(null) as b", "2L, 3L", "2L, null")
     report = check(df, Schema([ColSpec(of(a="long", b="long"))]), mode)
-    [found] = told(report.findings)
-    assert (found[0], found[2]) == (NULL, 2)
-    assert found[1].endswith("b")
+    [finding] = told(report.findings)
+    assert (finding[0], finding[2]) == (NULL, 2)
+    assert finding[1].endswith("b")
 
 
 @pytest.mark.parametrize("mode", ["full", "sample"])
@@ -488,8 +491,8 @@ def test_places_and_counts(spark):
         F.lit(None).cast("int").alias("n"),
     )
     report = check(df, schema(id="long", x="long", n="integer?"), "full")
-    [one] = report.findings
-    assert str(one) == (
+    [finding] = report.findings
+    assert str(finding) == (
         "x: expected long without nulls, got nulls, 3 times "
         "(declare it optional, or double) [NULL_IN_REQUIRED]"
     )
@@ -517,14 +520,14 @@ def test_rows_are_named_by_their_keys(spark):
     assert sampled.examples == {0: ("id=0", "id=2")}
     assert "nothing is known about single rows elsewhere" in sampled.claim
     assert check(df, contract, "sample").examples == {}
-    [one] = sampled.findings
-    assert one.rows == ()
+    [finding] = sampled.findings
+    assert finding.rows == ()
 
 
 def test_places_in_lists_are_counted_too(spark):
     df = rows_of(spark, f"array({FAR}, {FAR}, null) as x", f"array({FAR})", "array()", "null")
     report = check(df, schema(x=Array("datetime")), "full")
-    assert [(one.code.value, one.actual, one.count) for one in report.findings] == [
+    assert [(finding.code.value, finding.actual, finding.count) for finding in report.findings] == [
         (NULL, "nulls", 1), (RANGE, "timestamps outside this range in 3 places", 2),
     ]  # fmt: skip
     assert report.bad_rows == 3
@@ -549,7 +552,7 @@ def test_odd_names_at_every_level(spark, frame_of):
     expected = {(NULL, path, 1) for name in steps for path in (name, f"s.{name}")}
     for report in reports:
         assert set(told(report.findings)) == expected
-        assert [one.ok for one in report.columns] == [False] * 8
+        assert [column.ok for column in report.columns] == [False] * 8
     good, bad = split(df, contract)
     assert (good.count(), bad.count()) == (1, 1)
     assert check(df, contract, "full", row_key=ODD[0]).examples[0] == ("a.b=None",)
@@ -585,8 +588,8 @@ def test_keys_that_cannot_be_compared_or_told_apart(spark, key):
 
 def test_a_name_that_differs_in_case_is_another(spark):
     report = check(spark.sql("select 1L as A"), schema(a="long"))
-    [one] = report.findings
-    assert str(one) == (
+    [finding] = report.findings
+    assert str(finding) == (
         "a: expected long, got no such column (did you mean 'A'? Names are case sensitive) [MISSING_COLUMN]"
     )
 
@@ -600,7 +603,7 @@ def test_no_rows_and_no_partitions(spark):
             mode = "full" if sampler is None else "sample"
             report = check(df, contract, mode, sampler=sampler, refuse_nan=True)
             assert (report.ok, report.rows, report.bad_rows) == (True, 0, 0)
-            assert [one.nulls for one in report.columns] == [0, 0, None]
+            assert [column.nulls for column in report.columns] == [0, 0, None]
             assert report.to_json()
 
 
@@ -628,19 +631,19 @@ def test_every_row_is_in_one_part_and_says_why(spark):
     good, bad = split(df, contract)
     assert good.columns == df.columns
     assert bad.columns == [*df.columns, "findings"]
-    kept, said = good.collect(), bad.collect()
-    assert {row.id for row in kept} == {n for n in range(60) if n % 3 and n % 4 and n % 5}
-    assert sorted([row.id for row in kept] + [row.id for row in said]) == list(range(60))
+    good_rows, bad_rows = good.collect(), bad.collect()
+    assert {row.id for row in good_rows} == {n for n in range(60) if n % 3 and n % 4 and n % 5}
+    assert sorted([row.id for row in good_rows] + [row.id for row in bad_rows]) == list(range(60))
     report = check(df, contract, "full")
-    assert report.bad_rows == len(said)
+    assert report.bad_rows == len(bad_rows)
     counted = {}
-    for row in said:
+    for row in bad_rows:
         assert row.findings
-        for one in row.findings:
-            counted[one.code, one.path] = counted.get((one.code, one.path), 0) + 1
-    assert counted == {(one.code.value, one.path): one.count for one in report.findings}
-    first = next(row for row in said if row.id == 3)
-    assert [tuple(one) for one in first.findings] == [
+        for finding in row.findings:
+            counted[finding.code, finding.path] = counted.get((finding.code, finding.path), 0) + 1
+    assert counted == {(finding.code.value, finding.path): finding.count for finding in report.findings}
+    first = next(row for row in bad_rows if row.id == 3)
+    assert [tuple(finding) for finding in first.findings] == [
         (NULL, "x", "x: expected long without nulls, got nulls (declare it optional, or double) "
          "[NULL_IN_REQUIRED]"),
     ]  # fmt: skip
@@ -658,9 +661,9 @@ def test_violations_has_the_exact_types_of_a_table_contract(spark):
 def test_violations_is_a_column_of_the_contracts_own_table(spark):
     contract = schema(x="long", y="double?")
     df = spark.sql("select 1L as x, 1D as y").union(spark.sql("select null, null")).coalesce(1)
-    found = [row.v for row in df.select(violations(contract).alias("v")).collect()]
-    assert found[0] is None
-    assert [(one.code, one.path) for one in found[1]] == [(NULL, "x")]
+    breaches = [row.v for row in df.select(violations(contract).alias("v")).collect()]
+    assert breaches[0] is None
+    assert [(finding.code, finding.path) for finding in breaches[1]] == [(NULL, "x")]
     loose = violations(schema(y="double?"), refuse_nan=False)
     assert df.where(loose.isNull()).count() == 2
     named = split(df, contract, findings_column="what `is` wrong.")[1]
@@ -710,26 +713,26 @@ class Pool:
             (US, "datetime", lambda: WALLS[choose.integers(len(WALLS))]),
             (pa.date32(), "datetime", lambda: WALLS[choose.integers(len(WALLS))].date()),
         ]
-        held, name, make = kinds[choose.integers(len(kinds))]
-        return held, sparksig.DataType[name], make
+        source_type, name, make = kinds[choose.integers(len(kinds))]
+        return source_type, sparksig.DataType[name], make
 
     def typed(self, depth):
         form = self.random.integers(6) if depth else 0
         if form < 2:
             return self.scalar()
-        held, declared, make = self.typed(depth - 1)
+        source_type, declared, make = self.typed(depth - 1)
         if form == 2:
-            return pa.list_(held), Array(declared), lambda: self.several(lambda: self.some(make))
+            return pa.list_(source_type), Array(declared), lambda: self.several(lambda: self.some(make))
         if form == 3:
-            return pa.map_(pa.string(), held), Map(declared), lambda: self.entries(make, "kl")
+            return pa.map_(pa.string(), source_type), Map(declared), lambda: self.entries(make, "kl")
         required = bool(self.random.integers(2))
         if form == 4:
             kind = Object([Property("k", declared, True), Property("o", declared, required)])
-            return pa.map_(pa.string(), held), kind, lambda: self.entries(make, "koz")
+            return pa.map_(pa.string(), source_type), kind, lambda: self.entries(make, "koz")
         other = self.typed(depth - 1)
         kind = Object([Property("a b", declared, required), Property("c.d", other[1], True)])
         return (
-            pa.struct([("a b", held), ("c.d", other[0]), ("extra", pa.int8())]),
+            pa.struct([("a b", source_type), ("c.d", other[0]), ("extra", pa.int8())]),
             kind,
             lambda: {"a b": self.some(make), "c.d": self.some(other[2]), "extra": None},
         )
@@ -743,8 +746,8 @@ class Pool:
     def table(self):
         rows, columns, specs = int(self.random.integers(0, 12)), {}, []
         for number in range(self.random.integers(1, 5)):
-            held, declared, make = self.typed(3)
-            columns[f"c{number}"] = pa.array([self.some(make) for _ in range(rows)], held)
+            source_type, declared, make = self.typed(3)
+            columns[f"c{number}"] = pa.array([self.some(make) for _ in range(rows)], source_type)
             specs.append(ColSpec(declared, f"c{number}", bool(self.random.integers(4))))
         return pa.table(columns), Schema(specs)
 

@@ -64,12 +64,22 @@ def _contract(columns):
 
 def _said(report):
     findings = [
-        (one.code, one.path, one.expected, one.count, re.sub(r" in \d+ places", "", one.actual), one.hint)
-        for one in report.findings
+        (
+            finding.code,
+            finding.path,
+            finding.expected,
+            finding.count,
+            re.sub(r" in \d+ places", "", finding.actual),
+            finding.hint,
+        )
+        for finding in report.findings
     ]
     # the two systems call types otherwise: int64 is bigint
-    findings = [one if one[3] is not None else (*one[:4], "", one[5]) for one in findings]
-    columns = [(one.name, one.expected, bool(one.actual), one.ok, one.nulls) for one in report.columns]
+    findings = [finding if finding[3] is not None else (*finding[:4], "", finding[5]) for finding in findings]
+    columns = [
+        (column.name, column.expected, bool(column.actual), column.ok, column.nulls)
+        for column in report.columns
+    ]
     return report.mode, report.contract, report.rows, report.bad_rows, sorted(findings, key=str), columns
 
 
@@ -101,7 +111,7 @@ def test_both_say_the_same(spark, tmp_path):
             assert not mine.ok
             if "row_key" in options:
                 assert _examples(mine) == _examples(theirs)
-        assert [one.actual for one in check_parquet(place, from_ddl("year int")).columns] == ["int32"]
+        assert [column.actual for column in check_parquet(place, from_ddl("year int")).columns] == ["int32"]
         assert check(df, from_ddl("year int"), "full").ok
         assert check_parquet(place, from_ddl("year int"), "full").ok
         if name == "columns":
@@ -123,8 +133,8 @@ def test_both_infer_the_same(spark, tmp_path):
     theirs = sample_signature(spark.read.parquet(str(tmp_path)))
     mine = infer_parquet(tmp_path)
     assert mine.signature == theirs.signature
-    assert [(one.name, one.rows, one.nulls) for one in mine.evidence] == [
-        (one.name, one.rows, one.nulls) for one in theirs.evidence
+    assert [(evidence.name, evidence.rows, evidence.nulls) for evidence in mine.evidence] == [
+        (evidence.name, evidence.rows, evidence.nulls) for evidence in theirs.evidence
     ]
 
 

@@ -38,8 +38,8 @@ def test_check_infer_and_score_by_spark(spark, place):
     by_spark = typed("check", f"{place}/orders", "model", "--spark", "--mode", "full", "--row-key", "id")
     assert by_spark.replace("bigint", "int64") == typed("check", "orders", "model", "--mode", "full")
     spark.createDataFrame(DATA.assign(a=None).astype({"a": float})).createOrReplaceTempView("orders_view")
-    told = json.loads(typed("check", "orders_view", "model", "--spark", "--mode", "full", "--json", code=3))
-    assert [(one["path"], one["count"]) for one in told["findings"]] == [("a", 3)]
+    result = json.loads(typed("check", "orders_view", "model", "--spark", "--mode", "full", "--json", code=3))
+    assert [(finding["path"], finding["count"]) for finding in result["findings"]] == [("a", 3)]
     assert "a  double  optional" in typed("infer", "orders_view", "--spark", "--columns", "a")
     typed("infer", "orders", "-o", "signature.json")
     typed("check", "orders_view", "signature.json", "--spark", code=3)
@@ -63,6 +63,6 @@ def test_delta_tables_go_through_spark(delta, tmp_path):
     table = f"{tmp_path}/lake"
     delta.range(4).write.format("delta").save(table)
     assert "read it through Spark (--spark)" in typed("check", table, "id bigint", code=1)
-    told = json.loads(typed("check", table, "id bigint not null", "--spark", "--mode", "full", "--json"))
-    assert (told["ok"], told["rows"]) == (True, 4)
+    result = json.loads(typed("check", table, "id bigint not null", "--spark", "--mode", "full", "--json"))
+    assert (result["ok"], result["rows"]) == (True, 4)
     assert "id  long  required" in typed("infer", table, "--spark")

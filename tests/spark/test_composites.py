@@ -55,9 +55,9 @@ def held(value):
     if hasattr(value, "asDict"):
         value = value.asDict()
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {held(one)}" for key, one in sorted(value.items())) + "}"
+        return "{" + ", ".join(f"{key}: {held(item)}" for key, item in sorted(value.items())) + "}"
     if isinstance(value, (list, tuple, np.ndarray)):
-        return "[" + ", ".join(held(one) for one in value) + "]"
+        return "[" + ", ".join(held(item) for item in value) + "]"
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value))
     if isinstance(value, (int, np.integer)):
@@ -228,14 +228,14 @@ def as_seen(name, row):
     if name == "oo":
         value = value | {"at": dict(value["at"])}
 
-    def walled(one):
-        if isinstance(one, dict):
-            return {key: walled(each) for key, each in one.items()}
-        if isinstance(one, list):
-            return [walled(each) for each in one]
-        if isinstance(one, datetime.datetime):
+    def walled(value):
+        if isinstance(value, dict):
+            return {key: walled(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [walled(each) for each in value]
+        if isinstance(value, datetime.datetime):
             return WALL
-        return one
+        return value
 
     return held(walled(value))
 
@@ -257,8 +257,8 @@ def test_every_composite_arrives_and_comes_back_bit_for_bit_with_its_nulls(neste
     rows = same(scored, BACK)
     names = list(NESTED)
     for row in (0, 1):
-        seen = rows[row]["prediction"]["seen"].split("; ")
-        assert seen == [as_seen(name, row) for name in names]
+        actual = rows[row]["prediction"]["seen"].split("; ")
+        assert actual == [as_seen(name, row) for name in names]
     assert rows[2]["prediction"]["seen"] == "; ".join(["null"] * len(names))
     back = scored.schema["prediction"].dataType
     assert [simple(back[name].dataType) for name in BACK] == [
@@ -420,13 +420,16 @@ def test_vectors_dense_and_sparse_go_in_and_come_back_as_arrays(spark, tmp_path)
         Vectors.sparse(3, [1], [INF]),
         Vectors.sparse(0, [], []),
     ]
-    inside = T.StructType([T.StructField("v", VectorUDT()), T.StructField("n", T.LongType())])
+    struct_type = T.StructType([T.StructField("v", VectorUDT()), T.StructField("n", T.LongType())])
     table = T.StructType([
         T.StructField("v", VectorUDT()), T.StructField("a", T.ArrayType(VectorUDT())),
-        T.StructField("o", inside), T.StructField("l", T.ArrayType(T.FloatType())),
+        T.StructField("o", struct_type), T.StructField("l", T.ArrayType(T.FloatType())),
         T.StructField("x", VectorUDT()),
     ])  # fmt: skip
-    rows = [(one, [one, one], (one, BIG), None if len(one) == 0 else [0.5], one) for one in vectors]
+    rows = [
+        (vector, [vector, vector], (vector, BIG), None if len(vector) == 0 else [0.5], vector)
+        for vector in vectors
+    ]
     df = spark.createDataFrame(rows, table).coalesce(1)
     types = {"v": SparkMLVector(), "a": Array(SparkMLVector()), "o": obj(v=SparkMLVector(), n="long"),
              "l": SparkMLVector()}  # fmt: skip
@@ -434,12 +437,12 @@ def test_vectors_dense_and_sparse_go_in_and_come_back_as_arrays(spark, tmp_path)
     scored = sparksig.score(df, path, keep=[], allow_pickle=True)
     assert scored.schema["prediction"].dataType["v"].dataType.simpleString() == "array<double>"
     expected = ["[1.5, -0.0, nan]", "[0.0, inf, 0.0]", "[]"]
-    found = texts(scored)
+    actual = texts(scored)
     if ARROW:
         udf = sparksig.spark_udf(spark, path, allow_pickle=True)
-        found += texts(df.select(udf("v", "a", "o", "l").alias("prediction")))
+        actual += texts(df.select(udf("v", "a", "o", "l").alias("prediction")))
         expected = expected * 2
-    for row, value in zip(found, expected):
+    for row, value in zip(actual, expected):
         assert held(row["v"]) == value
         assert held(row["a"]) == f"[{value}, {value}]"
         assert held(row["o"]) == f"{{n: {BIG}, v: {value}}}"
@@ -447,10 +450,10 @@ def test_vectors_dense_and_sparse_go_in_and_come_back_as_arrays(spark, tmp_path)
 
 
 def test_null_vectors_are_nulls_at_any_depth(spark, tmp_path):
-    inside = T.StructType([T.StructField("v", VectorUDT()), T.StructField("n", T.LongType())])
+    struct_type = T.StructType([T.StructField("v", VectorUDT()), T.StructField("n", T.LongType())])
     table = T.StructType([
         T.StructField("v", VectorUDT()), T.StructField("a", T.ArrayType(VectorUDT())),
-        T.StructField("o", inside),
+        T.StructField("o", struct_type),
     ])  # fmt: skip
     df = spark.createDataFrame([(None, [None, Vectors.dense([0.5])], (None, 1)), (None, None, None)], table)
     vector = SparkMLVector()
@@ -478,8 +481,8 @@ def test_variants_are_the_values_that_they_hold(spark, tmp_path):
     rows = [(row["prediction"], row["again"]) for row in scored.collect()]
     struct = "{t: 2020-07-01T08:00:00, x: 1}"
     values = [f"{{k: [1, null, {BIG}, 'x']}}", "Decimal('2.5')", "null", "null"]
-    assert [one for one, _ in rows] == [f"{value}; {struct}; 1" for value in values]
-    assert [two for _, two in rows] == [one for one, _ in rows]
+    assert [text for text, _ in rows] == [f"{value}; {struct}; 1" for value in values]
+    assert [two for _, two in rows] == [text for text, _ in rows]
 
 
 @pytest.mark.skipif(not hasattr(T, "VariantType"), reason="Spark 4 has variants")
@@ -499,13 +502,13 @@ ANYTHING = [
     {"a": [1, None, BIG], "s": "x" * 70}, "x", BIG, None, 0.1, -0.0, float("nan"), True, b"\x00\xff",
     Decimal("12.340"), dt.date(1960, 2, 29), dt.datetime(2024, 3, 31, 2, 30, 0, 1),
     dt.datetime(2024, 7, 1, 12, tzinfo=dt.timezone.utc), np.float32(0.1), np.arange(300), [],
-    {str(one): {"é": one} for one in range(300)},
+    {str(index): {"é": index} for index in range(300)},
 ]  # fmt: skip
 
 
 @pytest.mark.skipif(not hasattr(F, "arrow_udf"), reason="Spark 4.1 takes variants back")
 def test_predictions_of_any_come_back_as_variants(spark, tmp_path):
-    values = models.Returning(lambda data, params: [ANYTHING[int(one)] for one in data["x"]])
+    values = models.Returning(lambda data, params: [ANYTHING[int(index)] for index in data["x"]])
     path = save(
         tmp_path / "m", values, Schema([ColSpec("double", "x")]), Schema([ColSpec(AnyType(), "y", False)])
     )
@@ -558,7 +561,7 @@ def test_any_inside_predictions_comes_back_as_variants(spark, tmp_path):
     path = save(tmp_path / "m", models.Returning(predict), Schema([ColSpec("double", "x")]), outputs)
     df = spark.range(0, 2, 1, 1).selectExpr("double(id) as x")
     [row, _] = sparksig.score(df, path, allow_pickle=True, on_error="null").select("prediction.*").collect()
-    assert [None if one is None else one.toPython() for one in row["a"]] == [1, "x", None]
+    assert [None if value is None else value.toPython() for value in row["a"]] == [1, "x", None]
     assert row["m"]["k"].toPython() == [1.5]
     assert (row["o"]["v"].toPython(), row["o"]["n"]) == ({"x": BIG}, 1)
     assert (row["y"], row["i"]) == (None, 7)
@@ -566,8 +569,8 @@ def test_any_inside_predictions_comes_back_as_variants(spark, tmp_path):
 
 @pytest.mark.skipif(not hasattr(F, "arrow_udf"), reason="Spark 4.1 takes variants back")
 def test_what_no_variant_holds_is_a_finding_of_its_row(spark, tmp_path):
-    held = [{"a": [1, {2}]}, 10**38, "fine"]
-    values = models.Returning(lambda data, params: [held[int(one)] for one in data["x"]])
+    values_ = [{"a": [1, {2}]}, 10**38, "fine"]
+    values = models.Returning(lambda data, params: [values_[int(index)] for index in data["x"]])
     inputs = Schema([ColSpec("double", "x")])
     path = save(tmp_path / "m", values, inputs, Schema([ColSpec("double", "y")]))
     df = spark.range(0, 3, 1, 1).selectExpr("double(id) as x")
@@ -651,9 +654,9 @@ def test_named_tensors_of_every_rank_go_in_and_come_back(spark, tmp_path):
             UnsupportedError, match=r"Spark before 4\.1 cannot pass tensors or a single struct"
         ):
             sparksig.spark_udf(spark, path, allow_pickle=True)()
-    for found in rows:
-        assert len(found) == 3
-        told = dict(part.split(" ", 1) for part in found[1]["told"].split("; "))
+    for row in rows:
+        assert len(row) == 3
+        told = dict(part.split(" ", 1) for part in row[1]["told"].split("; "))
         assert {name: text.split(" ", 1)[1] for name, text in told.items()} == {
             name: text for name, (_, _, _, text) in TENSORS.items()
         }
@@ -666,8 +669,8 @@ def test_a_tensor_of_times_is_what_the_zone_reads(spark, tmp_path):
                     TensorSpec(np.dtype("datetime64[ns]"), (-1, 1), "d")])  # fmt: skip
     path = save(tmp_path / "m", Telling(), specs, TEXT)
     df = spark.sql("select timestamp'2020-07-01T12:00:00Z' as t, array(date'2020-02-29') as d")
-    [told] = texts(sparksig.score(df, path, allow_pickle=True))
-    assert told == "t datetime64[ns] 2020-07-01T08:00:00; d datetime64[ns] [2020-02-29T00:00:00]"
+    [text] = texts(sparksig.score(df, path, allow_pickle=True))
+    assert text == "t datetime64[ns] 2020-07-01T08:00:00; d datetime64[ns] [2020-02-29T00:00:00]"
 
 
 def test_an_unnamed_tensor_comes_of_one_column_of_arrays_or_of_as_many_columns(spark, tmp_path):
@@ -718,10 +721,15 @@ def test_rows_that_make_no_tensor_are_told_one_by_one(spark, tmp_path):
         "(5, array(1L, 2L, 3L)), (6, array(7L, 8L)) as r(id, v)"
     ).coalesce(1)
     scored = sparksig.score(df, path, on_error="null", allow_pickle=True)
-    found = {row["id"]: (row["prediction"], row["findings"]) for row in scored.collect()}
-    assert [found[1], found[6]] == [([BIG, 0], None), ([7, 8], None)]
-    assert [found[key][0] for key in (2, 3, 4, 5)] == [None] * 4
-    assert [[one["path"] for one in found[key][1]] for key in (2, 3, 4, 5)] == [["v"], ["v"], ["v[]"], ["v"]]
+    results = {row["id"]: (row["prediction"], row["findings"]) for row in scored.collect()}
+    assert [results[1], results[6]] == [([BIG, 0], None), ([7, 8], None)]
+    assert [results[key][0] for key in (2, 3, 4, 5)] == [None] * 4
+    assert [[value["path"] for value in results[key][1]] for key in (2, 3, 4, 5)] == [
+        ["v"],
+        ["v"],
+        ["v[]"],
+        ["v"],
+    ]
     with pytest.raises(
         PySparkException, match="v: expected int64 without nulls, got nulls, once, first in row 2"
     ):
@@ -849,7 +857,7 @@ def test_a_wall_time_that_the_zone_cannot_place_is_found_at_any_depth(spark, tmp
         held(good["o"]),
     )
     assert bad["prediction"] is None
-    assert [(one["code"], one["path"]) for one in bad["findings"]] == [
+    assert [(finding["code"], finding["path"]) for finding in bad["findings"]] == [
         ("OUT_OF_RANGE", "m[]"),
         ("OUT_OF_RANGE", "o.t"),
     ]

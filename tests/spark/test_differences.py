@@ -105,8 +105,8 @@ def test_what_does_not_fit_is_told_before_a_job_starts(spark, home, theirs, jobs
     assert "Incompatible input types for column a" in theirs["text"]
     with pytest.raises(sparksig.ContractError) as error:
         sparksig.score(spark.sql("select 'x' as a, 1D as other"), home / "optional", allow_pickle=True)
-    told = [(one.path, one.code) for one in error.value.findings]
-    assert told == [("a", Code.TYPE_MISMATCH), ("b", Code.MISSING_COLUMN)]
+    findings = [(finding.path, finding.code) for finding in error.value.findings]
+    assert findings == [("a", Code.TYPE_MISMATCH), ("b", Code.MISSING_COLUMN)]
     assert jobs_started() == 0
 
 
@@ -123,7 +123,7 @@ def test_a_call_has_as_many_columns_as_the_model(spark, home, theirs):
     for columns in (("a", "b", "c", "n"), ("a", "b")):
         with pytest.raises(sparksig.ContractError) as error:
             udf(*columns)
-        assert [one.code for one in error.value.findings] == [Code.COLUMN_COUNT]
+        assert [finding.code for finding in error.value.findings] == [Code.COLUMN_COUNT]
     assert value(spark.sql(ROW), udf(a="a", b="b")) == 2.0
 
 

@@ -70,26 +70,37 @@ def columns(**types):
     return Schema(specs)
 
 
-def compare(spark, home, model, *, column="prediction", pickle=True, engine="local", **options):
+def compare(spark, home, model, *, engine="local", **options):
     """Score the table with Spark's engine and another one, compare the tables, and return its report."""
+    [report] = compare_engines(spark, home, model, engines=[engine], **options)
+    return report
+
+
+def compare_engines(
+    spark, home, model, *, engines=("direct", "local"), column="prediction", pickle=True, **options
+):
+    """Score the table with Spark's engine and others, compare the tables, and return the other reports."""
     source = str(home / "table")
     scored = sparksig.score(spark.read.parquet(source), model, column=column, allow_pickle=pickle, **options)
     scored.write.parquet(str(home / "spark"))
     expected = spark.read.parquet(str(home / "spark"))
-    report = sparksig.score_files(
-        source,
-        model,
-        home / engine,
-        column=column,
-        allow_pickle=pickle,
-        engine=engine,
-        spark=spark,
-        time_zone=ZONE,
-        processes=1,
-        **options,
-    )
-    _require_same(spark, expected, home / engine, report)
-    return report
+    reports = []
+    for engine in engines:
+        report = sparksig.score_files(
+            source,
+            model,
+            home / engine,
+            column=column,
+            allow_pickle=pickle,
+            engine=engine,
+            spark=spark,
+            time_zone=ZONE,
+            processes=1,
+            **options,
+        )
+        _require_same(spark, expected, home / engine, report)
+        reports.append(report)
+    return reports
 
 
 def _require_same(spark, expected, output, report):
@@ -101,7 +112,7 @@ def _require_same(spark, expected, output, report):
     if "findings" in expected.columns:
         rejected = expected.where("findings is not null").select(F.explode("findings").alias("finding"))
         by_kind = Counter((row.finding.code, row.finding.path) for row in rejected.collect())
-        assert {(found.code.value, found.path): found.count for found in report.findings} == by_kind
+        assert {(finding.code.value, finding.path): finding.count for finding in report.findings} == by_kind
 
 
 def rows_of(df):
@@ -443,7 +454,7 @@ def test_rejected_rows_have_the_same_findings(spark, tmp_path):
     model = save(tmp_path, fail_on_thirteen, inputs, Schema([ColSpec("double")]))
     report = compare(spark, tmp_path, model, on_error="null")
     assert (report.scored, report.rejected) == (33, 7)
-    assert sum(found.count for found in report.findings) == 7
+    assert sum(finding.count for finding in report.findings) == 7
 
 
 def test_a_table_that_does_not_fit_has_the_same_findings(spark, tmp_path):
@@ -454,7 +465,7 @@ def test_a_table_that_does_not_fit_has_the_same_findings(spark, tmp_path):
         sparksig.score(spark.read.parquet(source), model, allow_pickle=True)
     with pytest.raises(sparksig.ContractError, match="does not fit") as local:
         sparksig.score_files(source, model, tmp_path / "local", allow_pickle=True)
-    kinds = [[(found.code, found.path) for found in info.value.findings] for info in (by_spark, local)]
+    kinds = [[(finding.code, finding.path) for finding in info.value.findings] for info in (by_spark, local)]
     assert kinds[0] == kinds[1]
 
 

@@ -6,22 +6,28 @@ import datetime as dt
 import shutil
 import sys
 import tempfile
+import zlib
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import cloudpickle
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import sparksig
 from sparksig import ColSpec, Schema
 from sparksig.convert.arrow import from_arrow
-from tests.spark.test_engines import ARROW, compare, save
+from tests.spark import test_engines
+from tests.spark.test_engines import ARROW, compare_engines, save
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
+cloudpickle.register_pickle_by_value(test_engines)
 
 pytestmark = pytest.mark.skipif(
     not ARROW, reason="the values of composite columns are compared from Spark 4.1 on"
@@ -84,7 +90,15 @@ def compose(inner):
 
 
 TYPES = st.recursive(st.sampled_from(SCALARS), compose, max_leaves=4)
-NAMES = ["x", "a.b", "ü", "select", "two words", "`ticks`", "UPPER", "0"]
+NAMES = ["x", "a.b", "ü", "select", "two words", "`ticks`", "UPPER", "a.b.c"]
+
+TYPING = st.fixed_dictionaries(
+    {
+        "version": st.sampled_from(["1.0", "2.4", "2.6"]),
+        "use_deprecated_int96_timestamps": st.booleans(),
+    }
+)
+"""Options of writers that decide on the types of columns, so that all files of a table share them."""
 
 WRITERS = st.fixed_dictionaries(
     {
@@ -93,24 +107,39 @@ WRITERS = st.fixed_dictionaries(
         "use_dictionary": st.booleans(),
         "data_page_version": st.sampled_from(["1.0", "2.0"]),
         "store_schema": st.booleans(),
-        "use_deprecated_int96_timestamps": st.booleans(),
         "write_statistics": st.booleans(),
     }
 )
 
+PARTITIONS = {
+    "none": st.none(),
+    "p": st.integers(-9, 99).map(str) | st.none(),
+    "day": DAYS.map(str),
+    "Key": st.sampled_from(["a b", "a/b", "x=1", "%41", "ü", "01", "1.50", "true", "null", "2024-1-1"]),
+}
+
 
 @st.composite
 def tables(draw):
-    """Files of one schema, of any types, with any number of rows."""
-    pairs = draw(st.lists(TYPES, min_size=1, max_size=4))
+    """Files of one schema, of any types, with any number of rows: their directories, rows and writers."""
+    pairs = draw(st.lists(TYPES, min_size=1, max_size=8))
     schema = pa.schema([(name, dtype) for name, (dtype, _) in zip(NAMES, pairs)])
+    partition, typing = draw(st.sampled_from(sorted(PARTITIONS))), draw(TYPING)
     files = []
     for _ in range(draw(st.integers(1, 3))):
         rows = draw(st.integers(0, 6))
         columns = [draw(st.lists(st.none() | values, min_size=rows, max_size=rows)) for _, values in pairs]
         arrays = [pa.array(column, dtype) for column, dtype in zip(columns, schema.types)]
-        files.append(pa.Table.from_arrays(arrays, schema=schema))
+        value = draw(PARTITIONS[partition])
+        folder = "" if partition == "none" else _name_folder(partition, value)
+        files.append((folder, pa.Table.from_arrays(arrays, schema=schema), typing | draw(WRITERS)))
     return files
+
+
+def _name_folder(name, value):
+    """Return the directory of a partition as Spark names it."""
+    escaped = "__HIVE_DEFAULT_PARTITION__" if value is None else quote(value, safe=" ü.-")
+    return f"{name}={escaped}"
 
 
 def describe_rows(frame):
@@ -119,19 +148,39 @@ def describe_rows(frame):
     return [repr([(type(value).__name__, value) for value in row]) for row in zip(*columns)]
 
 
-@given(files=tables(), writer=WRITERS)
-@settings(max_examples=20)
-def test_engines_agree(spark, files, writer):
+def refuse_some_rows(frame):
+    """Two values a row, and an error for rows of a fifth of all texts."""
+    texts = describe_rows(frame)
+    if any(zlib.crc32(text.encode()) % 5 == 0 for text in texts):
+        raise ValueError("refused")
+    return pd.DataFrame({"text": texts, "size": [len(text) for text in texts]})
+
+
+MODELS = {
+    "texts": (describe_rows, Schema([ColSpec("string")])),
+    "rejections": (refuse_some_rows, Schema([ColSpec("string", "text"), ColSpec("long", "size")])),
+}
+
+
+@given(files=tables(), kind=st.sampled_from(sorted(MODELS)))
+@settings(
+    max_examples=8 if settings().max_examples <= 10 else 30,
+    phases=(Phase.reuse, Phase.generate),  # shrinking would take minutes
+)
+def test_engines_agree(spark, files, kind):
     home = Path(tempfile.mkdtemp())
     try:
-        (home / "table").mkdir()
-        for index, table in enumerate(files):
-            pq.write_table(table, home / "table" / f"part-{index}.parquet", **writer)
-        declared = from_arrow(files[0].schema)
+        for index, (folder, table, writer) in enumerate(files):
+            (home / "table" / folder).mkdir(parents=True, exist_ok=True)
+            pq.write_table(table, home / "table" / folder / f"part-{index}.parquet", **writer)
+        declared = from_arrow(files[0][1].schema)
         inputs = Schema([ColSpec(spec.type, spec.name, required=False) for spec in declared])
-        model = save(home, describe_rows, inputs, Schema([ColSpec("string")]))
+        function, outputs = MODELS[kind]
+        model = save(home, function, inputs, outputs)
         try:
-            compare(spark, home, model, on_error="null")
+            compare_engines(spark, home, model, on_error="null", flatten=kind == "rejections")
+        except sparksig.UnsupportedError:  # only where no directory names a value
+            assert all("__HIVE_DEFAULT_PARTITION__" in folder for folder, _, _ in files)
         except sparksig.ContractError as error:
             _assert_same_findings(spark, home, model, error)
     finally:
@@ -139,14 +188,15 @@ def test_engines_agree(spark, files, writer):
 
 
 def _assert_same_findings(spark, home, model, error):
-    """Both engines refuse the table, with the same findings."""
-    source, local = str(home / "table"), home / "refused"
+    """All engines refuse the table, with the same findings."""
+    source = str(home / "table")
+    calls = [lambda: sparksig.score(spark.read.parquet(source), model, allow_pickle=True)]
+    for engine in ("direct", "local"):
+        options = {"engine": engine, "spark": spark, "allow_pickle": True}
+        calls.append(partial(sparksig.score_files, source, model, home / "refused", **options))
     kinds = []
-    for call in (
-        lambda: sparksig.score(spark.read.parquet(source), model, allow_pickle=True),
-        lambda: sparksig.score_files(source, model, local, allow_pickle=True),
-    ):
+    for call in calls:
         with pytest.raises(sparksig.ContractError) as info:
             call()
         kinds.append({(finding.code, finding.path) for finding in info.value.findings})
-    assert kinds[0] == kinds[1], str(error)
+    assert kinds[0] == kinds[1] == kinds[2], str(error)

@@ -29,10 +29,10 @@ def home(tmp_path_factory):
     """The models, each with its last method: a directory for each."""
     path = tmp_path_factory.mktemp("formats")
     for name in (name for names in NAMES.values() for name in names):
-        one = made.fitted(name)
-        method = one.methods[-1]
+        fitted = made.fitted(name)
+        method = fitted.methods[-1]
         sparksig.save_model(
-            path / name, one.model, one.signature(method), method=method, trusted_types=one.trusted
+            path / name, fitted.model, fitted.signature(method), method=method, trusted_types=fitted.trusted
         )
     return path
 
@@ -51,19 +51,21 @@ def test_each_format_gives_the_bits_of_the_bare_model(spark, frame_of, home):
     rows = min(len(made.real(load)[0]) for load in NAMES)
     table, columns, expected = {}, [], {}
     for number, name in enumerate(name for names in NAMES.values() for name in names):
-        one = made.fitted(name)
-        given = one.data.head(rows)
-        labels = [f"c{number}_{index}" for index in range(given.shape[1])]
-        table |= {label: given.iloc[:, index].to_numpy() for index, label in enumerate(labels)}
-        udf = sparksig.spark_udf(spark, home / name, trusted_types=one.trusted)
+        fitted = made.fitted(name)
+        data = fitted.data.head(rows)
+        labels = [f"c{number}_{index}" for index in range(data.shape[1])]
+        table |= {label: data.iloc[:, index].to_numpy() for index, label in enumerate(labels)}
+        udf = sparksig.spark_udf(spark, home / name, trusted_types=fitted.trusted)
         columns.append(udf(*labels).alias(name))
-        expected[name] = made.as_columns(one.bare(one.methods[-1], given))
+        expected[name] = made.as_columns(fitted.bare(fitted.methods[-1], data))
     found = frame_of(pa.table(table)).coalesce(1).select(*columns).collect()
-    for name, bare in expected.items():
-        if isinstance(bare, (dict, pd.DataFrame)):
-            (label,) = bare
-            bare = np.asarray(bare[label])
-        exact = bare.astype("float64") if bare.dtype.kind == "f" else bare  # no float is changed by that
+    for name, values in expected.items():
+        if isinstance(values, (dict, pd.DataFrame)):
+            (label,) = values
+            values = np.asarray(values[label])
+        exact = (
+            values.astype("float64") if values.dtype.kind == "f" else values
+        )  # no float is changed by that
         assert _collected(found, name).tolist() == exact.tolist(), name
 
 
@@ -106,6 +108,6 @@ def test_code_files_and_artifacts_reach_the_workers_and_a_pinned_digest_is_kept(
     frame = frame_of(pa.table({"x": values})).coalesce(1)
     pinned = sparksig.spark_udf(spark, tmp_path / "m", digest=digest)
     allowed = sparksig.spark_udf(spark, tmp_path / "m", allow_pickle=True)
-    found = frame.select(pinned("x").alias("pinned"), allowed("x").alias("allowed")).collect()
+    rows = frame.select(pinned("x").alias("pinned"), allowed("x").alias("allowed")).collect()
     for name in ("pinned", "allowed"):
-        assert same_bits(_collected(found, name), values * 0.3 * 2 + 1)
+        assert same_bits(_collected(rows, name), values * 0.3 * 2 + 1)

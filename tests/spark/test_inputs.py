@@ -103,7 +103,7 @@ def test_a_case_sensitive_session_has_both_columns(case_sensitive, tmp_path):
 
 def test_other_sessions_refuse_names_equal_up_to_case(spark):
     table = spark.sql("select 1L as kids, 2L as Kids")
-    assert [one.code.value for one in sparksig.check(table, KIDS).findings] == ["DUPLICATE_NAME"] * 2
+    assert [finding.code.value for finding in sparksig.check(table, KIDS).findings] == ["DUPLICATE_NAME"] * 2
 
 
 SILENT = pa.table({"id": [7, 8], "note": pa.nulls(2), "other": pa.nulls(2)})

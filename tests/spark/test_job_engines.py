@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sparksig import Array, ColSpec, ConfigError, Schema
+from sparksig import Array, ColSpec, ConfigError, ContractError, Schema
 from sparksig.jobs import plan_score, score
 from tests.spark import models
 from tests.spark.score_jobs import BAD, config_of, save_model, table
@@ -54,6 +54,7 @@ OPTIONS = {
         "run_id": "monday",
     },
     "append": {"output": {"mode": "append"}, "run_id": "monday"},
+    "overwrite": {"output": {"mode": "overwrite"}, "quarantine": {}, "run_id": "monday"},
     "filter": {"input": {"filter": "id between 2 and 15 and color <> 'red'"}},
 }
 
@@ -77,6 +78,48 @@ def test_engines_agree(job, tmp_path, changes):
         for name in ("", "-bad") if "quarantine" in changes else ("",):
             expected, actual = (tmp_path / f"{other}{name}" for other in ("spark", engine))
             pd.testing.assert_frame_equal(rows_of(actual), rows_of(expected))
+
+
+@pytest.mark.parametrize("mode", ["error", "append", "overwrite"])
+def test_rows_of_direct_are_written_once_by_its_tasks(job, tmp_path, mode):
+    days = pa.array([f"2026-01-0{1 + row % 3}" if row % 5 else None for row in range(20)])
+    table(
+        tmp_path / "in",
+        BAD,
+        day=days.cast(pa.date32()),
+        note=[["a/b", "x=1 %", None, "ü"][row % 4] for row in range(20)],
+    )
+    output = {"keep": ["id"], "partition_by": ["day", "note"], "mode": mode}
+    output["keep"] += output["partition_by"]
+    for engine in ENGINES:
+        score(job(engine, budget={"rows": 2}, quarantine={}, output=output, run_id="monday"))
+    folders = {
+        engine: sorted(
+            {str(file.parent.relative_to(tmp_path / engine)) for file in parts_of(tmp_path / engine)}
+        )
+        for engine in ENGINES
+    }
+    assert folders["direct"] == folders["local"] == folders["spark"]
+    for name in ("direct", "direct-bad"):
+        assert not any("-c000" in file.name or ".c000" in file.name for file in parts_of(tmp_path / name))
+    assert any(".c000" in file.name for file in parts_of(tmp_path / "spark"))
+    read = pq.read_table(tmp_path / "direct")
+    expected = pq.read_table(tmp_path / "spark")
+    assert sorted(map(str, read.to_pylist())) == sorted(map(str, expected.to_pylist()))
+
+
+def parts_of(path):
+    return list(path.rglob("*.parquet"))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_engines_refuse_the_same_texts_in_partitions(job, tmp_path, engine):
+    table(tmp_path / "in", range(20, 40), note=[["a", "7", "007", "", None][row % 5] for row in range(20)])
+    with pytest.raises(ContractError) as info:
+        score(job(engine, output={"keep": ["id", "note"], "partition_by": ["note"]}))
+    for expected in ("that are not empty", "that readers of Parquet return unchanged"):
+        assert f"note: expected texts {expected}, in a column to partition by, got " in str(info.value)
+    assert not (tmp_path / engine).exists()
 
 
 def predict_several(frame, params):

@@ -180,11 +180,11 @@ def test_input_that_vanishes(job, spark, tmp_path):
 
 
 def test_workers_with_another_python(job, spark, tmp_path, monkeypatch):
-    bare = tmp_path / "python"
-    bare.write_text(PYTHON.format(python=sys.executable))
-    bare.chmod(0o755)
+    interpreter = tmp_path / "python"
+    interpreter.write_text(PYTHON.format(python=sys.executable))
+    interpreter.chmod(0o755)
     for program, pattern in (("/nonexistent/python", "there is no program /nonexistent/python"),
-                             (str(bare), "the Python workers cannot import ")):  # fmt: skip
+                             (str(interpreter), "the Python workers cannot import ")):  # fmt: skip
         monkeypatch.setattr(spark.sparkContext, "pythonExec", program)
         code, message, _ = job()
         assert code == 1, message

@@ -44,22 +44,22 @@ def test_text_is_read_as_declared_or_not_at_all(job, tmp_path, form):
     """A fraction for a bigint, a number beyond a double, a time without a date, half a record, no id."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "0.txt").write_text("\n".join(LINES[form]))
-    given = {"format": form, "schema": DDL, "filter": "x > 1"}
+    config = {"format": form, "schema": DDL, "filter": "x > 1"}
     with pytest.raises(
         Exception, match=r"the table '.*' differs from its declaration: one row in file:.*/0.txt"
     ) as error:
-        score(job(input=given))
+        score(job(input=config))
     assert report_of(error.value).exit_code == 3
     assert "8.5" not in report_of(error.value).to_json()
     assert not (tmp_path / "out").exists()
     bad = {"path": str(tmp_path / "bad")}
-    report = score(job(input=given, output={"keep": ["id", "d", "t"]}, budget={"rows": 5}, quarantine=bad))
+    report = score(job(input=config, output={"keep": ["id", "d", "t"]}, budget={"rows": 5}, quarantine=bad))
     assert (report.rows_in, report.scored, report.rejected) == (6, 1, 5)
     assert read(tmp_path / "out")[["id", "d", "prediction"]].values.tolist() == [[0, 1.5, 4.0]]
     records = pd.read_parquet(tmp_path / "bad").record.dropna().tolist()
     assert set(records) <= set(LINES[form][1:])
     assert len(records) == (4 if form == "csv" else 3)  # of the others Spark has read all there is
-    assert {(one.code, one.path) for one in report.findings} >= {
+    assert {(finding.code, finding.path) for finding in report.findings} >= {
         (Code.INVALID_VALUE, ""), (Code.OUT_OF_RANGE, "d"),
     }  # fmt: skip
 
@@ -77,30 +77,32 @@ def test_text_of_which_nothing_is_kept(job, tmp_path):
 def test_the_header_of_csv_is_that_of_the_declared_columns(job, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "0.csv").write_text("x,id\n1,2\n")
-    given = {"format": "csv", "schema": "id bigint, x bigint"}
-    told = r"expected a header with the declared names, in their order, got another first line in .*/0.csv "
-    with pytest.raises(ContractError, match=told):
-        score(job(input=given))
+    config = {"format": "csv", "schema": "id bigint, x bigint"}
+    message = (
+        r"expected a header with the declared names, in their order, got another first line in .*/0.csv "
+    )
+    with pytest.raises(ContractError, match=message):
+        score(job(input=config))
     assert not (tmp_path / "out").exists()
-    assert score(job(input={**given, "options": {"header": "false"}}, budget={"rows": 1})).rows_in == 2
+    assert score(job(input={**config, "options": {"header": "false"}}, budget={"rows": 1})).rows_in == 2
     (tmp_path / "in" / "0.csv").write_text("id;x\n1;2\n")
-    with pytest.raises(ContractError, match=told):
-        score(job(input=given, output={"path": str(tmp_path / "other")}))
+    with pytest.raises(ContractError, match=message):
+        score(job(input=config, output={"path": str(tmp_path / "other")}))
 
 
-@pytest.mark.parametrize(("given", "path", "text"), [
+@pytest.mark.parametrize(("config", "path", "text"), [
     ({"schema": "id bigint, x decimal(5,2)"}, "input.schema.x", "double, or string"),
     ({"schema": "id bigint, x array<int>"}, "input.schema.x", "a scalar type, for CSV"),
     ({"schema": "id bigint, ID int"}, "input.schema.ID", "one column of that name"),
     ({"schema": "int"}, "input.schema", "columns as DDL"),
     ({"options": {"MODE": "DROPMALFORMED"}}, "input.options.MODE", "nothing"),
 ])  # fmt: skip
-def test_what_text_is_not_read_as(job, tmp_path, given, path, text):
+def test_what_text_is_not_read_as(job, tmp_path, config, path, text):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "0.csv").touch()
     with pytest.raises(ConfigError) as error:
-        score(job(input={"format": "csv", "schema": "id bigint, x bigint", **given}))
-    assert [(one.path, one.expected) for one in error.value.findings] == [(path, text)]
+        score(job(input={"format": "csv", "schema": "id bigint, x bigint", **config}))
+    assert [(finding.path, finding.expected) for finding in error.value.findings] == [(path, text)]
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "delta", "parquet"])
@@ -151,7 +153,7 @@ def test_a_filter_may_ask_for_columns_that_nobody_else_reads(job, spark, tmp_pat
 ])  # fmt: skip
 def test_places_in_each_other(job, model, tmp_path, changes, error, text):
     table(tmp_path / "in", range(10))
-    told = json.loads(
+    result = json.loads(
         json.dumps(changes)
         .replace("{model}", str(model))
         .replace("{in}", f"{tmp_path}/in")
@@ -159,5 +161,5 @@ def test_places_in_each_other(job, model, tmp_path, changes, error, text):
         .replace("{}", str(tmp_path))
     )
     with pytest.raises(error, match=text):
-        score(job(**told))
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["in"]
+        score(job(**result))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]

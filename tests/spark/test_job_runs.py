@@ -22,8 +22,7 @@ from sparksig.errors import (
     SparksigError,
     TableNotFoundError,
 )
-from sparksig.jobs import ScoreConfig, score
-from sparksig.jobs import outputs as publishing
+from sparksig.jobs import ScoreConfig, outputs, score, staged_tables
 from sparksig.jobs.job_run import report_of
 from sparksig.jobs.score_plan import plan_score
 from sparksig.jobs.staging import MARKER, StagingDirectory
@@ -59,12 +58,12 @@ def test_rejected_rows_go_to_the_quarantine_and_the_output_has_the_others(job, t
     assert (report.rows_in, report.scored, report.rejected) == (20, 18, 2)
     out, bad = read(tmp_path / "out"), read(tmp_path / "bad")
     assert out.columns.tolist() == ["id", "prediction"]
-    assert out.prediction.tolist() == [one / 2 for one in BAD if one not in (13, None)]
+    assert out.prediction.tolist() == [value / 2 for value in BAD if value not in (13, None)]
     assert bad.columns.tolist() == ["id", "x", "findings", "run_id"]
     assert bad.id.tolist() == [13, 14]
     assert bad.run_id.astype(str).tolist() == ["one", "one"]
     assert [row[0]["code"] for row in bad.findings] == ["PREDICTION_FAILED", "NULL_IN_REQUIRED"]
-    assert [(one.code, one.path, one.count) for one in report.findings] == [
+    assert [(finding.code, finding.path, finding.count) for finding in report.findings] == [
         (Code.NULL_IN_REQUIRED, "x", 1), (Code.PREDICTION_FAILED, "", 1)
     ]  # fmt: skip
     assert report.findings[1].actual == "ValueError: 13 is a secret"
@@ -86,15 +85,15 @@ def test_without_a_quarantine_the_output_has_all_rows_and_why_some_have_no_predi
 ])  # fmt: skip
 def test_a_budget_that_is_exceeded_leaves_nothing_anywhere(job, tmp_path, budget, limits):
     table(tmp_path / "in", BAD)
-    told = (
+    message = (
         rf"^2 of 20 rows cannot be scored, and the budget is {limits}; nothing was written\n"
         r"  - x: expected long without nulls, got a null, once"
     )
-    with pytest.raises(BudgetExceededError, match=told) as error:
+    with pytest.raises(BudgetExceededError, match=message) as error:
         score(job(budget=budget, quarantine={"path": str(tmp_path / "bad")}))
     report = report_of(error.value)
     assert (report.rows_in, report.scored, report.rejected, report.exit_code) == (20, 18, 2, 4)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["in"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
 def test_a_full_check_ends_a_job_that_would_exceed_its_budget_before_anything_is_scored(job, tmp_path):
@@ -127,15 +126,24 @@ def dying(monkeypatch, owner, name, *, after=False):
     monkeypatch.setattr(owner, name, die)
 
 
+MODULES = {"spark": outputs, "direct": staged_tables}
+"""The modules that publish the rows of an engine."""
+
+
 @pytest.mark.parametrize("when", ["before the quarantine", "after the quarantine"])
-def test_output_that_is_refused_late_leaves_no_quarantined_rows(job, tmp_path, monkeypatch, when):
+@pytest.mark.parametrize("engine", MODULES)
+def test_output_that_is_refused_late_leaves_no_quarantined_rows(job, tmp_path, monkeypatch, engine, when):
     table(tmp_path / "in", BAD)
-    config = job(run_id="r", budget={"rows": 2}, quarantine={"path": str(tmp_path / "bad")})
-    name = "_prepare_output" if when == "before the quarantine" else "publish_quarantine"
+    quarantine = {"path": str(tmp_path / "bad")}
+    config = job(run_id="r", engine=engine, budget={"rows": 2}, quarantine=quarantine)
+    publishing = MODULES[engine]
+    quarantining = "publish_quarantine" if engine == "spark" else "_move_rejected"
+    name = "_prepare_output" if when == "before the quarantine" else quarantining
     with monkeypatch.context() as patch:
         publish_part = getattr(publishing, name)
 
         def occupy_output(*arguments):
+            patch.setattr(publishing, name, publish_part)
             if when == "after the quarantine":
                 rows = publish_part(*arguments)
             (tmp_path / "out").mkdir()
@@ -179,25 +187,26 @@ def test_file_by_file_where_there_is_no_move_of_a_directory(job, tmp_path, monke
         score(config)
     (tmp_path / "out" / "stranger").unlink()
     begun = tmp_path / ".out.sparksig-r" / "publishing.json"
-    told = json.loads(begun.read_text())
-    begun.write_text(json.dumps({"files": [*told["files"], "z.parquet"]}))
+    result = json.loads(begun.read_text())
+    begun.write_text(json.dumps({"files": [*result["files"], "z.parquet"]}))
     with pytest.raises(SparksigError, match="1 files of the run are missing in the staging"):
         score(config)
     assert begun.exists()
-    begun.write_text(json.dumps(told))
+    begun.write_text(json.dumps(result))
     assert "score" not in score(config).phases
     assert read(tmp_path / "out").id.tolist() == list(range(12))
     assert left(tmp_path) == []
     assert score(config).status == "repeated"
 
 
+@pytest.mark.parametrize("engine", MODULES)
 @pytest.mark.parametrize("mode", ["append", "overwrite"])
-def test_runs_beside_each_other_and_over_each_other(job, tmp_path, monkeypatch, mode):
+def test_runs_beside_each_other_and_over_each_other(job, tmp_path, monkeypatch, engine, mode):
     table(tmp_path / "in", range(10))
-    score(job(run_id="old", output={"mode": mode}))
-    config = job(run_id="new", output={"mode": mode})
+    score(job(run_id="old", engine=engine, output={"mode": mode}))
+    config = job(run_id="new", engine=engine, output={"mode": mode})
     with monkeypatch.context() as patch:
-        dying(patch, publishing, "mark_directory")
+        dying(patch, MODULES[engine], "mark_directory")
         with pytest.raises(Died):
             score(config)
     assert "score" not in score(config).phases
@@ -209,19 +218,20 @@ def test_runs_beside_each_other_and_over_each_other(job, tmp_path, monkeypatch, 
     assert left(tmp_path) == []
 
 
-def test_what_was_scored_of_something_else_is_scored_anew(job, tmp_path, monkeypatch):
+@pytest.mark.parametrize("engine", MODULES)
+def test_what_was_scored_of_something_else_is_scored_anew(job, tmp_path, monkeypatch, engine):
     table(tmp_path / "in", range(10))
-    config = job(run_id="r")
+    config = job(run_id="r", engine=engine)
     with monkeypatch.context() as patch:
         dying(patch, StagingDirectory, "note_publishing")
         with pytest.raises(Died):
             score(config)
     pq.write_table(pa.table({"id": [10], "x": [10], "color": ["red"]}), tmp_path / "in" / "more.parquet")
     with monkeypatch.context() as patch:
-        dying(patch, publishing, "publish_output")
+        dying(patch, outputs, "publish_output" if engine == "spark" else "publish_tables")
         with pytest.raises(Died):
             score(config)
-    changed = job(run_id="r", output={"column": "half"})
+    changed = job(run_id="r", engine=engine, output={"column": "half"})
     with pytest.raises(
         OutputRefusedError, match="was being published, and is started again with another config"
     ):
@@ -273,10 +283,12 @@ def test_the_name_of_a_run_that_was_done_is_taken(job, tmp_path, capsys):
 
 def test_columns_that_are_called_as_the_job_calls_its_own_are_not_lost(job, tmp_path):
     table(tmp_path / "in", range(10), **{"sparksig note": ["x"] * 10})
-    told = {"output": {"keep": "*"}, "budget": {"rows": 2}}
-    plan = plan_score(job(**told, quarantine={"path": str(tmp_path / "bad")}))
-    assert [(one.code, one.path) for one in plan.findings] == [(Code.INVALID_NAME, "sparksig note")]
-    assert "sparksig note" in dict(plan_score(job(**told)).columns)
+    config = {"output": {"keep": "*"}, "budget": {"rows": 2}}
+    plan = plan_score(job(**config, quarantine={"path": str(tmp_path / "bad")}))
+    assert [(finding.code, finding.path) for finding in plan.findings] == [
+        (Code.INVALID_NAME, "sparksig note")
+    ]
+    assert "sparksig note" in dict(plan_score(job(**config)).columns)
 
 
 def test_a_staging_that_the_run_has_not_made_is_left_as_it_is(job, tmp_path):
@@ -295,7 +307,7 @@ def test_rows_that_are_not_in_the_files_are_missed(job, tmp_path, monkeypatch):
         SparksigError, match="10 rows were read, 10 scored, 0 rejected, and 9 are in the files"
     ):
         score(job())
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["in"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
 def test_another_file_system_and_names_that_are_odd(job, spark, tmp_path, monkeypatch):
@@ -346,7 +358,7 @@ def test_what_a_configuration_says_of_the_model(spark, tmp_path):
     assert score(ScoreConfig.model_validate(config)).scored == 9
     out = pd.read_parquet(tmp_path / "out")
     assert out.columns.tolist() == ["x_n", "x_a.b"]
-    assert sorted(out["x_a.b"]) == [2.5 * one for one in range(9)]
+    assert sorted(out["x_a.b"]) == [2.5 * number for number in range(9)]
     assert 1 <= out["x_n"].max() <= 4
     config["output"] = {"path": str(tmp_path / "two"), "keep": ["id"]}
     config["quarantine"] = {"path": str(tmp_path / "bad two")}
@@ -395,7 +407,7 @@ def test_delta_from_version_to_version(job, delta, tmp_path, monkeypatch, named)
     changes = {"input": given, "output": {**place, "format": "delta", "mode": "append"}}
     config = job(run_id="r", **changes)
     with monkeypatch.context() as patch:
-        dying(patch, publishing, "publish_output", after=True)
+        dying(patch, outputs, "publish_output", after=True)
         with pytest.raises(Died):
             score(config)
     out = place["table"] or place["path"]
@@ -408,7 +420,7 @@ def test_delta_from_version_to_version(job, delta, tmp_path, monkeypatch, named)
     more.saveAsTable("given") if named else more.save(str(tmp_path / "in"))
     report = score(job(run_id="s", **changes))
     assert (report.rows_in, report.input["version"], report.input["format"]) == (6, 1, "delta")
-    assert delta_rows(spark, out) == sorted([(one, one / 2) for one in [*range(4), *range(6)]])
+    assert delta_rows(spark, out) == sorted([(number, number / 2) for number in [*range(4), *range(6)]])
     if named:
         spark.sql("drop table given")
         spark.sql("drop table scored")
@@ -433,17 +445,17 @@ def test_a_dry_run_tells_all_and_does_nothing(job, tmp_path, jobs_started):
         ("findings", "array<struct<code:string,path:string,detail:string>>"),
     )  # fmt: skip
     assert (plan.input["files"], plan.budget, plan.write.mode) == (2, "1 % of the rows", "error")
-    told = str(plan)
-    assert "output files     about 1" in told
-    assert f"create {tmp_path / 'out'} (parquet)" in told
+    message = str(plan)
+    assert "output files     about 1" in message
+    assert f"create {tmp_path / 'out'} (parquet)" in message
     assert json.loads(plan.to_json())["input"]["sha256"] == plan.input["sha256"]
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["in"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
 def test_a_dry_run_tells_what_is_wrong(job, spark, tmp_path):
     spark.sql("select id, string(id) as x from range(3)").createOrReplaceTempView("texts")
     plan = plan_score(job(input={"path": None, "table": "texts"}, output={"keep": ["idd"]}))
-    assert [(one.code, one.path) for one in plan.findings] == [
+    assert [(finding.code, finding.path) for finding in plan.findings] == [
         (Code.TYPE_MISMATCH, "x"), (Code.MISSING_COLUMN, "idd")
     ]  # fmt: skip
     assert plan.exit_code == 3

@@ -68,8 +68,8 @@ def command(path, *flags):
 
 
 def environment(path, **more):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK", "PY"))}
-    return kept | {
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK", "PY"))}
+    return inherited | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(path),
         "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1", **more,
     }  # fmt: skip
@@ -125,10 +125,10 @@ def test_a_driver_that_is_killed_and_started_again_loses_and_doubles_nothing(tmp
     prepared(tmp_path, run_id="r", engine="spark", output=output)
     staging = tmp_path / ".out.sparksig-r"
     killed_when(tmp_path, flags, lambda: len(list(staging.glob("data-*/_temporary/0/task_*"))) >= 3)
-    first = {one.name for one in staging.iterdir()}
+    first = {path.name for path in staging.iterdir()}
     assert not (staging / "scored.json").exists()
     killed_when(tmp_path, flags, (staging / "scored.json").exists)
-    second = {one.name for one in staging.iterdir()}
+    second = {path.name for path in staging.iterdir()}
     assert not first & second  # it was scored anew
     done = subprocess.run(
         command(tmp_path, *flags),
@@ -174,13 +174,13 @@ def test_a_cluster_that_has_no_sparksig_gets_it_by_py_files(tmp_path):
         "PYTHONPATH": str(tmp_path / "hiding"), "PYSPARK_DRIVER_PYTHON": sys.executable,
         "PYSPARK_PYTHON": str(worker), "SPARK_HOME": str(everywhere.linked_spark(tmp_path / "spark")),
     }  # fmt: skip
-    alone = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", "import sparksig"],
         env=environment(tmp_path, **hidden),
         cwd=tmp_path,
         capture_output=True,
     )
-    assert b"this node has no sparksig" in alone.stderr
+    assert b"this node has no sparksig" in completed.stderr
     done = subprocess.run(
         command(tmp_path, *flags),
         env=environment(tmp_path, **hidden),

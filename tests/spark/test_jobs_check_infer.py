@@ -49,23 +49,23 @@ def test_a_table_is_checked_and_its_report_is_printed_and_written(spark, job, tm
     fits = "id bigint not null, `a.b` double"
     report = {"json": str(tmp_path / "run.json"), "html": str(html)}
     assert job("check", contract=fits, report=report) == 0
-    said = capsys.readouterr().out
-    assert "status           done" in said
-    assert "the table fits the contract (DDL): 20 rows checked" in said
+    output = capsys.readouterr().out
+    assert "status           done" in output
+    assert "the table fits the contract (DDL): 20 rows checked" in output
     assert (reported(tmp_path).rows_in, reported(tmp_path).check.ok) == (20, True)
-    told = reported(tmp_path).input
-    assert (told["place"], told["format"], told["files"]) == (str(tmp_path / "table"), "parquet", 2)
-    assert told["bytes"] == sum(file.stat().st_size for file in (tmp_path / "table").iterdir())
-    assert re.fullmatch("[0-9a-f]{64}", told["sha256"])
+    input_ = reported(tmp_path).input
+    assert (input_["place"], input_["format"], input_["files"]) == (str(tmp_path / "table"), "parquet", 2)
+    assert input_["bytes"] == sum(file.stat().st_size for file in (tmp_path / "table").iterdir())
+    assert re.fullmatch("[0-9a-f]{64}", input_["sha256"])
     assert {"spark", "java"} <= reported(tmp_path).versions.keys()
 
     breaks = "id bigint not null, `a.b` double not null, z string not null"
     assert job("check", contract=breaks, row_key=["id"], report=report) == 3
-    said = capsys.readouterr()
-    assert "status           failed, exit code 3" in said.out
-    assert "the table breaks the contract (DDL): 20 rows checked, 1 row breaks it" in said.out
-    assert "e.g. id=10" in said.out
-    assert "sparksig: the table breaks the contract (DDL): 2 findings" in said.err
+    output = capsys.readouterr()
+    assert "status           failed, exit code 3" in output.out
+    assert "the table breaks the contract (DDL): 20 rows checked, 1 row breaks it" in output.out
+    assert "e.g. id=10" in output.out
+    assert "sparksig: the table breaks the contract (DDL): 2 findings" in output.err
     written = reported(tmp_path)
     assert (written.status, written.exit_code) == ("failed", 3)
     assert [finding.path for finding in written.error_findings] == ["`a.b`", "z"]
@@ -88,10 +88,10 @@ def test_rows_that_are_not_as_declared_break_the_contract(spark, job, tmp_path, 
     table = {"path": str(tmp_path / "t.csv"), "format": "csv", "schema": "id int, price double",
              "options": {"header": True}}  # fmt: skip
     assert job("check", contract="id int not null", input=table) == 3
-    said = capsys.readouterr()
-    assert "sparksig: the table " in said.err
-    assert " differs from its declaration:" in said.err
-    assert "hunter2" not in said.err + said.out + (tmp_path / "run.json").read_text()
+    output = capsys.readouterr()
+    assert "sparksig: the table " in output.err
+    assert " differs from its declaration:" in output.err
+    assert "hunter2" not in output.err + output.out + (tmp_path / "run.json").read_text()
     assert reported(tmp_path).exit_code == 3
 
 
@@ -118,14 +118,14 @@ def test_a_contract_that_is_none_is_wrong_configuration(spark, job, capsys, cont
 def test_the_plans_look_at_no_row(spark, job, tmp_path, capsys, jobs_started):
     before = jobs_started()
     assert job("check", "--dry-run", contract="id bigint not null, z string not null") == 3
-    said = capsys.readouterr().out
-    assert said.startswith(f"check {tmp_path}/table: its types, and all of its rows\n")
-    assert "- z: expected string, got no such column" in said
+    output = capsys.readouterr().out
+    assert output.startswith(f"check {tmp_path}/table: its types, and all of its rows\n")
+    assert "- z: expected string, got no such column" in output
     assert job("infer", "--dry-run", signature=str(tmp_path / "s.json")) == 0
-    said = capsys.readouterr().out
-    assert said.startswith(f"infer the signature of {tmp_path}/table from at most 10,000 of its rows\n")
-    assert f"to {tmp_path}/s.json\n" in said
-    assert "`a.b`  double  optional" in said
+    output = capsys.readouterr().out
+    assert output.startswith(f"infer the signature of {tmp_path}/table from at most 10,000 of its rows\n")
+    assert f"to {tmp_path}/s.json\n" in output
+    assert "`a.b`  double  optional" in output
     assert jobs_started() - before <= 2  # each reads the footer of one file
     assert not (tmp_path / "s.json").exists()
     assert not (tmp_path / "run.json").exists()
@@ -134,9 +134,9 @@ def test_the_plans_look_at_no_row(spark, job, tmp_path, capsys, jobs_started):
 def test_a_signature_is_inferred_into_a_file(spark, job, tmp_path, capsys):
     file = str(tmp_path / "new" / "s.json")
     assert job("infer", signature=file) == 0
-    said = capsys.readouterr().out
-    assert "'id': long (required): 0 nulls in 20 rows" in said
-    assert "'a.b': double (optional): 1 null in 20 rows" in said
+    output = capsys.readouterr().out
+    assert "'id': long (required): 0 nulls in 20 rows" in output
+    assert "'a.b': double (optional): 1 null in 20 rows" in output
     assert json.loads(Path(file).read_text()) == {
         "inputs": [{"type": "long", "name": "id", "required": True},
                    {"type": "double", "name": "a.b", "required": False}],
@@ -189,12 +189,12 @@ def test_progress_is_told_by_tenths(spark, capsys):
         assert spark.sparkContext.parallelize(range(40), 40).mapPartitions(slow).count() == 40
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) >= 3
-    told = [re.fullmatch(r"test: (\d+) %, (\d+) of 40 tasks, \d+ s", line) for line in lines]
-    assert all(told), lines
-    tenths = [int(line[1]) for line in told]
+    matches = [re.fullmatch(r"test: (\d+) %, (\d+) of 40 tasks, \d+ s", line) for line in lines]
+    assert all(matches), lines
+    tenths = [int(line[1]) for line in matches]
     assert tenths == sorted(set(tenths))
-    assert all(int(line[1]) == 10 * (int(line[2]) // 4) for line in told)
-    assert told[-1][2] == "40"
+    assert all(int(line[1]) == 10 * (int(line[2]) // 4) for line in matches)
+    assert matches[-1][2] == "40"
     assert spark.sparkContext.getLocalProperty("spark.jobGroup.id") == group
 
     def failing():
@@ -224,7 +224,7 @@ def test_spark_submit_runs_the_check(job, tmp_path):
     assert done.returncode == 3, done.stderr[-2000:]
     assert "run              nightly\n" in done.stdout
     assert "`a.b`: expected double without nulls, got nulls, once" in done.stdout
-    said = done.stdout + done.stderr  # spark-submit hands both on as one
-    assert "sparksig: the table breaks the contract" in said
-    assert re.search(r"^check: 100 %, \d+ of \d+ tasks, \d+ s$", said, re.MULTILINE)
+    output = done.stdout + done.stderr  # spark-submit hands both on as one
+    assert "sparksig: the table breaks the contract" in output
+    assert re.search(r"^check: 100 %, \d+ of \d+ tasks, \d+ s$", output, re.MULTILINE)
     assert reported(tmp_path).exit_code == 3

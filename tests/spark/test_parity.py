@@ -51,9 +51,9 @@ def ask_command(command, path, contract, options):
 
 def verdicts(df, path, contract, tmp_path, modes=("schema",), **options):
     """Return the verdict of each entry point on a table that is a DataFrame and a Parquet file."""
-    found = {f"check of a frame, {mode}": sparksig.check(df, contract, mode, **options) for mode in modes}
-    found |= {f"check of a path, {mode}": check_parquet(path, contract, mode, **options) for mode in modes}
-    paths = {name: list_paths(report.findings) for name, report in found.items()}
+    reports = {f"check of a frame, {mode}": sparksig.check(df, contract, mode, **options) for mode in modes}
+    reports |= {f"check of a path, {mode}": check_parquet(path, contract, mode, **options) for mode in modes}
+    paths = {name: list_paths(report.findings) for name, report in reports.items()}
     plan = sparksig.plan_write(df, str(tmp_path / "new"), contract, **options)
     paths["plan of a new table"] = list_paths(plan.findings)
     if isinstance(contract, str):
@@ -124,7 +124,8 @@ def test_pairs_of_types(every_type, tmp_path, declared, types):
     options = {} if types == "exact" else {"types": types}
     paths = verdicts(df, path, contract, tmp_path, **options)
     agree(
-        {name: {one.split(".")[0].split("[")[0] for one in found} for name, found in paths.items()}, expected
+        {name: {path.split(".")[0].split("[")[0] for path in paths_} for name, paths_ in paths.items()},
+        expected,
     )
 
 
@@ -198,7 +199,9 @@ def test_findings_follow_the_contract_everywhere(spark, tmp_path):
     df = write_empty(spark, table, str(tmp_path / "table"))
     reports = [sparksig.check(df, contract), check_parquet(tmp_path / "table", contract)]
     plan = sparksig.plan_write(df, str(tmp_path / "new"), contract)
-    assert [[one.path for one in found.findings] for found in (*reports, plan)] == [["a", "x", "ab"]] * 3
+    assert [[finding.path for finding in report.findings] for report in (*reports, plan)] == [
+        ["a", "x", "ab"]
+    ] * 3
 
 
 # --- kinds of contracts -------------------------------------------------------------------------------------
@@ -451,8 +454,8 @@ def test_the_contract_stays_with_the_table(spark, tmp_path):
     contract = "id bigint not null, items array<struct<code:varchar(3)>>"
     path = str(tmp_path / "target")
     sparksig.write(spark.sql("select 1L as id, array(named_struct('code', 'abc')) as items"), path, contract)
-    kept = sparksig.check(spark.sql("select cast(null as bigint) as id"), path).columns
-    assert [column.expected for column in kept] == ["bigint not null", "array<struct<code:varchar(3)>>"]
+    columns = sparksig.check(spark.sql("select cast(null as bigint) as id"), path).columns
+    assert [column.expected for column in columns] == ["bigint not null", "array<struct<code:varchar(3)>>"]
 
 
 def test_runs_are_not_part_of_a_contract(spark, tmp_path):

@@ -85,8 +85,8 @@ QUIET = {
 
 def application(source, folder, *arguments, **extra):
     """What an application of its own has found."""
-    kept = ("JAVA_HOME", "LANG", "LC_ALL", "TMPDIR", "PATH")
-    environment = {name: os.environ[name] for name in kept if name in os.environ} | {
+    inherited = ("JAVA_HOME", "LANG", "LC_ALL", "TMPDIR", "PATH")
+    environment = {name: os.environ[name] for name in inherited if name in os.environ} | {
         "HOME": str(folder), "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable,
         "PYTHONDONTWRITEBYTECODE": "1", **extra,
     }  # fmt: skip
@@ -133,7 +133,7 @@ def test_a_uniform_sample_has_as_many_rows_as_asked_or_as_there_are(spark, rows)
 
 def test_a_sample_of_partitions_is_spread_over_the_table():
     chosen = [Sampler(partitions=8, seed=seed).choose_partitions(64) for seed in range(1000)]
-    assert all(one == sorted(set(one)) and len(one) == 8 for one in chosen)
+    assert all(ids == sorted(set(ids)) and len(ids) == 8 for ids in chosen)
     counts = np.bincount(np.concatenate(chosen), minlength=64)
     expected = 1000 * 8 / 64
     assert ((counts - expected) ** 2 / expected).sum() < 110  # chi square, 63 degrees of freedom
@@ -199,15 +199,15 @@ def test_a_uniform_choice_needs_no_python(spark):
 # --- what is claimed --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("whole", "opened", "concerned"), [(1000, 32, 50), (100, 10, 5), (40, 32, 2)])
-def test_the_stated_probability_is_that_of_a_simulation(whole, opened, concerned):
+@pytest.mark.parametrize(("groups", "opened", "concerned"), [(1000, 32, 50), (100, 10, 5), (40, 32, 2)])
+def test_the_stated_probability_is_that_of_a_simulation(groups, opened, concerned):
     seeds = 1000
-    bad = set(np.random.default_rng(whole).choice(whole, concerned, replace=False).tolist())
-    seen = sum(
-        bool(bad & set(Sampler(partitions=opened, seed=s).choose_partitions(whole))) for s in range(seeds)
+    bad = set(np.random.default_rng(groups).choice(groups, concerned, replace=False).tolist())
+    hits = sum(
+        bool(bad & set(Sampler(partitions=opened, seed=s).choose_partitions(groups))) for s in range(seeds)
     )
-    stated = seen_with(whole, opened, concerned)
-    assert abs(seen / seeds - stated) < 4 * math.sqrt(stated * (1 - stated) / seeds) + 1e-9
+    stated = seen_with(groups, opened, concerned)
+    assert abs(hits / seeds - stated) < 4 * math.sqrt(stated * (1 - stated) / seeds) + 1e-9
 
 
 def test_the_stated_probability_at_its_ends():
@@ -233,11 +233,11 @@ def test_the_claim_of_partitions():
     )
 
 
-@pytest.mark.parametrize("whole", [20, 140, 280, 1000, 2300])
-def test_the_claim_speaks_of_no_more_than_five_percent(whole):
+@pytest.mark.parametrize("groups", [20, 140, 280, 1000, 2300])
+def test_the_claim_speaks_of_no_more_than_five_percent(groups):
     """0.05 * 140 is a little more than 7: the next whole number would promise too much."""
-    sample = sample_of(1, "partitions", whole, 3)
-    assert f"a probability of {seen_with(whole, 3, -(-whole // 20)):.0%};" in sample.claim(0)
+    sample = sample_of(1, "partitions", groups, 3)
+    assert f"a probability of {seen_with(groups, 3, -(-groups // 20)):.0%};" in sample.claim(0)
 
 
 def test_what_is_not_certain_is_not_called_so():
@@ -269,7 +269,7 @@ def test_the_bound_of_a_uniform_sample_is_right(spark):
     each = table.crossJoin(F.broadcast(spark.range(0, seeds, 1, 1).withColumnRenamed("id", "seed")))
     smallest = F.array_sort(F.collect_list(F.struct(order_of(F.col("place"), F.col("seed")), "id")))
     chosen = each.groupBy("seed").agg(F.slice(smallest, 1, size).alias("s"))
-    counts = chosen.select(F.size(F.filter("s", lambda one: one["id"] < bad)).alias("head"), F.expr(
+    counts = chosen.select(F.size(F.filter("s", lambda entry: entry["id"] < bad)).alias("head"), F.expr(
         "transform(s, x -> x.id)"
     ).alias("ids")).collect()  # fmt: skip
     missed = sum(row["head"] == 0 for row in counts)
@@ -278,9 +278,9 @@ def test_the_bound_of_a_uniform_sample_is_right(spark):
     assert missed > 0  # the bound is no more than it has to be
     shares = np.array([row["head"] for row in counts]) / size
     assert abs(shares.mean() - bad / rows) < 4 * shares.std() / math.sqrt(seeds)
-    held = np.bincount(np.concatenate([row["ids"] for row in counts]), minlength=rows)
+    counts_by_row = np.bincount(np.concatenate([row["ids"] for row in counts]), minlength=rows)
     expected = seeds * size / rows
-    statistic = ((held - expected) ** 2 / expected).sum() / (1 - size / rows)
+    statistic = ((counts_by_row - expected) ** 2 / expected).sum() / (1 - size / rows)
     assert abs(statistic - (rows - 1)) < 5 * math.sqrt(2 * (rows - 1))  # each row as likely as any other
 
 
@@ -352,12 +352,12 @@ def test_a_signature_of_a_sample(spark):
         "array(named_struct('k', 2L, 'o', double(null)), null), map('a', named_struct('k', bigint(null))) "
         "union all select 3L, 'x', null, array(), map()"
     ).coalesce(1)
-    found = sample_signature(df)
+    sampled = sample_signature(df)
 
     def of(*properties):
         return Object([Property(name, dtype, required) for name, dtype, required in properties])
 
-    assert found.signature.inputs == Schema([
+    assert sampled.signature.inputs == Schema([
         ColSpec("long", "id"),
         ColSpec("string", "s", False),
         # a null struct makes all of its fields optional
@@ -365,17 +365,17 @@ def test_a_signature_of_a_sample(spark):
         ColSpec(Array(of(("k", "long", False), ("o", "double", False))), "l"),
         ColSpec(Map(of(("k", "long", False))), "m"),
     ])  # fmt: skip
-    assert [(one.name, one.rows, one.nulls, one.partitions) for one in found.evidence] == [
+    assert [(column.name, column.rows, column.nulls, column.partitions) for column in sampled.evidence] == [
         ("id", 3, 0, 1), ("s", 3, 1, 1), ("o", 3, 1, 1), ("l", 3, 0, 1), ("m", 3, 0, 1),
     ]  # fmt: skip
-    assert str(found).splitlines()[:2] == [
+    assert str(sampled).splitlines()[:2] == [
         "'id': long (required): 0 nulls in 3 rows of 1 partition",
         "'s': string (optional): 1 null in 3 rows of 1 partition",
     ]
-    assert check(df, found.signature, "full").ok
+    assert check(df, sampled.signature, "full").ok
     uniform = sample_signature(df, Sampler(method="uniform"))
-    assert uniform.signature == found.signature
-    assert [one.partitions for one in uniform.evidence] == [None] * 5
+    assert uniform.signature == sampled.signature
+    assert [evidence.partitions for evidence in uniform.evidence] == [None] * 5
     assert str(uniform).splitlines()[0] == "'id': long (required): 0 nulls in 3 rows"
 
 
@@ -386,8 +386,8 @@ def test_lists_of_one_length_suggest_a_tensor(spark):
         " union all select array(3D, 4D), array(array(3), array(4)), array(1L, 2L), array('y'), "
         "array(1D, 2D), null"
     ).coalesce(1)
-    found = {one.name: one.suggestion for one in sample_signature(df).evidence}
-    assert found == {
+    suggestions = {evidence.name: evidence.suggestion for evidence in sample_signature(df).evidence}
+    assert suggestions == {
         "two": "all lists have one length: it may be a 'two': Tensor('float64', (-1, 2))",
         "deep": "all lists have one length: it may be a 'deep': Tensor('int32', (-1, 2, 1))",
         "some": "", "texts": "", "holes": "", "gone": "",
@@ -406,8 +406,8 @@ def test_a_vector_has_a_signature(spark):
 def test_what_nobody_has_seen_is_not_promised(spark):
     """Without a row there is no evidence that there are no nulls: as the table's own schema has it."""
     df = spark.sql("select id, nullif(id, 0) as x from range(0)")
-    found = sample_signature(df)
-    assert [spec.required for spec in found.signature.inputs] == [True, False]
+    sampled = sample_signature(df)
+    assert [spec.required for spec in sampled.signature.inputs] == [True, False]
 
 
 def test_tables_that_have_no_signature(spark):
@@ -474,22 +474,22 @@ sys.stdout.write("got " + json.dumps(found) + "\\n")
 )
 def test_on_spark_connect(spark, tmp_path):
     # any free port; otherwise all servers ask for the same one
-    found = application(CONNECT, tmp_path, json.dumps(QUIET), SPARK_TESTING="1")
+    result = application(CONNECT, tmp_path, json.dumps(QUIET), SPARK_TESTING="1")
     df = spark.range(0, 200, 1, 8)
     finding = ["NULL_IN_REQUIRED", "x", 1]
-    assert found.pop("connect")
-    assert found.pop("schema") == [[], None, None, []]
-    assert found.pop("full") == [[finding], 200, 1, [["id=150"]]]
-    assert found.pop("sample") == [[finding], 200, 1, [["id=150"]]]
+    assert result.pop("connect")
+    assert result.pop("schema") == [[], None, None, []]
+    assert result.pop("full") == [[finding], 200, 1, [["id=150"]]]
+    assert result.pop("sample") == [[finding], 200, 1, [["id=150"]]]
     for method in METHODS:
         sample = Sampler(rows=12, partitions=4, seed=3, method=method).sample(df)
-        assert found.pop(method) == [ids(sample), sample.partitions, sample.opened]
-    assert found.pop("gaps") == [10, 8]
-    assert found.pop("split") == [199, 1]
-    assert found.pop("signature") == [
+        assert result.pop(method) == [ids(sample), sample.partitions, sample.opened]
+    assert result.pop("gaps") == [10, 8]
+    assert result.pop("split") == [199, 1]
+    assert result.pop("signature") == [
         "'id': long (required): 0 nulls in 200 rows of 8 partitions",
         "'x': long (optional): 1 null in 200 rows of 8 partitions",
     ]
-    assert found.pop("ddl")
-    assert found.pop("batch") == "77"
-    assert found == {}
+    assert result.pop("ddl")
+    assert result.pop("batch") == "77"
+    assert result == {}

@@ -73,19 +73,21 @@ def test_probabilities_are_an_array_per_row(frame_of, spark, tmp_path):
 
 def test_every_scalar_type_arrives_and_comes_back_with_its_nulls(frame_of, spark, echo):
     instant = datetime.datetime(2024, 7, 1, 12, 30, 15, 123456)
-    held = {
+    values = {
         "b": True, "i": -(2**31), "l": 2**53 + 1, "f": 0.5, "d": -0.0, "s": "a\x00", "y": b"b\x00",
         "t": instant,
     }  # fmt: skip
     types = {"b": pa.bool_(), "i": pa.int32(), "l": pa.int64(), "f": pa.float32(), "d": pa.float64(),
              "s": pa.string(), "y": pa.binary(), "t": pa.timestamp("us", "America/New_York")}  # fmt: skip
-    table = pa.table({name: pa.array([value, None], types[name]) for name, value in held.items()})
+    table = pa.table({name: pa.array([value, None], types[name]) for name, value in values.items()})
     df = frame_of(table).coalesce(1)
     scored = sparksig.score(df, echo, allow_pickle=True).select(
         "prediction.*", (F.col("prediction.t") == F.col("t")).alias("same_instant")
     )
     full, empty = scored.collect()
-    assert {name: full[name] for name in held if name != "t"} == {n: v for n, v in held.items() if n != "t"}
+    assert {name: full[name] for name in values if name != "t"} == {
+        n: v for n, v in values.items() if n != "t"
+    }
     assert full["same_instant"]
     assert str(full["d"]) == "-0.0"
     assert full["seen"] == "b:boolean,i:Int32,l:Int64,f:float32,d:float64,s:object,y:object,t:datetime64[ns]"
@@ -127,8 +129,8 @@ def test_an_instant_reads_in_the_sessions_zone_and_comes_back_as_it_was(spark, e
         "select timestamp'2020-03-08T06:59:59Z' as t union all select timestamp'2020-03-08T07:00:00Z'"
     )
     scored = sparksig.score(df.coalesce(1), echo, allow_pickle=True)
-    same = scored.select((F.col("prediction.t") == F.col("t")).alias("same"))
-    assert rows(same, "same") == [True, True]
+    equal = scored.select((F.col("prediction.t") == F.col("t")).alias("same"))
+    assert rows(equal, "same") == [True, True]
 
 
 def test_a_doubled_hour_is_refused_not_guessed(spark, echo):
@@ -302,7 +304,7 @@ def test_findings_of_table_and_names_come_together(spark, tmp_path):
 
 
 def test_decimals_reach_a_double_exactly(frame_of, spark, echo):
-    held = [Decimal("0.1"), Decimal("-99999999999.99"), Decimal("1234567.89"), None]
-    table = pa.table({"d": pa.array(held, pa.decimal128(13, 2))})
+    values = [Decimal("0.1"), Decimal("-99999999999.99"), Decimal("1234567.89"), None]
+    table = pa.table({"d": pa.array(values, pa.decimal128(13, 2))})
     scored = sparksig.score(frame_of(table).coalesce(1), echo, allow_pickle=True)
     assert [row["d"] for row in rows(scored)][:3] == [0.1, -99999999999.99, 1234567.89]

@@ -126,7 +126,7 @@ def test_times_are_placed_in_the_zone_of_the_query(spark, tmp_path):
     path = models.save_python(
         tmp_path / "one", models.Returning(lambda d, p: d["t"]), {"t": "datetime"}, {"t": "datetime"}
     )
-    one = sparksig.spark_udf(spark, path, allow_pickle=True)
+    predict = sparksig.spark_udf(spark, path, allow_pickle=True)
     pairs = None
     if spark.version >= "4.1":
         pairs = sparksig.spark_udf(spark, tmp_path / "m", allow_pickle=True)
@@ -138,7 +138,7 @@ def test_times_are_placed_in_the_zone_of_the_query(spark, tmp_path):
         for zone in ("Asia/Tokyo", "UTC", "America/New_York"):
             spark.conf.set("spark.sql.session.timeZone", zone)
             df = spark.sql("select timestamp'2050-06-15T12:00:00Z' as t")
-            assert df.select("t", one().alias("p")).filter("p = t").count() == 1, zone
+            assert df.select("t", predict().alias("p")).filter("p = t").count() == 1, zone
             if pairs is not None:
                 for scored in (df.select("t", pairs().alias("p")), sparksig.score(df, pairs, column="p")):
                     assert scored.filter("p[0] = t and p[1] = t").count() == 1, zone
@@ -220,9 +220,8 @@ def test_a_scikit_learn_model_of_mlflow_is_scored_the_same(frame_of, spark, tmp_
     model, frame = models.classifier()
     signature = mlflow.models.infer_signature(frame, model.predict(frame))
     trust = models.trusted(model)
-    mlflow.sklearn.save_model(
-        model, tmp_path / "m", signature=signature, serialization_format="skops", skops_trusted_types=trust
-    )
+    options = {"serialization_format": "skops", "skops_trusted_types": trust, "pip_requirements": []}
+    mlflow.sklearn.save_model(model, tmp_path / "m", signature=signature, **options)
     expected = mlflow.pyfunc.load_model(str(tmp_path / "m")).predict(frame)
     df = frame_of(pa.Table.from_pandas(frame)).coalesce(1)
     udf = sparksig.spark_udf(spark, tmp_path / "m", trusted_types=trust)
@@ -240,9 +239,8 @@ def test_a_python_model_of_mlflow_is_scored_the_same(frame_of, spark, tmp_path):
 
     frame = models.numbers(5).rename(columns={"x": "a"}).assign(**{"b c": 3.0})
     signature = mlflow.models.infer_signature(frame, np.array([1.5]), {"factor": 2.0})
-    mlflow.pyfunc.save_model(
-        tmp_path / "m", python_model=Ratio(), signature=signature, model_config={"scale": 10}
-    )
+    options = {"model_config": {"scale": 10}, "pip_requirements": []}
+    mlflow.pyfunc.save_model(tmp_path / "m", python_model=Ratio(), signature=signature, **options)
     expected = mlflow.pyfunc.load_model(str(tmp_path / "m")).predict(frame)
     df = frame_of(pa.Table.from_pandas(frame)).coalesce(1)
     scored = sparksig.score(df, tmp_path / "m", keep=[], allow_pickle=True).toPandas()

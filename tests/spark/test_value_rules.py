@@ -92,8 +92,8 @@ def compare(frame_of, table, build):
         patch.setattr(counting, "MAX_AGGREGATED", 0)
         by_entries = spark_table.run(build(spark_table.columns), names, ())
     assert summarize(by_entries) == summarize(by_spark) == summarize(by_arrow)
-    found = [breach.finding.actual for breach in by_arrow.breaches]
-    assert sorted(breach.finding.actual for breach in by_spark.breaches) == sorted(found)
+    findings = [breach.finding.actual for breach in by_arrow.breaches]
+    assert sorted(breach.finding.actual for breach in by_spark.breaches) == sorted(findings)
     assert by_entries.breaches == by_spark.breaches
     return by_arrow
 

@@ -30,12 +30,14 @@ def rows(spark, form, path):
 
 
 def verdicts(plan):
-    return {one.path: one.verdict for one in plan.columns}
+    return {column.path: column.verdict for column in plan.columns}
 
 
 def files(path):
     return {
-        str(one.relative_to(path)): one.stat().st_mtime_ns for one in Path(path).rglob("*") if one.is_file()
+        str(value.relative_to(path)): value.stat().st_mtime_ns
+        for value in Path(path).rglob("*")
+        if value.is_file()
     }
 
 
@@ -60,8 +62,8 @@ def test_a_new_table_has_the_rows_and_remembers_its_contract(spark, form, tmp_pa
     again = sparksig.check(df, tmp_path / "t")
     assert again.ok
     wrong = sparksig.check(spark.sql("select null as id, 'a' as x"), tmp_path / "t")
-    assert [one.path for one in wrong.findings] == ["id", "x", "orders"]
-    assert [one.expected for one in wrong.columns] == [
+    assert [finding.path for finding in wrong.findings] == ["id", "x", "orders"]
+    assert [column.expected for column in wrong.columns] == [
         "bigint not null", "double", "array<struct<price:double>>"
     ]  # fmt: skip
 
@@ -70,7 +72,7 @@ def test_what_breaks_the_contract_is_not_written_at_all(spark, form, tmp_path):
     df = spark.sql("select nullif(id, 3) as id, double(id) as x from range(4)")
     with pytest.raises(ContractError, match=r"id: expected long without nulls, got nulls, once") as error:
         sparksig.write(df, tmp_path / "t", CONTRACT, format=form)
-    assert [one.code for one in error.value.findings] == [Code.NULL_IN_REQUIRED]
+    assert [finding.code for finding in error.value.findings] == [Code.NULL_IN_REQUIRED]
     assert not (tmp_path / "t").exists()
 
 
@@ -162,7 +164,7 @@ def test_each_column_that_would_lose_something_is_named_and_nothing_is_written(s
     )
     with pytest.raises(OutputRefusedError) as error:
         sparksig.write(df, tmp_path / "t", format=form, mode="append", types="lossless")
-    assert [one.path for one in error.value.findings] == ["id", "x", "s", "l[]", "t"]
+    assert [finding.path for finding in error.value.findings] == ["id", "x", "s", "l[]", "t"]
     assert files(tmp_path / "t") == before
 
 
@@ -179,7 +181,7 @@ def test_what_a_table_lacks_is_null_where_it_may_be(spark, form, tmp_path):
     df = spark.sql("select 1L as id, named_struct('a', 2L) as s")
     with pytest.raises(OutputRefusedError) as error:
         sparksig.write(df, tmp_path / "t", format=form, mode="append")
-    assert [one.path for one in error.value.findings] == ["s.b", "x"]
+    assert [finding.path for finding in error.value.findings] == ["s.b", "x"]
     sparksig.write(df, tmp_path / "t", format=form, mode="append", missing="allow")
     assert rows(spark, form, tmp_path / "t") == [(1, T.Row(a=2, b=None), None)]
 
@@ -189,7 +191,7 @@ def test_new_columns_are_refused_or_evolve(spark, form, tmp_path):
     df = spark.sql("select 1L as id, named_struct('a', 2L, 'b', 'n') as s, 'n' as more")
     with pytest.raises(OutputRefusedError) as error:
         sparksig.write(df, tmp_path / "t", format=form, mode="append")
-    assert sorted(one.path for one in error.value.findings) == ["more", "s.b"]
+    assert sorted(finding.path for finding in error.value.findings) == ["more", "s.b"]
     if form == "parquet":
         with pytest.raises(OutputRefusedError, match=r"readers of Parquet would not see it"):
             sparksig.write(df, tmp_path / "t", format=form, mode="append", evolve=True)
@@ -207,8 +209,8 @@ def test_a_run_that_is_started_again_writes_nothing_twice(spark, form, tmp_path)
         df = spark.range(count).selectExpr("id", f"'{run}' as run")
         written = sparksig.write(df, tmp_path / "t", format=form, mode="append", run_id=run)
         assert written.rows == (0 if written.repeated else count)
-    held = spark.read.format(form).load(str(tmp_path / "t")).select("id", "run")
-    assert sorted(map(tuple, held.collect())) == [
+    content = spark.read.format(form).load(str(tmp_path / "t")).select("id", "run")
+    assert sorted(map(tuple, content.collect())) == [
         (i, run) for i in range(3) for run in by_run if i < by_run[run]
     ]
 
@@ -227,7 +229,7 @@ def test_a_parquet_table_that_keeps_no_runs_apart_takes_no_run(spark, tmp_path):
 def test_partitions_are_those_of_the_table(spark, form, tmp_path):
     df = spark.range(4).selectExpr("id", "id % 2 as part")
     sparksig.write(df, tmp_path / "t", format=form, partition_by=["part"])
-    assert {one.name for one in (tmp_path / "t").glob("part=*")} == {"part=0", "part=1"}
+    assert {path.name for path in (tmp_path / "t").glob("part=*")} == {"part=0", "part=1"}
     with pytest.raises(OutputRefusedError, match=r"partition_by: expected partitions by part, got id"):
         sparksig.write(df, tmp_path / "t", format=form, mode="append", partition_by=["id"])
     with pytest.raises(OutputRefusedError, match=r"prat: expected a column to partition by"):
@@ -241,9 +243,9 @@ def test_a_partitioned_table_is_appended_to(spark, form, tmp_path):
         sparksig.write(
             df, tmp_path / "t", format=form, mode="append", partition_by=["part", "day"], run_id=run
         )
-    held = spark.read.format(form).load(str(tmp_path / "t"))
-    assert held.count() == 8
-    assert sorted(map(tuple, held.selectExpr("id", "int(part)", "int(day)").distinct().collect())) == [
+    content = spark.read.format(form).load(str(tmp_path / "t"))
+    assert content.count() == 8
+    assert sorted(map(tuple, content.selectExpr("id", "int(part)", "int(day)").distinct().collect())) == [
         (i, i % 2, i) for i in range(4)
     ]
 
@@ -330,8 +332,8 @@ def test_the_contract_stays_with_a_table_that_has_more(spark, tmp_path):
     contract = Schema([ColSpec("long", "id")])
     sparksig.write(df, tmp_path / "t", contract, mode="append", run_id="r", partition_by=["part"])
     other = spark.sql("select bigint(null) as id, 0 as part, 'x' as more")
-    told = sparksig.check(other, tmp_path / "t", "full")
-    assert [(one.code, one.path) for one in told.findings] == [(Code.NULL_IN_REQUIRED, "id")]
+    report = sparksig.check(other, tmp_path / "t", "full")
+    assert [(finding.code, finding.path) for finding in report.findings] == [(Code.NULL_IN_REQUIRED, "id")]
     plain = spark.read.parquet(str(tmp_path / "t"))
     sparksig.write(plain.selectExpr("nullif(id, 1) as id"), tmp_path / "u")
     sparksig.write(plain.select("id"), tmp_path / "v")
@@ -343,7 +345,7 @@ def test_an_overwritten_delta_table_keeps_its_schema_or_evolves(delta, tmp_path)
     other = delta.sql("select '1' as id, 2 as y")
     with pytest.raises(OutputRefusedError) as error:
         sparksig.write(other, tmp_path / "t", format="delta", mode="overwrite")
-    assert sorted(one.path for one in error.value.findings) == ["id", "x", "y"]
+    assert sorted(finding.path for finding in error.value.findings) == ["id", "x", "y"]
     narrower = delta.sql("select 1 as id, 2F as x")
     sparksig.write(narrower, tmp_path / "t", format="delta", mode="overwrite", types="lossless")
     assert rows(delta, "delta", tmp_path / "t") == [(1, 2.0)]
@@ -377,8 +379,8 @@ def test_delta_tables_read_the_same_by_another_library(delta, tmp_path):
     sparksig.write(df, tmp_path / "t", CONTRACT, format="delta", run_id="one")
     sparksig.write(df, tmp_path / "t", CONTRACT, format="delta", mode="append", run_id="one")
     table = deltalake.DeltaTable(tmp_path / "t")
-    held = table.to_pyarrow_table().sort_by("id").to_pylist()
-    assert held == [row.asDict(recursive=True) for row in df.orderBy("id").collect()]
+    content = table.to_pyarrow_table().sort_by("id").to_pylist()
+    assert content == [row.asDict(recursive=True) for row in df.orderBy("id").collect()]
     assert table.version() == 0
 
 
@@ -392,8 +394,8 @@ def test_constraints_of_a_delta_table_are_seen_before_it_is_written(delta, tmp_p
     )
     with pytest.raises(ContractError) as error:
         sparksig.write(df, path, format="delta", mode="append")
-    told = {(one.code, one.path): one.count for one in error.value.findings}
-    assert told == {
+    findings = {(finding.code, finding.path): finding.count for finding in error.value.findings}
+    assert findings == {
         (Code.NULL_IN_REQUIRED, "id"): 1,
         (Code.OUT_OF_RANGE, "name"): 1,
         (Code.INVALID_VALUE, ""): 2,
@@ -470,10 +472,10 @@ def test_what_delta_can_widen_holds_what_was_there():
         T.StringType(),
         *DECIMALS,
     ]
-    for there in kinds:
-        for given in kinds:
-            if can_widen(source(there), source(given)) and there != given:
-                assert holds(given, there), (there, given)
+    for declared in kinds:
+        for actual in kinds:
+            if can_widen(source(declared), source(actual)) and declared != actual:
+                assert holds(actual, declared), (declared, actual)
 
 
 # --- arguments ---------------------------------------------------------------------------------------------
@@ -498,9 +500,9 @@ def test_what_delta_can_widen_holds_what_was_there():
     ids=str,
 )
 def test_bad_arguments_are_told(spark, tmp_path, change, text):
-    given = {"df": spark.range(1), "target": str(tmp_path / "t"), **change}
+    arguments = {"df": spark.range(1), "target": str(tmp_path / "t"), **change}
     with pytest.raises(ContractError, match=text):
-        sparksig.write(given.pop("df"), given.pop("target"), **given)
+        sparksig.write(arguments.pop("df"), arguments.pop("target"), **arguments)
 
 
 def test_case_twins_are_not_written(spark, tmp_path):

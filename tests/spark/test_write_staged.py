@@ -50,6 +50,14 @@ def table(spark, tmp_path):
     return path
 
 
+@pytest.fixture(scope="module")
+def read_table(spark, tmp_path_factory):
+    """A table that no test changes."""
+    path = tmp_path_factory.mktemp("read") / "a table"
+    sparksig.write(spark.range(5), str(path))
+    return path
+
+
 def ids(spark, path):
     return sorted(row.id for row in spark.read.parquet(path).collect())
 
@@ -67,13 +75,15 @@ def nothing_cached(spark):
 @pytest.mark.usefixtures("nothing_cached")
 @pytest.mark.parametrize("mode", ["append", "overwrite"])
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
-def test_table_that_the_dataframe_reads_is_not_a_target(spark, table, source, mode):
+def test_table_that_the_dataframe_reads_is_not_a_target(spark, read_table, source, mode):
+    table = str(read_table)
     df = source(spark, table)
     (finding,) = sparksig.plan_write(df, table, mode=mode).findings
     assert "the DataFrame reads files of the target" in str(finding)
+    files = sorted((path, path.stat().st_mtime_ns) for path in read_table.iterdir())
     with pytest.raises(OutputRefusedError, match="write to another path, and rename it afterwards"):
         sparksig.write(df, table, mode=mode)
-    assert ids(spark, table) == [0, 1, 2, 3, 4]
+    assert sorted((path, path.stat().st_mtime_ns) for path in read_table.iterdir()) == files
 
 
 def test_tables_and_views_of_the_catalog_are_looked_through(spark, table):
@@ -146,7 +156,7 @@ def test_failed_publication_keeps_the_rows_and_leaves_nothing(spark, table, tmp_
 
     monkeypatch.setattr(staged.Place, "move_file_to", fail)
     monkeypatch.setattr(
-        moves, "_exchange", lambda one, other: (_ for _ in ()).throw(OSError("the disk is full"))
+        moves, "_exchange", lambda source, other: (_ for _ in ()).throw(OSError("the disk is full"))
     )
     with pytest.raises(OSError, match="the disk is full"):
         sparksig.write(spark.range(0, 100, 1, 4), table, mode=mode)
@@ -172,7 +182,7 @@ def test_readers_see_the_old_table_until_the_new_one_is_complete(spark, table):
 @pytest.mark.parametrize("can_exchange", [True, False], ids=["exchange", "two renames"])
 def test_overwrite_replaces_the_table(spark, table, tmp_path, monkeypatch, can_exchange):
     if not can_exchange:
-        monkeypatch.setattr(moves, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(moves, "_exchange", lambda source, other: False)
     cached = spark.read.parquet(table).cache()
     assert cached.count() == 5
     assert sparksig.write(spark.range(7), table, mode="overwrite").rows == 7
@@ -191,7 +201,7 @@ def test_old_table_comes_back_where_the_second_rename_fails(spark, table, tmp_pa
             raise OSError("the disk is gone")
         move(self, target)
 
-    monkeypatch.setattr(moves, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(moves, "_exchange", lambda source, other: False)
     monkeypatch.setattr(staged.Place, "move_to", fail)
     with pytest.raises(OutputRefusedError, match="another writer is replacing this table"):
         sparksig.write(spark.range(7), table, mode="overwrite")

@@ -42,7 +42,7 @@ def rows(spark, form, path):
 
 
 def told(error):
-    return sorted((str(one.code), one.path, one.count) for one in error.value.findings)
+    return sorted((str(finding.code), finding.path, finding.count) for finding in error.value.findings)
 
 
 # --- columns that Delta fills ------------------------------------------------------------------------------
@@ -69,7 +69,9 @@ def filled(delta, tmp_path):
 def test_what_a_delta_table_fills_itself_is_left_to_it(delta, filled):
     df = delta.sql("select 1L as id, timestamp_ntz'2024-01-02 03:04:05' as t")
     plan = sparksig.plan_write(df, filled, format="delta", mode="append")
-    assert {one.path: (one.verdict, one.reason) for one in plan.columns if not one.actual} == {
+    assert {
+        finding.path: (finding.verdict, finding.reason) for finding in plan.columns if not finding.actual
+    } == {
         "n": ("ok", "numbered by the target"),
         "m": ("ok", "numbered by the target"),
         "d": ("ok", "the target's default"),
@@ -78,12 +80,12 @@ def test_what_a_delta_table_fills_itself_is_left_to_it(delta, filled):
     }
     written = sparksig.write(df, filled, format="delta", mode="append")
     assert (written.rows, written.repeated) == (1, False)
-    given = df.selectExpr("*", "5 as d", "date'2024-01-02' as day", "10 as g")
-    sparksig.write(given, filled, format="delta", mode="append", types="lossless")
-    held = delta.read.format("delta").load(str(filled)).selectExpr("n", "m", "d", "g", "string(day)")
-    assert sorted(map(tuple, held.collect())) == [(1, 1, 7, 14, "2024-01-02"), (2, 2, 5, 10, "2024-01-02")]
+    frame = df.selectExpr("*", "5 as d", "date'2024-01-02' as day", "10 as g")
+    sparksig.write(frame, filled, format="delta", mode="append", types="lossless")
+    content = delta.read.format("delta").load(str(filled)).selectExpr("n", "m", "d", "g", "string(day)")
+    assert sorted(map(tuple, content.collect())) == [(1, 1, 7, 14, "2024-01-02"), (2, 2, 5, 10, "2024-01-02")]
     assert sparksig.write(df, filled, format="delta", mode="overwrite").rows == 1
-    assert held.count() == 1
+    assert content.count() == 1
 
 
 def test_what_it_would_not_fill_so_is_found_before(delta, filled):
@@ -138,7 +140,9 @@ def test_constraints_are_seen_at_any_depth(delta, tmp_path):
         ("OUT_OF_RANGE", "s.v", 1),
     ]
     plan = sparksig.plan_write(df, path, format="delta", mode="append")
-    assert {one.path: one.reason for one in plan.columns}["c"] == "char(3): blanks are added to shorter texts"
+    assert {column.path: column.reason for column in plan.columns}[
+        "c"
+    ] == "char(3): blanks are added to shorter texts"
     assert sparksig.write(df.where("id = 1"), path, format="delta", mode="append").rows == 1
     with pytest.raises(
         OutputRefusedError,
@@ -199,7 +203,10 @@ def test_a_table_that_is_only_appended_to_and_names_that_need_mapping(delta, tmp
             OutputRefusedError, match=rf"\(rename it, or {hint} delta\.columnMapping\.mode=name"
         ) as e:
             sparksig.write(odd, tmp_path / where, format="delta", mode="append", evolve=True)
-        assert [one.path for one in e.value.findings if one.code is Code.INVALID_NAME] == ["x y", "x y[].a;b"]
+        assert [finding.path for finding in e.value.findings if finding.code is Code.INVALID_NAME] == [
+            "x y",
+            "x y[].a;b",
+        ]
     delta.sql(f"alter table delta.`{path}` set tblproperties('delta.columnMapping.mode' = 'name', "
               "'delta.minReaderVersion' = '2', 'delta.minWriterVersion' = '5')")  # fmt: skip
     assert sparksig.write(odd, path, format="delta", mode="append", evolve=True).rows == 1
@@ -262,11 +269,11 @@ def test_of_those_who_write_one_run_at_once_one_writes(delta, tmp_path, place):
         for run, mode in (("first", "append"), ("second", "append"), ("third", "overwrite")):
             options = {"format": "delta", "mode": mode, "run_id": run}
             got = at_once(2, partial(sparksig.write, df, target, **options))
-            assert sorted((one.rows, one.repeated) for one in got) == [(0, True), (3, False)], got
+            assert sorted((result.rows, result.repeated) for result in got) == [(0, True), (3, False)], got
         again = sparksig.write(df, target, format="delta", mode="append", run_id="first")
         assert (again.rows, again.repeated) == (0, True)
-        held = delta.read.format("delta").load(target) if place == "path" else delta.table(target)
-        assert held.count() == 3
+        content = delta.read.format("delta").load(target) if place == "path" else delta.table(target)
+        assert content.count() == 3
     finally:
         delta.sql("drop table if exists raced")
 
@@ -285,7 +292,7 @@ def test_what_is_no_table_of_delta_is_told(delta):
             sparksig.write(delta.range(1), "a_parquet_table", format="delta", mode="append")
         df = delta.sql("select 1 as id, named_struct('a', 1) as s")
         plan = sparksig.plan_write(df, "partitioned", format="delta", partition_by=["s", "s"])
-        assert [(one.code, one.path, one.expected) for one in plan.findings] == [
+        assert [(finding.code, finding.path, finding.expected) for finding in plan.findings] == [
             (Code.DUPLICATE_NAME, "partition_by", "each column once"),
             (Code.TYPE_MISMATCH, "s", "a column to partition by that is not nested"),
         ]
@@ -354,8 +361,8 @@ def test_partitions_are_read_back_as_they_were_or_refused(spark, tmp_path):
     for index, text in enumerate(("7", "2024-01-02", "v1.50", "NaN", "a=b/c")):
         df = spark.createDataFrame([(1, text)], "id int, part string")
         sparksig.write(df, tmp_path / str(index), partition_by=["part"])
-        [[held]] = spark.read.parquet(str(tmp_path / str(index))).selectExpr("string(part)").collect()
-        assert held == text
+        [[value]] = spark.read.parquet(str(tmp_path / str(index))).selectExpr("string(part)").collect()
+        assert value == text
     df = spark.createDataFrame(
         [(index, text) for index, text in enumerate([*TAKEN, *GIVEN_BACK])], "id int, part string"
     )
@@ -374,7 +381,7 @@ def test_partitions_keep_the_types_that_the_table_has(spark, tmp_path):
     df = spark.sql("select 1 as id, true as b, 0.1F as f, 1.5 as d, 2L as n, now() as t, 'x' as s")
     with pytest.raises(OutputRefusedError) as error:
         sparksig.write(df, tmp_path / "t", partition_by=["b", "f", "d", "n", "t"])
-    assert sorted(one.path for one in error.value.findings) == ["b", "d", "f", "t"]
+    assert sorted(finding.path for finding in error.value.findings) == ["b", "d", "f", "t"]
     with pytest.raises(
         OutputRefusedError, match=r"partition_by: expected other columns than those to partition by"
     ):
@@ -432,7 +439,7 @@ def test_columns_of_no_type_are_refused_where_nothing_gives_them_one(spark, tmp_
     ):
         sparksig.write(df.select("id", "v"), tmp_path / "t")
     plan = sparksig.plan_write(df, tmp_path / "t")
-    assert [(one.code, one.path) for one in plan.findings] == [
+    assert [(finding.code, finding.path) for finding in plan.findings] == [
         (Code.UNSUPPORTED_TYPE, path) for path in ("v", "l[].a", "m[]")
     ]
     sparksig.write(spark.sql("select 1 as id, 'x' as v"), tmp_path / "t")
@@ -456,7 +463,7 @@ def test_all_files_of_a_table_say_its_contract_tensors_too(spark, form, tmp_path
         for file in before:
             file.unlink()
     report = sparksig.check(spark.sql("select array(1D) as t, tinyint(1) as n"), tmp_path / "t", "full")
-    assert [(one.code, one.path, one.expected) for one in report.findings] == [
+    assert [(finding.code, finding.path, finding.expected) for finding in report.findings] == [
         (Code.SHAPE_MISMATCH, "t", "shape (-1, 2)")
     ]
     other = spark.read.format(form).load(str(tmp_path / "t"))
@@ -480,9 +487,9 @@ def test_damaged_contracts_are_told(spark, tmp_path):
 def test_plans_and_what_was_written_are_json(spark, tmp_path):
     df = spark.range(2).toDF("id")
     written = sparksig.write(df, tmp_path / "t", Schema([ColSpec("long", "id")]))
-    told = json.loads(written.to_json())
-    assert (told["rows"], told["repeated"], told["report"]["rows"]) == (2, False, 2)
-    assert told["plan"] == written.plan.to_dict()
+    result = json.loads(written.to_json())
+    assert (result["rows"], result["repeated"], result["report"]["rows"]) == (2, False, 2)
+    assert result["plan"] == written.plan.to_dict()
     plan = sparksig.plan_write(spark.sql("select 'x' as id"), tmp_path / "t", mode="append")
     assert json.loads(plan.to_json()) == {
         "ok": False,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from sparksig.engine.texts import TextDtypes
+from sparksig.engine.text_dtypes import TextDtypes
 from sparksig.errors import (
     MissingDependencyError,
     ModelDamagedError,

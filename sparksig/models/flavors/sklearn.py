@@ -6,11 +6,11 @@ import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from sparksig.engine.texts import TextDtypes
+from sparksig.engine.text_dtypes import TextDtypes
 from sparksig.errors import ModelDamagedError, ModelError, ModelNotTrustedError, UnsupportedError
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.interface import (
@@ -229,10 +229,9 @@ def _inspect_file(directory: ModelDirectory, file: Path, trust: Trust) -> SkopsF
     """Read a skops file and its types, without building any object."""
     require_package("skops", "a model saved by skops", "sklearn")
     try:
-        with directory.open(file) as stream:
-            content = stream.read()
-        _check_size(content, file)
-        return find_untrusted_types(content, trust.trusted_types)
+        with directory.open_copy(file) as stream:
+            _check_size(stream, file)
+            return find_untrusted_types(stream, trust.trusted_types)
     except (ModelError, ImportError):
         raise
     except Exception as error:
@@ -242,13 +241,14 @@ def _inspect_file(directory: ModelDirectory, file: Path, trust: Trust) -> SkopsF
 _MAX_RATIO, _MAX_EXTRA_BYTES = 200, 64 * 2**20
 
 
-def _check_size(content: bytes, file: Path) -> None:
+def _check_size(stream: BinaryIO, file: Path) -> None:
     """Refuse an archive that decompresses to many times its size."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+    with zipfile.ZipFile(stream) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
-    if size > _MAX_RATIO * len(content) + _MAX_EXTRA_BYTES:
+    compressed_size = stream.seek(0, io.SEEK_END)
+    if size > _MAX_RATIO * compressed_size + _MAX_EXTRA_BYTES:
         raise ModelDamagedError(
-            f"{file} decompresses from {len(content):,} to {size:,} bytes, which is too large for a model"
+            f"{file} decompresses from {compressed_size:,} to {size:,} bytes, which is too large for a model"
         )
 
 
@@ -287,7 +287,8 @@ def _write_skops(model: Any, file: Path, trusted: tuple[str, ...]) -> list[str]:
             f"skops cannot write a {name}: {type(error).__name__}: {error}. "
             "Save it with serialization_format='cloudpickle', and load it with allow_pickle=True"
         ) from error
-    inspected = find_untrusted_types(file.read_bytes(), trusted)
+    with file.open("rb") as stream:
+        inspected = find_untrusted_types(stream, trusted)
     if inspected.untrusted:
         unknown = list(inspected.untrusted)
         raise ModelNotTrustedError(

@@ -13,7 +13,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from sparksig.errors import ModelDamagedError, ModelNotTrustedError
 from sparksig.models.flavors.skops_objects import check_objects, isolate_arrays
@@ -21,14 +21,14 @@ from sparksig.models.flavors.skops_state import check_state
 from sparksig.models.inert_types import INERT_TYPES
 
 
-def find_untrusted_types(content: bytes, trusted: tuple[str, ...] = ()) -> SkopsFile:
+def find_untrusted_types(stream: BinaryIO, trusted: tuple[str, ...] = ()) -> SkopsFile:
     """Inspect a skops file without building any object of it.
 
     Raises:
         ModelDamagedError: the file refers to itself, or to objects by ids that skops never writes.
         Exception: any error of zipfile, json and skops for a file that is not a skops file.
     """
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+    with zipfile.ZipFile(stream) as archive:
         foreign = _find_foreign_losses(json.loads(archive.read("schema.json")))
         if foreign:
             return SkopsFile(None, trusted, (), tuple(sorted(foreign)))
@@ -65,14 +65,28 @@ class SkopsFile:
         if self.untrusted:
             raise ModelNotTrustedError(f"untrusted types: {', '.join(self.untrusted)}")
         audit_tree(self.root, trusted=[*self.trusted, *self.inert])
-        if not checks_state:
-            return self.root.construct()
         for node, name in _walk_nodes(self.root):
-            check_state(node, name)
+            if checks_state:
+                check_state(node, name)
+            _release_content(node)
         model = self.root.construct()
+        if not checks_state:
+            return model
         check_objects(model, frozenset(self.trusted))
         isolate_arrays(model)
         return model
+
+
+def _release_content(node: Any) -> None:
+    """Build the object of a node that has a file's content, such as an array, and free the content.
+
+    skops keeps the object, too, so that the array of a large model would be in memory twice.
+    """
+    contents = [child for child in node.children.values() if isinstance(child, io.BytesIO)]
+    if contents:
+        node.construct()
+    for content in contents:
+        content.close()
 
 
 def _find_foreign_losses(state: Any) -> set[str]:

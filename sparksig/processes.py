@@ -1,4 +1,4 @@
-"""Processes of this machine that score the splits of a table, each with one copy of the model.
+"""Processes of this machine that divide work among them.
 
 A worker is a new Python process that does not run the main script again, so scripts need no
 ``if __name__ == "__main__"``. It ends when its connection does, and so it never outlives its parent.
@@ -14,25 +14,43 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from sparksig.errors import SparksigError, describe_exception
-from sparksig.models.flavors.interface import Loading
-from sparksig.scoring.cache import CACHE, load_cached
-from sparksig.scoring.part import Target
-from sparksig.scoring.scan import ScanPlan, Split
-from sparksig.scoring.split import SplitResult, score_split
+
+
+class Item(Protocol):
+    """A part of the work."""
+
+    def describe(self) -> str:
+        """Return its files, for messages."""
+
+
+ItemT = TypeVar("ItemT", bound=Item)
+ItemT_contra = TypeVar("ItemT_contra", bound=Item, contravariant=True)
+Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
+
+
+class Task(Protocol[ItemT_contra, Result_co]):
+    """The work, as it is the same for all of its parts."""
+
+    @property
+    def verb(self) -> str:
+        """The work in one word, for messages: "scored"."""
+
+    def run(self, item: ItemT_contra) -> Result_co:
+        """Do a part of the work."""
+
 
 _START = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[2])
-from sparksig.scoring import pool
-pool.serve()
+from sparksig import processes
+processes.serve()
 """
 """The program of a worker, which finds modules where the parent finds them."""
 
@@ -40,61 +58,29 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """The variables that limit the threads of a model, so that workers do not compete for cores."""
 
 
-@dataclass(frozen=True)
-class SplitTask:
-    """The part of a run that is the same for each of its splits.
-
-    Attributes:
-        digest: the digest of the model directory.
-        locate: returns the path of the directory in the process that scores.
-        loading: how to load it.
-        plan: the columns to read, the model's schemas, the columns to write.
-        target: the directory of the files.
-    """
-
-    digest: str
-    locate: Callable[[], Path]
-    loading: Loading
-    plan: ScanPlan
-    target: Target
-
-    def run(self, split: Split) -> SplitResult:
-        """Score a split with the one copy of the model in this process."""
-        before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # in the model's directory
-        try:
-            earlier = CACHE.info()
-            model = load_cached(self.digest, self.locate, self.loading)
-            now = CACHE.info()
-            result = score_split(split, model, self.plan, self.target)
-            seconds = {"load": now.seconds - earlier.seconds, **result.seconds}
-            return replace(result, loads=now.loads - earlier.loads, seconds=seconds)
-        finally:
-            sys.dont_write_bytecode = before
-
-
-def score_splits(task: SplitTask, splits: Sequence[Split], processes: int) -> Iterator[SplitResult]:
-    """Score splits in processes, and yield the results as they come.
+def run_in_processes(task: Task[ItemT, Result], items: Sequence[ItemT], processes: int) -> Iterator[Result]:
+    """Do the parts of some work in processes, and yield the results as they come.
 
     Nothing runs any more once the iterator has ended, with an error or not.
 
     Args:
-        task: the run.
-        splits: the splits.
-        processes: how many run at once; with one, this process scores.
+        task: the work, which can be pickled.
+        items: its parts.
+        processes: how many run at once; with one, this process does the work.
 
     Raises:
-        SparksigError: a process was killed; the message names the files of its split.
-        ContractError, PredictionError, ModelFailedError: as :func:`score_split`.
+        SparksigError: a process was killed; the message names the files of its part.
+        Exception: an exception of the work itself.
     """
-    processes = min(processes, len(splits))
+    processes = min(processes, len(items))
     if processes <= 1:
-        yield from map(task.run, splits)
+        yield from map(task.run, items)
         return
-    pending = deque(splits)
-    workers = {}
+    pending = deque(items)
+    workers: dict[Connection[Any, Any], _Worker[ItemT, Result]] = {}
     try:
         for _ in range(processes):
-            worker = _Worker.start(processes)
+            worker = _Worker[ItemT, Result].start(processes, task.verb)
             workers[worker.connection] = worker
         for worker in workers.values():  # which start at the same time
             worker.prepare(task)
@@ -114,16 +100,17 @@ def score_splits(task: SplitTask, splits: Sequence[Split], processes: int) -> It
             worker.stop()
 
 
-class _Worker:
+class _Worker(Generic[ItemT, Result]):
     """One process, and the connection to it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], connection: Connection[Any, Any]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], connection: Connection[Any, Any], verb: str) -> None:
         self.process = process
         self.connection = connection
-        self._split: Split | None = None
+        self._verb = verb
+        self._item: ItemT | None = None
 
     @classmethod
-    def start(cls, processes: int) -> _Worker:
+    def start(cls, processes: int, verb: str) -> _Worker[ItemT, Result]:
         connection, other = Pipe()
         threads = str(max(1, count_cores() // processes))
         environment = dict.fromkeys(_THREADS, threads) | os.environ
@@ -132,21 +119,21 @@ class _Worker:
             [sys.executable, "-c", _START, number, path], pass_fds=[other.fileno()], env=environment
         )
         other.close()
-        return cls(process, connection)
+        return cls(process, connection, verb)
 
-    def prepare(self, task: SplitTask) -> None:
+    def prepare(self, task: Task[ItemT, Result]) -> None:
         self._send(task)
 
-    def send(self, split: Split) -> None:
-        self._split = split
-        self._send(split)
+    def send(self, item: ItemT) -> None:
+        self._item = item
+        self._send(item)
 
     def _send(self, message: object) -> None:
         with contextlib.suppress(OSError):  # of a dead process, which receive() reports
             self.connection.send_bytes(pickle.dumps(message))
 
-    def receive(self) -> SplitResult:
-        """Return the result of the split.
+    def receive(self) -> Result:
+        """Return the result of the item.
 
         Raises:
             SparksigError: the process was killed.
@@ -158,8 +145,8 @@ class _Worker:
             raise SparksigError(self._describe_death(code)) from None
         if isinstance(answer, BaseException):
             raise answer
-        assert isinstance(answer, SplitResult)
-        return answer
+        result: Result = answer
+        return result
 
     def _describe_death(self, code: int) -> str:
         cause = f"exited with status {code}"
@@ -167,13 +154,13 @@ class _Worker:
             with contextlib.suppress(ValueError):
                 cause = f"was killed by {signal.Signals(-code).name}"
         hint = " It may have run out of memory: use fewer processes." if code == -signal.SIGKILL else ""
-        files = "nothing" if self._split is None else self._split.describe()
-        return f"the process that scored {files} {cause}; nothing was written.{hint}"
+        files = "nothing" if self._item is None else self._item.describe()
+        return f"the process that {self._verb} {files} {cause}; nothing was written.{hint}"
 
     def stop(self) -> None:
         """End the process, busy or not."""
         self.connection.close()
-        if self.process.poll() is None and self._split is not None:
+        if self.process.poll() is None and self._item is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.2)  # an idle process ends without help
         if self.process.poll() is None:
@@ -192,20 +179,20 @@ def count_cores() -> int:
 
 
 def serve() -> None:
-    """Score the splits that the parent sends until it closes the connection."""
+    """Do the parts of the work that the parent sends until it closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C, and ends this process
     connection: Connection[Any, Any] = Connection(int(sys.argv[1]))
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         task = pickle.loads(connection.recv_bytes())  # noqa: S301  of the parent
         while True:
-            split = pickle.loads(connection.recv_bytes())  # noqa: S301  of the parent
-            connection.send_bytes(_answer(task, split))
+            item = pickle.loads(connection.recv_bytes())  # noqa: S301  of the parent
+            connection.send_bytes(_answer(task, item))
 
 
-def _answer(task: SplitTask, split: Split) -> bytes:
+def _answer(task: Task[ItemT, object], item: ItemT) -> bytes:
     answer: object
     try:
-        answer = task.run(split)
+        answer = task.run(item)
     except Exception as error:
         answer = error
     try:

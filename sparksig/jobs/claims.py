@@ -1,0 +1,106 @@
+"""Locks of simultaneous attempts at one run: one publishes, and none removes the rows of another.
+
+A lock ends with its process. Only file systems of this machine have locks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
+
+
+class Lockable(Protocol):
+    """A directory, which may be on this machine."""
+
+    @property
+    def local(self) -> Path | None:
+        """The path on this machine; None for another file system."""
+
+    def make(self) -> None:
+        """Make the directory, and those above it."""
+
+
+@contextlib.contextmanager
+def lock_directory(directory: Lockable, wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Make a directory, and lock it for one process at a time.
+
+    Args:
+        directory: the directory. Where there are no locks, it is only made.
+        wait: called before waiting for another process.
+    """
+    descriptor = _acquire(directory, wait)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _acquire(directory: Lockable, wait: Callable[[], None]) -> int | None:
+    while True:
+        directory.make()
+        path = directory.local
+        if path is None or fcntl is None:
+            return None
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:  # another process has removed it
+            continue
+        try:
+            if not _try_lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                wait()
+                _try_lock(descriptor, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        except FileNotFoundError:  # it was removed before it was locked
+            os.close(descriptor)
+            continue
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int, operation: int) -> bool:
+    """Lock a file; return False if another process has locked it."""
+    assert fcntl is not None
+    try:
+        fcntl.flock(descriptor, operation)
+    except BlockingIOError:
+        return False
+    except OSError:  # the file system has no locks
+        return True
+    return True
+
+
+def claim_file(path: Path) -> int | None:
+    """Create a file, and claim it until the descriptor that is returned is closed; None without locks."""
+    if fcntl is None:
+        return None
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    _try_lock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return descriptor
+
+
+def is_claimed(path: Path) -> bool:
+    """Return whether a process has claimed a file; False if the file does not exist."""
+    if fcntl is None:
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _try_lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(descriptor)

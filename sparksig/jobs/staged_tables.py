@@ -1,0 +1,134 @@
+"""The output and the quarantine as they are staged by splits, and published by renames. No Spark.
+
+Splits write the files of both tables, partitions included, so that no row is read again::
+
+    data-0123abcd/                      the output, without a quarantine
+    data-0123abcd/scored, /rejected     the output and the quarantine
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sparksig.errors import OutputRefusedError
+from sparksig.jobs.moving import mark_directory, move_directory
+from sparksig.jobs.staged_columns import OWN, PREDICTION, REASONS
+from sparksig.jobs.staging import MARKER, Directory, StagedResult
+from sparksig.scoring.selection import Selection
+from sparksig.writing.moves import replace_directory
+
+if TYPE_CHECKING:
+    from sparksig.jobs.config import ScoreConfig
+    from sparksig.jobs.score_run import ScoreRun
+
+_SCORED, _REJECTED = "scored", "rejected"
+"""The directories of the output and of the quarantine, if there is a quarantine."""
+
+
+def select_scored(
+    config: ScoreConfig, schema: pa.Schema, existing: Mapping[str, pa.DataType] | None = None
+) -> Selection:
+    """Return the rows and columns of the output among the staged ones.
+
+    Args:
+        config: the configuration.
+        schema: the columns of the staged rows.
+        existing: the types with which the directories of an existing table are read, by column.
+    """
+    by = tuple(config.output.partition_by)
+    if config.quarantine is None:
+        return Selection(partition_by=by, existing=existing or {})
+    names = [name for name in schema.names if not name.startswith(OWN)]
+    columns = {name: name for name in (names if config.output.keep == "*" else config.output.keep)}
+    for name in schema.names:
+        if name.startswith(PREDICTION):
+            columns[name.replace(PREDICTION, config.output.column, 1)] = name
+    return Selection(_SCORED, columns, REASONS, partition_by=by, existing=existing or {})
+
+
+def select_rejected(schema: pa.Schema) -> Selection:
+    """Return the rows and columns of the quarantine among the staged ones."""
+    columns = {name: name for name in schema.names if not name.startswith(OWN)}
+    return Selection(_REJECTED, {**columns, "findings": REASONS}, REASONS, is_rejected=True)
+
+
+def select_tables(
+    config: ScoreConfig, schema: pa.Schema, existing: Mapping[str, pa.DataType]
+) -> tuple[Selection, ...]:
+    """Return the rows and columns of the output, and of the quarantine if there is one."""
+    scored = select_scored(config, schema, existing)
+    return (scored,) if config.quarantine is None else (scored, select_rejected(schema))
+
+
+def locate_rejected(config: ScoreConfig, staged: Any) -> Any:
+    """Return the directory of staged tables that has the rejected rows, with a column ``findings``."""
+    return staged if config.quarantine is None else staged / _REJECTED
+
+
+def publish_tables(
+    run: ScoreRun, result: StagedResult, target: Any, quarantine: Directory | None
+) -> dict[str, int]:
+    """Publish staged tables; a second call after a crash completes it without duplicates.
+
+    Args:
+        run: the run.
+        result: the staged rows.
+        target: the directory of the output that gets the rows of the run.
+        quarantine: the directory of the quarantine that gets them, if there is a quarantine.
+
+    Returns:
+        The number of rows written, by path.
+
+    Raises:
+        OutputRefusedError: something came to the path of the output meanwhile.
+    """
+    config, staged = run.config, run.staging.directory / result.data
+    output = staged if quarantine is None else staged / _SCORED
+    _prepare_output(run, result, output, target)
+    written = {}
+    if config.quarantine is not None and result.counts.rejected:
+        _move_rejected(staged / _REJECTED, quarantine)
+        written = {config.quarantine.place: result.counts.rejected}
+    run.note(written=written)  # for the report, if the output fails
+    try:
+        if config.output.mode == "overwrite" and target.names():
+            replace_directory(output, target)
+        else:
+            target.parent.make()
+            move_directory(run.staging, output, target)
+    except OutputRefusedError:
+        if quarantine is not None and written:
+            _move_rejected(quarantine, staged / _REJECTED)  # for the next attempt
+            quarantine.delete()
+            run.note(written={})
+        raise
+    rows = result.counts.rows_in if quarantine is None else result.counts.scored
+    return {**written, config.output.place: rows}
+
+
+def _prepare_output(run: ScoreRun, result: StagedResult, output: Directory, target: Any) -> None:
+    """Mark the directory that becomes the output.
+
+    Raises:
+        OutputRefusedError: the output cannot be written any more.
+    """
+    if run.staging.read_published_files():  # an earlier attempt has begun to move files
+        return
+    is_free = not target.is_there() or (target.is_directory() and not target.names())
+    if run.config.output.mode != "overwrite" and not is_free:
+        raise OutputRefusedError(f"something is at {target.uri!r} already; nothing was written")
+    if MARKER not in output.names():
+        mark_directory(output, run.describe_result(result))
+
+
+def _move_rejected(source: Any, target: Any) -> None:
+    """Move the rejected rows to the quarantine or back, unless an earlier attempt has done it."""
+    if not target.renames_at_once:
+        for name in list(source.files()):
+            (source / name).move_file_to(target / name)
+    elif not target.is_there():
+        target.parent.make()
+        source.move_to(target)
