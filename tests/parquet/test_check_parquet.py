@@ -505,7 +505,7 @@ def test_what_is_no_parquet_table(tmp_path, write):
 
 @pytest.mark.parametrize("nothing", ["", " "], ids=["empty", "blank"])
 def test_an_empty_path_is_refused(nothing):
-    with pytest.raises(ContractError, match="a table is a path or a URI, not an empty text"):
+    with pytest.raises(ContractError, match="table: expected a path or a URI, got an empty text"):
         check_parquet(nothing, "x int")
 
 

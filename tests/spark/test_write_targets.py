@@ -142,7 +142,7 @@ def test_constraints_are_seen_at_any_depth(delta, tmp_path):
     plan = sparksig.plan_write(df, path, format="delta", mode="append")
     assert {column.path: column.reason for column in plan.columns}[
         "c"
-    ] == "char(3): blanks are added to shorter texts"
+    ] == "char(3) pads shorter texts with blanks"
     assert sparksig.write(df.where("id = 1"), path, format="delta", mode="append").rows == 1
     with pytest.raises(
         OutputRefusedError,
