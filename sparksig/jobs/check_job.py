@@ -128,7 +128,7 @@ class CheckRun(JobRun[CheckConfig]):
 
 
 _CONNECT_ALTERNATIVES = {
-    "score": "pass engine: local, or call sparksig.score and sparksig.write in the session",
+    "score": "set engine: direct or local, or call sparksig.score and sparksig.write in the session",
     "check": "call sparksig.check in the session",
     "infer": "call sparksig.sample_signature in the session",
 }

@@ -158,6 +158,9 @@ def choose_engine(config: ScoreConfig) -> Engine:
         from sparksig.jobs.spark_engine import SparkEngine
 
         return SparkEngine()
+    from sparksig.jobs.connect_engine import ConnectEngine, uses_connect
     from sparksig.jobs.direct_engine import DirectEngine
 
+    if uses_connect(config):
+        return ConnectEngine()
     return DirectEngine(is_required=config.engine == "direct")

@@ -31,6 +31,7 @@ from sparksig.scoring.part import Target, output_schema
 from sparksig.scoring.prepared import PreparedModel
 from sparksig.scoring.result_types import read_result_type
 from sparksig.scoring.scan import ScanPlan, Split
+from sparksig.scoring.split import SplitResult
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
 from sparksig.scoring.storage import format_spark_type
 from sparksig.scoring.tally import merge_summaries
@@ -116,7 +117,7 @@ class LocalEngine:
         absent = () if options.absent == "forbid" else find_absent_columns(self.model.inputs, names)
         identity = dict(self.table.identity)
         plan = RunPlan(
-            identity, is_input_identified=True, absent=absent, engine="local", engine_reason=self.reason
+            identity, is_input_identified=True, absent=absent, engine=self.name, engine_reason=self.reason
         )
         try:
             if config.quarantine is not None:
@@ -171,7 +172,7 @@ class LocalEngine:
         nulls = [part.name for part in self.scan.source if is_null_type(part)]
         if nulls:
             raise UnsupportedError(f"{step(nulls[0])} has the null type, which only Spark casts")
-        self.splits = plan_splits(self.table.table, self.scan, count_processes(self.table.table))
+        self.splits = plan_splits(self.table.table, self.scan, self._count_slots())
 
     def count_output_files(self, run: ScoreRun) -> int | None:
         """Return the number of splits, each of which becomes one file."""
@@ -192,9 +193,7 @@ class LocalEngine:
         directory.make()
         selections = select_tables(run.config, output_schema(self.scan), self._partitions)
         target = Target(directory.store, directory.path, selections)
-        processes = count_processes(self.table.table)
-        with track_splits("score", len(self.splits)) as done:
-            results = score_locally(self.model, self.scan, self.splits, target, processes, done)
+        results = self._score_splits(target)
         self.table.check_unchanged()
         rejected = sum(result.rejected for result in results)
         return StagedCounts(
@@ -210,6 +209,15 @@ class LocalEngine:
     def publish(self, run: ScoreRun, result: StagedResult) -> dict[str, int]:
         """Publish the staged rows; a second call after a crash completes it without duplicates."""
         return local_outputs.publish(run, result)
+
+    def _count_slots(self) -> int:
+        """Return how many splits are scored at once."""
+        return count_processes(self.table.table)
+
+    def _score_splits(self, target: Target) -> list[SplitResult]:
+        """Score the splits into the target."""
+        with track_splits("score", len(self.splits)) as done:
+            return score_locally(self.model, self.scan, self.splits, target, self._count_slots(), done)
 
 
 def _find_reason(config: ScoreConfig) -> str:

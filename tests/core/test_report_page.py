@@ -16,7 +16,11 @@ from sparksig.tables.report import ColumnReport
 from tests.picture import PICTURE, take_picture, write_report
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.once,
+    pytest.mark.skipif(BROWSER is None, reason="there is no Chromium"),
+]
 
 REPORT = Report(
     "sample",

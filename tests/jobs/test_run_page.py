@@ -11,7 +11,11 @@ from sparksig.jobs import RunReport
 from tests.core.test_report_page import BROWSER, browse
 from tests.jobs.test_reports import CHECK, FINDING, WHOLE
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.once,
+    pytest.mark.skipif(BROWSER is None, reason="there is no Chromium"),
+]
 
 FAILED = RunReport(
     "check", "r", "failed", 3, "2026-01-31T12:00:00Z", 1.0, {"check": 0.5}, "<script>alert(1)</script>",

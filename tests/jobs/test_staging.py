@@ -153,7 +153,7 @@ def test_claimed_rows_of_an_earlier_attempt_stay(staging):
 
 
 def test_attempts_publish_one_after_the_other(staging, capfd):
-    order = []
+    order, message = [], ""
 
     def publish():
         with StagingDirectory(staging.directory, "r").lock():
@@ -162,8 +162,9 @@ def test_attempts_publish_one_after_the_other(staging, capfd):
     with staging.lock():
         thread = threading.Thread(target=publish)
         thread.start()
-        while "waiting for another attempt at the run r" not in (message := capfd.readouterr().err):
+        while not message.endswith("\n"):  # a message may come in parts
             time.sleep(0.01)
+            message += capfd.readouterr().err
         order.append("first")
     thread.join(60)
     assert order == ["first", "second"]

@@ -84,15 +84,19 @@ def test_a_feature_without_a_column_is_refused_with_the_nearest_name(saved, form
         model.predict(data)
 
 
-def test_data_without_names_is_fed_by_position(saved):
-    home, expected = saved
-    model = sparksig.load_model(home)
-    for data in (
+@pytest.mark.parametrize(
+    "data",
+    [
         PLANTS.to_numpy(),
         PLANTS.set_axis(range(3), axis="columns"),
         pa.Table.from_pandas(PLANTS.set_axis(range(3), axis="columns")),
-    ):
-        assert are_close(model.predict(data), expected)
+    ],
+    ids=["array", "frame", "table"],
+)
+def test_data_without_names_is_fed_by_position(saved, data):
+    home, expected = saved
+    model = sparksig.load_model(home)
+    assert are_close(model.predict(data), expected)
 
 
 def test_two_columns_of_one_name_are_refused(saved):

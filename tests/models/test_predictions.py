@@ -20,6 +20,7 @@ from sklearn.tree import DecisionTreeClassifier
 import sparksig
 from sparksig import Array, ColSpec, ContractError, InferenceError, ModelError, PredictionError, Schema
 from sparksig.models.agreement import is_close
+from tests.cases import describe_case
 from tests.models.helpers import Returning
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -235,8 +236,15 @@ def test_a_model_that_depends_on_undeclared_dtypes_is_not_saved(tmp_path):
 def test_rounding_is_no_difference():
     assert is_close(np.array([0.1, np.nan]), np.array([0.1, np.nan], "float32"))
     assert is_close({"a": [1, "x"]}, {"a": [1, "x"]})
-    for value, other in [([1.0], [1.1]), (["a"], ["b"]), ([1.0], [1.0, 2.0]), ({"a": [1]}, {"b": [1]})]:
-        assert not is_close(value, other)
+
+
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [([1.0], [1.1]), (["a"], ["b"]), ([1.0], [1.0, 2.0]), ({"a": [1]}, {"b": [1]})],
+    ids=describe_case,
+)
+def test_other_values_are_a_difference(value, other):
+    assert not is_close(value, other)
 
 
 # --- several outputs of a classifier ----------------------------------------------------------------------

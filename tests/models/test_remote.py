@@ -42,6 +42,7 @@ from sparksig import (
 from sparksig.models.info import ExampleMismatchWarning
 from sparksig.models.registry import local_path
 from sparksig.models.seal import digest
+from tests.cases import describe_case
 from tests.models import servers
 from tests.models.helpers import (
     FRAME,
@@ -837,14 +838,14 @@ REFUSED = {
 
 
 @with_servers
-def test_a_request_that_breaks_the_contract_is_refused_there_and_here(served_estimator):
+@pytest.mark.parametrize(("name", "body"), REFUSED.items(), ids=REFUSED)
+def test_a_request_that_breaks_the_contract_is_refused_there_and_here(served_estimator, name, body):
     model, address = served_estimator
     loaded = sparksig.load_model(model)
-    for name, body in REFUSED.items():
-        status, answer = servers.ask(address, body)
-        assert 400 <= status < 500, (name, status, answer)
-        with pytest.raises(ContractError):
-            sparksig.validate_serving_input(loaded, body)
+    status, answer = servers.ask(address, body)
+    assert 400 <= status < 500, (name, status, answer)
+    with pytest.raises(ContractError):
+        sparksig.validate_serving_input(loaded, body)
 
 
 @with_servers
@@ -877,12 +878,14 @@ def test_the_serving_example_of_a_python_model_is_served_by_mlflow(served_python
 
 
 @with_servers
-def test_params_that_break_the_contract_are_refused_there_and_here(served_python_model):
+@pytest.mark.parametrize(
+    "params", [{"factor": "much"}, {"tags": "a"}, {"tags": [1]}, {"factor": [1.0]}, [1.0]], ids=describe_case
+)
+def test_params_that_break_the_contract_are_refused_there_and_here(served_python_model, params):
     model, address = served_python_model
     loaded = sparksig.load_model(model, allow_pickle=True)
     body = {"dataframe_split": {"columns": ["x", "raw", "at"], "data": [[1.0, "", "1999-12-31"]]}}
-    for params in ({"factor": "much"}, {"tags": "a"}, {"tags": [1]}, {"factor": [1.0]}, [1.0]):
-        status, answer = servers.ask(address, {**body, "params": params})
-        assert 400 <= status < 500, (params, status, answer)
-        with pytest.raises(ContractError):
-            sparksig.validate_serving_input(loaded, {**body, "params": params})
+    status, answer = servers.ask(address, {**body, "params": params})
+    assert 400 <= status < 500, (params, status, answer)
+    with pytest.raises(ContractError):
+        sparksig.validate_serving_input(loaded, {**body, "params": params})

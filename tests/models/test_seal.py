@@ -619,16 +619,20 @@ def test_a_link_to_a_model_and_a_relative_path_are_followed(model, monkeypatch):
     assert ModelDirectory.read(model).signature == SIGNATURE
 
 
-def test_what_is_no_signature_is_refused(model):
-    before = content(model)
-    for wrong, kind in [
+@pytest.mark.parametrize(
+    ("wrong", "kind"),
+    [
         (None, "None"),
         ("double", "a value of type str"),
         (SIGNATURE.to_dict(), "a value of type dict"),
-        (X_ALONE, "a value of type Schema"),
-    ]:
-        with pytest.raises(SignatureTypeError, match=f"^signature must be a ModelSignature, not {kind}$"):
-            sparksig.set_signature(model, wrong)
+        (Schema([ColSpec("double", "x")]), "a value of type Schema"),
+    ],
+    ids=["none", "text", "dictionary", "schema"],
+)
+def test_another_value_than_a_signature_is_refused(model, wrong, kind):
+    before = content(model)
+    with pytest.raises(SignatureTypeError, match=f"^signature must be a ModelSignature, not {kind}$"):
+        sparksig.set_signature(model, wrong)
     assert content(model) == before
 
 

@@ -248,13 +248,15 @@ def test_an_estimator_shows_its_missing_string(build, missing, dtype):
     assert dict(infer_dtypes(target, SCHEMA).columns) == {"unit": dtype}
 
 
-def test_an_estimator_of_arrays_shows_it_by_position():
+@pytest.mark.parametrize(
+    "schema", [Schema([ColSpec("string", "any")]), Schema([ColSpec("string")])], ids=["named", "unnamed"]
+)
+def test_an_estimator_of_arrays_shows_it_by_position(schema):
     fitted = make_pipeline(one_hot(), LogisticRegression()).fit(
         frame(np.nan)[["unit"]].to_numpy(), [0, 1, 1] * 4
     )
-    for schema in (Schema([ColSpec("string", "any")]), Schema([ColSpec("string")])):
-        [(_, dtype)] = infer_dtypes(fitted, schema).columns
-        assert dtype is TextDtype.OBJECT_NAN
+    [(_, dtype)] = infer_dtypes(fitted, schema).columns
+    assert dtype is TextDtype.OBJECT_NAN
 
 
 def test_categories_outweigh_what_an_imputer_is_set_to():

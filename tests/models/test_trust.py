@@ -498,12 +498,12 @@ def test_other_loader_modules_need_leave_and_have_to_load(pickled, loader, text)
     "loader",
     ["", None, 5, ["mlflow.sklearn"], {"mlflow.sklearn": 1}, "a b", "os;", "..os", "os.", "/os", "os\n"],
 )
-def test_a_loader_module_is_a_name(pickled, loader):
+@pytest.mark.parametrize("trust", [{}, {"allow_pickle": True}], ids=["default", "allow_pickle"])
+def test_a_loader_module_is_a_name(pickled, loader, trust):
     directory = rewrite_pyfunc(copy_of(pickled), loader_module=loader)
     text = f"pickled: loader_module: expected the name of a module, got {re.escape(repr(loader))}$"
-    for trust in ({}, {"allow_pickle": True}):
-        with pytest.raises(ModelDamagedError, match=text):
-            sparksig.load_model(directory, **trust)
+    with pytest.raises(ModelDamagedError, match=text):
+        sparksig.load_model(directory, **trust)
 
 
 OPENERS = {"gzip": gzip.compress, "bzip2": bz2.compress, "lzma": lzma.compress}

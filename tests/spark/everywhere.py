@@ -31,6 +31,8 @@ from typing import Any
 import cloudpickle
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pyspark
 import pyspark.cloudpickle
 import pytest
@@ -605,16 +607,64 @@ def a_model_runs_in_an_environment_of_its_own(at):
     }
 
 
-@check(lambda kind: "the check job does not run on Spark Connect" if kind == "connect" else "")
-def jobs_are_refused_on_connect(at):
+@check(lambda kind: {} if kind != "connect" else {
+    "check": "the check job does not run on Spark Connect",
+    "score": ["direct", "Spark Connect", 100, 99, 1, 1],
+    "rows": [99, 9800.0, [[50, "NULL_IN_REQUIRED"]]],
+    "again": "repeated",
+    "partitioned": [3, 3],
+    "spark": "the score job does not run on Spark Connect",
+    "delta": "engine: expected direct on a classic session, got direct on Spark Connect (the output is a "
+    "Delta table, which needs a classic session: Spark Connect gives no access to file systems)",
+})  # fmt: skip
+def jobs_on_connect(at):
     """Classic sessions are tested at length elsewhere."""
     if at.kind != "connect":
-        return ""
-    from sparksig.jobs import CheckConfig
+        return {}
+    from sparksig.jobs import CheckConfig, ScoreConfig
     from sparksig.jobs.check_job import check as run_check
+    from sparksig.jobs.score_job import score as run_score
 
-    config = {"input": {"path": str(at.folder)}, "contract": "x double"}
-    return message_of(lambda: run_check(CheckConfig.model_validate(config))).partition(",")[0]
+    folder = at.folder
+    path = at.save("m", lambda data, params: data["x"] * 2.0, {"x": "long"}, Y)
+    (folder / "rows").mkdir()
+    values = [None if number == 50 else number for number in range(100)]
+    pq.write_table(pa.table({"id": range(100), "x": values}), folder / "rows" / "1.parquet")
+    parts = pa.table({"day": [1, 2, 2], "x": [1, 2, 3]})
+    pq.write_table(parts, folder / "parts.parquet")
+
+    def config_of(**changes):
+        sections = {
+            "model": {"path": str(path), "allow_pickle": True},
+            "input": {"path": str(folder / "rows")},
+            "output": {"path": str(folder / "out"), "keep": ["id"]},
+            "budget": {"rows": 1},
+            "quarantine": {"path": str(folder / "bad")},
+        }
+        return ScoreConfig.model_validate(sections | changes)
+
+    report = run_score(config_of(run_id="r"))
+    out, bad = (pd.read_parquet(folder / name) for name in ("out", "bad"))
+    days = {"path": str(folder / "days"), "keep": ["day"], "partition_by": ["day"]}
+    parts_input = {"path": str(folder / "parts.parquet")}
+    partitioned = run_score(config_of(input=parts_input, output=days, budget=None, quarantine=None))
+    delta = config_of(output={"path": str(folder / "delta"), "keep": ["id"], "format": "delta"})
+    on_spark = config_of(engine="spark", output={"path": str(folder / "new"), "keep": ["id"]})
+    check_config = {"input": {"path": str(folder / "rows")}, "contract": "x double"}
+    counts = [report.rows_in, report.scored, report.rejected, len(bad)]
+    return {
+        "check": message_of(lambda: run_check(CheckConfig.model_validate(check_config))).partition(",")[0],
+        "score": [report.engine, report.engine_reason, *counts],
+        "rows": [
+            len(out),
+            out["prediction"].sum(),
+            [[row.id, row.findings[0]["code"]] for row in bad.itertuples()],
+        ],
+        "again": run_score(config_of(run_id="r")).status,
+        "partitioned": [partitioned.scored, len(pd.read_parquet(folder / "days"))],
+        "spark": message_of(lambda: run_score(on_spark)).partition(",")[0],
+        "delta": message_of(lambda: run_score(delta)).splitlines()[-1].strip(" -").partition(" [")[0],
+    }
 
 
 # --- failures ---------------------------------------------------------------------------------------------
@@ -634,7 +684,7 @@ class Dying(PythonModel):
         return model_input["x"] * 2
 
 
-def told(scored):
+def count_scored(scored):
     """How many rows, how many different ones, their sum, and how many have another's prediction."""
     wrong = F.sum(F.when(F.col("prediction") != F.col("x") * 2, 1).otherwise(0))
     [row] = scored.agg(F.count("*"), F.countDistinct("id"), F.sum("prediction"), wrong).collect()
@@ -676,7 +726,7 @@ def tables_are_written_under_their_contract(at):
 def a_worker_that_dies_costs_no_row(at):
     marker = at.folder / "marker"
     udf = at.sent(at.save("m", Dying(str(marker)), X, Y))
-    rows = told(sparksig.score(at.doubles(1000, 8), udf))
+    rows = count_scored(sparksig.score(at.doubles(1000, 8), udf))
     return {"died": marker.exists(), "rows": rows}
 
 
@@ -714,7 +764,7 @@ def an_executor_that_is_killed_costs_no_row(at):
 
     killer = threading.Thread(target=kill)
     killer.start()
-    rows = told(sparksig.score(at.doubles(1000, 30), udf))
+    rows = count_scored(sparksig.score(at.doubles(1000, 30), udf))
     killer.join()
     return {"killed": len(killed), "rows": rows}
 

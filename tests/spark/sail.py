@@ -126,6 +126,25 @@ def written(spark, folder):
     return [first.rows, second.rows, spark.read.parquet(path).count()]
 
 
+def score_job(spark, folder):
+    """The tasks of the server read, score and write Parquet files; the job publishes them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from sparksig.jobs import ScoreConfig, score
+
+    pq.write_table(pa.table({"id": range(10), "x": np.arange(10.0)}), folder / "rows.parquet")
+    sections = {
+        "model": {"path": str(save(folder, twice)), "allow_pickle": True, "shipping": "path"},
+        "input": {"path": str(folder / "rows.parquet")},
+        "output": {"path": str(folder / "scored"), "keep": ["id"]},
+        "spark": {"spark.sql.session.timeZone": "Asia/Tokyo"},
+    }
+    report = score(ScoreConfig.model_validate(sections))
+    predictions = pq.read_table(folder / "scored", columns=["prediction"])["prediction"].to_pylist()
+    return [report.engine, report.scored, sum(predictions)]
+
+
 def observed_counts(spark, folder):
     from pyspark.sql import Observation
 
@@ -140,7 +159,7 @@ CHECKS = {
     function.__name__: function
     for function in (
         shipped_inline, files_are_refused, scored, rejected_rows, column_function, checks, split_rows,
-        written, observed_counts,
+        written, score_job, observed_counts,
     )
 }  # fmt: skip
 
@@ -154,6 +173,7 @@ EXPECTED = {
     "checks": [True, True, True, False],
     "split_rows": [9, 1],
     "written": [10, 10, 20],
+    "score_job": ["direct", 10, 90.0],
     # a gap of the server: it has no observations
     "observed_counts": "UnsupportedOperationException: collect metrics",
 }

@@ -363,7 +363,7 @@ def test_an_overwritten_delta_table_keeps_its_schema_or_evolves(delta, tmp_path)
 def test_unsafe_committers_are_refused_with_the_reason(spark, tmp_path, key, value):
     spark.conf.set(key, value)
     try:
-        with pytest.raises(OutputRefusedError, match=r"a job that dies leaves some"):
+        with pytest.raises(OutputRefusedError, match=r"so that a failed job leaves files"):
             sparksig.write(spark.range(1), tmp_path / "t")
     finally:
         spark.conf.unset(key)
