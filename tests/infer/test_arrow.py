@@ -532,5 +532,5 @@ def test_python_objects_of_polars_are_refused():
     frame = pl.DataFrame({"a": pl.Series([{1, 2}], dtype=pl.Object), "b": [1.5]})
     (finding,) = find_problems(frame)
     assert str(finding) == (
-        "a: expected a supported type, got Object (convert it explicitly, or leave it out) [UNSUPPORTED_TYPE]"
+        "a: expected a supported type, got Object (convert it explicitly, or drop it) [UNSUPPORTED_TYPE]"
     )

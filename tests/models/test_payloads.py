@@ -654,7 +654,9 @@ def test_what_is_no_request_is_refused_without_showing_it(home, payload, lines, 
 
 def test_columns_of_different_lengths_are_refused(home):
     lines = refusal(model_of(home, columns(x="double", y="double")), {"inputs": {"x": [1, 2], "y": [1]}})
-    assert [line.partition(" (")[0] for line in lines] == ["y: expected 2 rows, as the longest column, got 1"]
+    assert [line.partition(" (")[0] for line in lines] == [
+        "y: expected 2 rows, like the longest column, got 1"
+    ]
 
 
 @pytest.mark.parametrize("index", ["secret", {"secret": 1}, 5, [1, 2]], ids=describe_case)
