@@ -182,7 +182,9 @@ def judge_table(
     return bound
 
 
-_LOCAL_TIME = "select cast(t as timestamp_ntz) = timestamp_ntz'{0}' from values (timestamp'{0}') as rows(t)"
+_LOCAL_TIME = (
+    "select cast(t as timestamp_ntz) = timestamp_ntz'{0}' from values (timestamp'{0}') as constants(t)"
+)
 
 
 def _require_local_times(df: DataFrame) -> None:
