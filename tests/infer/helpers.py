@@ -36,7 +36,7 @@ def theirs(model_input=None, model_output=None, params=None):
             logging.disable(logging.NOTSET)
 
 
-def found(example=None, params=None):
+def find_problems(example=None, params=None):
     """What stands in the way of a signature; an example that has one fails the test."""
     with pytest.raises(InferenceError) as error:
         infer(example, params=params)

@@ -684,7 +684,7 @@ class Dying(PythonModel):
         return model_input["x"] * 2
 
 
-def told(scored):
+def count_scored(scored):
     """How many rows, how many different ones, their sum, and how many have another's prediction."""
     wrong = F.sum(F.when(F.col("prediction") != F.col("x") * 2, 1).otherwise(0))
     [row] = scored.agg(F.count("*"), F.countDistinct("id"), F.sum("prediction"), wrong).collect()
@@ -726,7 +726,7 @@ def tables_are_written_under_their_contract(at):
 def a_worker_that_dies_costs_no_row(at):
     marker = at.folder / "marker"
     udf = at.sent(at.save("m", Dying(str(marker)), X, Y))
-    rows = told(sparksig.score(at.doubles(1000, 8), udf))
+    rows = count_scored(sparksig.score(at.doubles(1000, 8), udf))
     return {"died": marker.exists(), "rows": rows}
 
 
@@ -764,7 +764,7 @@ def an_executor_that_is_killed_costs_no_row(at):
 
     killer = threading.Thread(target=kill)
     killer.start()
-    rows = told(sparksig.score(at.doubles(1000, 30), udf))
+    rows = count_scored(sparksig.score(at.doubles(1000, 30), udf))
     killer.join()
     return {"killed": len(killed), "rows": rows}
 

@@ -50,7 +50,7 @@ def texts(frame):
     return [repr(dict(zip(frame, row))) for row in zip(*(frame[name].tolist() for name in frame))]
 
 
-def told(data, params):
+def describe(data, params):
     return texts(data)
 
 
@@ -58,7 +58,7 @@ def told(data, params):
 def teller(tmp_path_factory):
     """A model that tells what it saw of ``a``, an integer, and ``b c.d``, a text."""
     path = tmp_path_factory.mktemp("models") / "teller"
-    return save(path, told, {"a": "long", "b c.d": "string"}, {"y": "string"})
+    return save(path, describe, {"a": "long", "b c.d": "string"}, {"y": "string"})
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_the_models_one_column_may_itself_be_an_object(spark, tmp_path):
     """By its value, or in a struct of all columns; a struct's field of the column's name comes first."""
     for name, prop in (("required", Property("x", "long")), ("optional", Property("x", "long", False))):
         inputs = Schema([ColSpec(Object([prop]), "o")])
-        path = save(tmp_path / name, told, inputs, {"y": "string"})
+        path = save(tmp_path / name, describe, inputs, {"y": "string"})
         udf = sparksig.spark_udf(spark, path, allow_pickle=True)
         df = spark.sql(f"select named_struct('x', {BIG}L, 'z', 0) as o")
         forms = {"value": udf("o"), "none": udf(), "star": udf(F.struct("*")), "keyword": udf(o="o"),
@@ -150,7 +150,9 @@ def test_a_struct_beside_other_columns_keeps_its_integers(spark, tmp_path):
             ColSpec("double", "x"),
         ]
     )
-    udf = sparksig.spark_udf(spark, save(tmp_path / "m", told, inputs, {"y": "string"}), allow_pickle=True)
+    udf = sparksig.spark_udf(
+        spark, save(tmp_path / "m", describe, inputs, {"y": "string"}), allow_pickle=True
+    )
     df = spark.sql(f"select if(id = 0, named_struct('i', {BIG}L, 'd', 0.5D), null) as o, double(id) as x "
                    "from range(0, 2, 1, 1)")  # fmt: skip
     rows = [row.y for row in df.select(udf("o", "x").alias("y")).collect()]
@@ -764,7 +766,7 @@ def test_models_whose_rows_are_records_take_tables(spark, tmp_path, monkeypatch)
     ("binary", "boolean"), ("date", "string"), ("date", "boolean"), ("double", "float"),
 ])  # fmt: skip
 def test_what_mlflow_accepts_unconverted_is_refused_by_its_type(spark, tmp_path, dtype, declared):
-    path = save(tmp_path / "m", told, {"x": declared}, {"y": "string"})
+    path = save(tmp_path / "m", describe, {"x": declared}, {"y": "string"})
     df = spark.sql(f"select cast(null as {dtype}) as x")
     with pytest.raises(ContractError, match=rf"x: expected {declared}, got .* \[{Code.TYPE_MISMATCH}\]"):
         sparksig.score(df, path, allow_pickle=True)

@@ -92,7 +92,7 @@ tensors = [
 ]
 
 
-def bare(table):
+def without_metadata(table):
     """A table without the metadata of tensors, which DDL does not hold."""
     return T.StructType([T.StructField(f.name, f.dataType, f.nullable) for f in table.fields])
 
@@ -106,4 +106,4 @@ def test_spark_reads_what_is_written(spark):
         [ColSpec(dtype, name, i % 2 == 0) for i, (dtype, name) in enumerate(zip(columns, names))],
     ):
         schema = Schema(specs)
-        assert spark.createDataFrame([], to_ddl(schema)).schema == bare(to_spark(schema))
+        assert spark.createDataFrame([], to_ddl(schema)).schema == without_metadata(to_spark(schema))

@@ -41,7 +41,7 @@ def rows(spark, form, path):
     return sorted(map(tuple, spark.read.format(form).load(str(path)).collect()), key=repr)
 
 
-def told(error):
+def summarize(error):
     return sorted((str(finding.code), finding.path, finding.count) for finding in error.value.findings)
 
 
@@ -99,7 +99,7 @@ def test_what_it_would_not_fill_so_is_found_before(delta, filled):
     wrong = df.selectExpr("*", "int(null) as d", "date'2024-01-03' as day")
     with pytest.raises(ContractError) as error:
         sparksig.write(wrong, filled, format="delta", mode="append")
-    assert told(error) == [
+    assert summarize(error) == [
         ("INVALID_VALUE", "", 1),  # g is null: no CHECK holds
         ("INVALID_VALUE", "day", 1),
         ("NULL_IN_REQUIRED", "d", 1),
@@ -131,7 +131,7 @@ def test_constraints_are_seen_at_any_depth(delta, tmp_path):
     )
     with pytest.raises(ContractError) as error:
         sparksig.write(df, path, format="delta", mode="append")
-    assert told(error) == [
+    assert summarize(error) == [
         ("NULL_IN_REQUIRED", "s.a.n", 2),
         ("OUT_OF_RANGE", "c", 1),
         ("OUT_OF_RANGE", "l[].v", 1),
@@ -370,7 +370,7 @@ def test_partitions_are_read_back_as_they_were_or_refused(spark, tmp_path):
         ContractError, match=r"part: expected texts that readers of Parquet return unchanged"
     ) as error:
         sparksig.write(df, tmp_path / "t", partition_by=["part"])
-    assert told(error) == [("INVALID_VALUE", "part", len(TAKEN))]
+    assert summarize(error) == [("INVALID_VALUE", "part", len(TAKEN))]
     with pytest.raises(
         OutputRefusedError, match=r"run_id: expected a name that readers of Parquet return unchanged"
     ):
