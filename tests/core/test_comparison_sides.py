@@ -171,8 +171,8 @@ def test_a_schema_is_compared_as_inputs_unless_said_otherwise():
 
 
 _NO_CONTRACT = (
-    "a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType, an Arrow schema, DDL, "
-    "a model directory, a signature's JSON file, or a table, not "
+    "contract: expected a ModelSignature, a Schema, a dictionary of a signature, a StructType, an Arrow "
+    "schema, DDL, a model directory, a JSON file with a signature, or a table, got "
 )
 
 

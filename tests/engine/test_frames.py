@@ -433,7 +433,7 @@ def test_unnamed_and_numbered_columns_get_the_hint_as_well():
     assert refusals(frame, Schema([ColSpec("long"), ColSpec("long")]))[1].hint == MISSING_INTEGERS
 
 
-CONVERT = "convert the values explicitly, or leave the column out"
+CONVERT = "convert the values explicitly, or drop the column"
 ZONES = "convert them to one zone explicitly, for example pandas.to_datetime(values, utc=True)"
 MIXTURES = {
     "number and text": [1, "x"],
@@ -940,7 +940,7 @@ def test_enforce_is_an_ordinary_function_with_its_own_signature():
 def test_the_arguments_themselves():
     inputs = Schema([ColSpec("double", "x")])
     for other in (None, [inputs], 5):
-        text = "^a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType"
+        text = "^contract: expected a ModelSignature, a Schema, a dictionary of a signature, a StructType"
         with pytest.raises(ContractError, match=text):
             enforce(pd.DataFrame({"x": [1.5]}), other)
         with pytest.raises(ContractError, match=text):

@@ -42,7 +42,7 @@ def optional(**types):
 
 
 def columns(data, schema, **options):
-    """What a model sees, column by column."""
+    """Return the columns that a model receives."""
     return {name: list(values) for name, values in enforce(data, schema, **options).items()}
 
 
@@ -101,7 +101,7 @@ def test_list_is_read_by_the_type_of_its_own_column():
     assert columns({"a": data["a"]}, named(a="string")) == {"a": ["x", "y"]}
     assert columns(data, named(a="string", b="long")) == data
     assert format_findings(data, named(a="string", b=Array("long"))) == [
-        "b: expected 2 rows, as the longest column, got 1 (pass lists of equal length; for a column "
+        "b: expected 2 rows, like the longest column, got 1 (pass lists of equal length; for a column "
         "declared an Array, a list is the value of one row) "
         "[ROW_COUNT]"
     ]
@@ -114,8 +114,8 @@ def test_columns_of_different_lengths_are_refused():
     )
     data = {"a": [1, 2, 3], "b": [1], "c": 5, "d": [1, 2, 3]}
     assert format_findings(data, named(a="long", b="long", c="long", d="long")) == [
-        f"b: expected 3 rows, as the longest column, got 1 {hint}",
-        f"c: expected 3 rows, as the longest column, got 1 {hint}",
+        f"b: expected 3 rows, like the longest column, got 1 {hint}",
+        f"c: expected 3 rows, like the longest column, got 1 {hint}",
     ]
 
 
@@ -287,7 +287,7 @@ def test_rows_without_a_key():
 
 
 def test_a_list_of_other_things_where_columns_have_names():
-    hint = "(name the values of a row, as {'name': value}) [TYPE_MISMATCH]"
+    hint = "(name the values of a row, for example {'name': value}) [TYPE_MISMATCH]"
     text = "expected a list of dictionaries, got a list of"
     assert format_findings([1, "a", 2], named(a="long")) == [f"{text} int, str {hint}"]
     assert format_findings([{"a": 1}, None], named(a="long")) == [f"{text} NoneType {hint}"]
@@ -303,7 +303,7 @@ def test_rows_of_another_width():
 
 
 def test_values_of_a_column_that_are_of_other_types():
-    end = "(convert the values explicitly, or leave the column out) [TYPE_MISMATCH]"
+    end = "(convert the values explicitly, or drop the column) [TYPE_MISMATCH]"
     text = "expected {}, got a value of type {}, once, first in row {} " + end
     assert format_findings([1, "a"], unnamed("long")) == ["0: " + text.format("long", "str", 1)]
     assert format_findings({"a": [True, 1]}, named(a="boolean")) == ["a: " + text.format("boolean", "int", 1)]

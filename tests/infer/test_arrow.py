@@ -471,7 +471,7 @@ def tables(draw):
 
 
 def has_known_types(schema):
-    """Whether a value stands in every column and property: where none does, Python says Any."""
+    """Return whether every column and property has a value: without one, Python values are Any."""
     return '"any"' not in schema.to_json()
 
 
@@ -532,5 +532,5 @@ def test_python_objects_of_polars_are_refused():
     frame = pl.DataFrame({"a": pl.Series([{1, 2}], dtype=pl.Object), "b": [1.5]})
     (finding,) = find_problems(frame)
     assert str(finding) == (
-        "a: expected a supported type, got Object (convert it explicitly, or leave it out) [UNSUPPORTED_TYPE]"
+        "a: expected a supported type, got Object (convert it explicitly, or drop it) [UNSUPPORTED_TYPE]"
     )

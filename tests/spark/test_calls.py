@@ -92,7 +92,7 @@ def test_every_form_of_a_call_hands_over_the_same(spark, teller):
         }
     else:
         with pytest.raises(
-            UnsupportedError, match=r"a single struct, and tensors, go to a model on Spark 4\.1"
+            UnsupportedError, match=r"Spark before 4\.1 cannot pass tensors or a single struct"
         ):
             udf(F.struct("*"))
     [row] = df.select(*(column.alias(name) for name, column in forms.items())).collect()
@@ -115,7 +115,7 @@ def test_a_struct_that_does_not_fit_fails_the_query(spark, teller, column, text)
 
 @pytest.mark.parametrize(("columns", "named", "text"), [
     (("a", "a", "a"), {}, r"expected 2 columns, got 3 columns \(in this order: a, `b c\.d`; to leave out"),
-    (("a",), {"a": "a"}, "give the model's columns either by position or by name, not both"),
+    (("a",), {"a": "a"}, "pass the model's columns either by position or by name, not both"),
     ((), {"a": "a"}, r"`b c\.d`: expected string, got no such argument"),
     ((), {"a": "a", "b c.d": "a", "A": "a"},
      r"A: expected a column of the signature, got another \(did you mean 'a'\?"),
@@ -197,7 +197,7 @@ def test_a_model_is_registered_on_a_newer_spark_only(spark, teller):
     udf = sparksig.spark_udf(spark, teller, allow_pickle=True)
     assert not hasattr(udf, "no_such_attribute")
     if not ARROW:
-        with pytest.raises(UnsupportedError, match=r"a model is registered for SQL on Spark 4\.1 or newer"):
+        with pytest.raises(UnsupportedError, match=r"registering a model for SQL needs Spark 4\.1 or newer"):
             spark.udf.register("told", udf)
 
 
@@ -414,7 +414,7 @@ def test_configuration_and_params_of_two_functions_of_one_model_do_not_mix(spark
     with pytest.raises(ContractError, match="offset: expected double"):
         udf(params={"offset": "1"})
     predict = sparksig.spark_udf(spark, tmp_path / "m", allow_pickle=True)
-    text = r"params and batch_rows belong to spark_udf\(\.\.\.\) where the model is given as a ModelUDF"
+    text = r"params and batch_rows cannot be combined with a ModelUDF: pass them to spark_udf\(\.\.\.\)"
     with pytest.raises(ContractError, match=text):
         sparksig.score(df, predict, params={"offset": 1}, batch_rows=3)
 
@@ -582,7 +582,8 @@ def test_the_names_of_what_is_made_are_checked(spark, fussy, names, text):
 
 def test_flatten_takes_several_outputs(spark, doubler):
     with pytest.raises(
-        ContractError, match="flatten takes predictions of several outputs apart; this model's are double"
+        ContractError,
+        match="flatten=True needs a model with several outputs; the predictions of this model are double",
     ):
         sparksig.score(numbers(spark, 1), doubler, flatten=True, allow_pickle=True)
 

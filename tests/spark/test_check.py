@@ -332,7 +332,7 @@ def test_a_long_ddl_is_no_file_name(spark):
     "text", ["nonsense", "nonsense!", "a-b", "a bigint oops(", "no.such.table.at.all", "a\0b"]
 )
 def test_text_that_is_nothing(spark, text):
-    with pytest.raises(ContractError, match=r"is no model directory, no table, and no DDL \(as 'id bigint"):
+    with pytest.raises(ContractError, match=r"is not a model directory, a table, or DDL like 'id bigint"):
         check(spark.range(1), text)
 
 
@@ -345,8 +345,8 @@ def test_text_that_is_empty(spark, text):
 @pytest.mark.parametrize("contract", [None, 1, ["id bigint"], T.LongType()])
 def test_what_is_no_contract(spark, contract):
     text = (
-        r"^a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType, an Arrow "
-        r"schema, DDL, a model directory, a signature's JSON file, or a table, not "
+        "^contract: expected a ModelSignature, a Schema, a dictionary of a signature, a StructType, an Arrow "
+        "schema, DDL, a model directory, a JSON file with a signature, or a table, got "
         r"(None|a value of type \w+)$"
     )
     with pytest.raises(ContractError, match=text):
@@ -373,10 +373,12 @@ def test_arguments_that_are_not_what_they_should_be(spark, tmp_path):
         check(df, good, "full", row_key=[])
     with pytest.raises(ContractError, match=r"^sampler: expected a Sampler, got a value of type str$"):
         check(df, good, "sample", sampler="uniform")
-    with pytest.raises(ContractError, match=r"^a contract is a ModelSignature, .*, not a value of type int$"):
+    with pytest.raises(
+        ContractError, match=r"contract: expected a ModelSignature, .*, got a value of type int$"
+    ):
         violations(1)
     with pytest.raises(
-        ContractError, match=r"^violations of a contract without names: pass the table's schema as table=$"
+        ContractError, match=r"^the contract has no column names: pass the schema of the table as table=$"
     ):
         violations(Schema([ColSpec("long")]))
     with pytest.raises(ContractError, match=r"^the table does not fit the contract \(schema\): 1 finding\n"):

@@ -223,7 +223,7 @@ def nested_table(frame_of):
 
 
 def as_seen(name, row):
-    """What the model sees of a value of the table."""
+    """Return a value of the table as the model receives it."""
     value = NESTED[name][2][row]
     if pa.types.is_map(NESTED[name][1]):
         value = dict(value)
@@ -273,13 +273,13 @@ def test_column_functions_take_and_give_the_same_composites(spark, nested, neste
     named = {name: name for name in NESTED}
     if not ARROW:
         text = (
-            r"composite columns and tensors \(ab, ai, .*, oo\) go to a model on Spark 4\.1 or newer, or by "
-            r"sparksig\.score\(df, model\), which knows the table: calling the function does not go on this"
+            r"Spark before 4\.1 cannot pass composite columns and tensors to a column function: "
+            r"ab, ai, .*, oo\. Use sparksig\.score\(df, model\) instead"
         )
         with pytest.raises(UnsupportedError, match=text):
             udf(**named)
         with pytest.raises(
-            UnsupportedError, match=r"a single struct, and tensors, go to a model on Spark 4\.1"
+            UnsupportedError, match=r"Spark before 4\.1 cannot pass tensors or a single struct"
         ):
             udf(F.struct("*"))
         return
@@ -654,7 +654,7 @@ def test_named_tensors_of_every_rank_go_in_and_come_back(spark, tmp_path):
         rows.append(assert_same(df.select(*columns), TENSORS))
     else:
         with pytest.raises(
-            UnsupportedError, match=r"a single struct, and tensors, go to a model on Spark 4\.1"
+            UnsupportedError, match=r"Spark before 4\.1 cannot pass tensors or a single struct"
         ):
             sparksig.spark_udf(spark, path, allow_pickle=True)()
     for row in rows:
@@ -803,14 +803,14 @@ def test_columns_without_names_are_taken_by_position(spark, tmp_path):
         sparksig.score(df, path, columns=["b", "a"], allow_pickle=True)
     udf = sparksig.spark_udf(spark, path, allow_pickle=True)
     with pytest.raises(
-        ContractError, match=r"the model's inputs have no names .*: give the columns by position"
+        ContractError, match=r"the model's inputs have no names .*: pass the columns by position"
     ):
         udf()
     if ARROW:
         [row] = df.select(udf("a", "b").alias("p"), udf(F.struct("a", "b")).alias("q")).collect()
         assert row["p"] == row["q"] == f"{BIG}; [0.5]"
     named = models.save_python(tmp_path / "n", Telling(), {"a": "long"}, TEXT)
-    with pytest.raises(ContractError, match="columns= chooses those of a model without names"):
+    with pytest.raises(ContractError, match="columns= applies to a model whose columns have no names"):
         sparksig.score(df, named, columns=["a"], allow_pickle=True)
 
 
