@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+from pydantic import BeforeValidator, PlainSerializer
 
 from sparksig.errors import ContractError, Finding
 from sparksig.jobs.config import ScoreConfig
-from sparksig.scoring.tally import PredictionSummary
+from sparksig.scoring.tally import FieldPath, PredictionSummary
 
 if TYPE_CHECKING:
     from sparksig.jobs.local_outputs import TargetPlan
@@ -19,6 +22,14 @@ if TYPE_CHECKING:
     from sparksig.writing.plan import WritePlan
 
 Layout = Literal["rows", "tables"]
+
+
+def _parse_path(path: Any) -> Any:
+    return json.loads(path) if isinstance(path, str) else path
+
+
+JsonPath = Annotated[FieldPath, BeforeValidator(_parse_path), PlainSerializer(json.dumps, when_used="json")]
+"""A path as a key of JSON: the list of its names, as text."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,7 @@ class StagedCounts:
         findings: the reasons, with counts, the most frequent first.
         model_loads: how often workers loaded the model.
         model_load_seconds: the time of these loads.
-        predictions: the predictions in numbers, by column.
+        predictions: the predictions in numbers, by their paths.
     """
 
     rows_in: int
@@ -68,7 +79,7 @@ class StagedCounts:
     findings: tuple[Finding, ...] = ()
     model_loads: int = 0
     model_load_seconds: float = 0.0
-    predictions: Mapping[str, PredictionSummary] = field(default_factory=dict)
+    predictions: Mapping[JsonPath, PredictionSummary] = field(default_factory=dict)
 
 
 class Engine(Protocol):
