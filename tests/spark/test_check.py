@@ -342,6 +342,16 @@ def test_text_that_is_empty(spark, text):
         check(spark.range(1), text)
 
 
+def test_a_misspelled_type_in_ddl_is_named(spark):
+    with pytest.raises(ContractError, match=r"\n  - id: .*bigintt \(did you mean 'bigint'\?\)"):
+        check(spark.range(1), "id bigintt")
+
+
+def test_a_frame_as_contract_names_its_schema(spark):
+    with pytest.raises(ContractError, match=r"got a value of type DataFrame\. Pass its schema: df\.schema$"):
+        check(spark.range(1), spark.range(1))
+
+
 @pytest.mark.parametrize("contract", [None, 1, ["id bigint"], T.LongType()])
 def test_what_is_no_contract(spark, contract):
     text = (
