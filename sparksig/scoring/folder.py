@@ -107,7 +107,7 @@ class Folder:
             self.store.create_dir(self.path, recursive=True)
         except (OSError, pa.ArrowException) as error:
             raise OutputRefusedError(
-                f"{self.uri} cannot be made: {reason_of(error)}; nothing was written"
+                f"{self.uri} cannot be created: {reason_of(error)}; nothing was written"
             ) from None
 
     def delete(self) -> None:
@@ -127,13 +127,13 @@ class Folder:
         try:
             if self.local is not None:
                 if os.path.lexists(target.path):
-                    raise OutputRefusedError(f"something is at {target.uri!r} already")
+                    raise OutputRefusedError(f"{target.uri!r} already exists")
                 os.rename(self.path, target.path)  # this can replace only an empty directory
             else:
                 self.store.move(self.path, target.path)
         except (OSError, pa.ArrowException) as error:
             if target.is_there():
-                raise OutputRefusedError(f"something is at {target.uri!r} already") from None
+                raise OutputRefusedError(f"{target.uri!r} already exists") from None
             raise OutputRefusedError(f"{target.uri} cannot be written: {reason_of(error)}") from None
 
     def move_file_to(self, target: Folder) -> None:

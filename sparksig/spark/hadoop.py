@@ -147,9 +147,9 @@ class Place:
             made = bool(files.mkdirs(place))
         except Py4JJavaError as error:
             reason = str(error.java_exception.getClass().getSimpleName())
-            raise OutputRefusedError(f"{self.uri} cannot be made: {reason}; nothing was written") from None
+            raise OutputRefusedError(f"{self.uri} cannot be created: {reason}; nothing was written") from None
         if not made:
-            raise OutputRefusedError(f"{self.uri} cannot be made; nothing was written")
+            raise OutputRefusedError(f"{self.uri} cannot be created; nothing was written")
 
     def delete(self) -> None:
         """Remove the file, or the directory with its content."""
@@ -181,7 +181,7 @@ class Place:
             if not target.is_there():
                 raise
             reason = str(error.java_exception.getClass().getSimpleName())
-            raise OutputRefusedError(f"something is at {target.uri!r} already ({reason})") from None
+            raise OutputRefusedError(f"{target.uri!r} already exists ({reason})") from None
 
     def move_file_to(self, target: Place) -> None:
         """Move a file; on object stores it is copied."""
