@@ -42,7 +42,7 @@ def valid(schema, record):
 
 
 def is_accepted(schema, record):
-    """Whether a request with one record is taken, by sparksig's own reading and judgement."""
+    """Return whether sparksig accepts a request with one record."""
     signature = ModelSignature(schema)
     try:
         data, _ = parse_payload(json.dumps({"inputs": [record]}), signature)

@@ -47,7 +47,7 @@ def summarize(findings):
 
 
 def verdicts(old, new):
-    """Of inputs and of outputs."""
+    """Compare as inputs and as outputs."""
     return compare(old, new).inputs.verdict, compare(old, new, side="outputs").outputs.verdict
 
 

@@ -53,7 +53,7 @@ RECORDS = {name: kind for name, kind in CLASSES.items() if not issubclass(kind, 
 
 
 def section(text, title):
-    """What stands under a title of a docstring, as lines; None if there is none."""
+    """Return the lines of a docstring's section, or None if it has no such section."""
     match = re.search(rf"^{title}:\n((?:[ ]{{4}}.*\n|\n)+)", f"{inspect.cleandoc(text)}\n", re.MULTILINE)
     return match and textwrap.dedent(match[1]).splitlines()
 

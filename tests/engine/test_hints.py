@@ -52,7 +52,7 @@ def check(rows, item, **options):
 
 
 def lines(call):
-    """What a call reports, a line each; one that passes fails the test."""
+    """Return the findings of a call that must fail, one a line."""
     with pytest.raises(ContractError, match=BROKEN) as caught:
         call()
     return [str(finding) for finding in caught.value.findings]

@@ -65,7 +65,7 @@ def cells(*values):
 
 
 def theirs(data, schema):
-    """What MLflow makes of it by the same schema: the first column's values, or an array."""
+    """Enforce data with MLflow and the same schema: the values of the first column, or an array."""
     actual = _enforce_schema(data, mlflow.types.Schema.from_json(schema.to_json()))
     return actual.iloc[:, 0].tolist() if isinstance(actual, pd.DataFrame) else actual
 
@@ -89,7 +89,7 @@ def _inferred_by_mlflow(data):
 
 
 def gives_up(data):
-    """Whether MLflow infers one column of anything from it."""
+    """Return whether MLflow infers one column of any type from it."""
     return _inferred_by_mlflow(data).to_dict() == [{"type": "any", "required": True}]
 
 
@@ -100,7 +100,7 @@ def they_refuse_what_they_inferred(data):
 
 
 def round_trip(data):
-    """What we enforce by what we infer."""
+    """Enforce data by the schema that is inferred from it."""
     inputs = infer_signature(data).inputs
     return inputs, enforce(data, inputs)
 

@@ -69,7 +69,7 @@ def lines(call):
 
 
 def reference(value, actual_type, dtype):
-    """What a value of ``to_pylist()`` is to a model."""
+    """Return a value of ``to_pylist()`` as a model receives it."""
     if pa.types.is_dictionary(actual_type):
         actual_type = actual_type.value_type
     if value is None or isinstance(dtype, AnyType):
@@ -131,14 +131,14 @@ def bits(value):
 
 
 def assert_is(array, dtype, arrived):
-    """What arrived is the reference's, value by value, and of the declared type."""
+    """Assert that the result equals the reference, value by value, and has the declared type."""
     expected = [reference(value, array.type, dtype) for value in array.to_pylist()]
     assert bits(arrived.to_pylist()) == bits(expected)
     assert is_declared(arrived.type, dtype), f"{arrived.type} is not {dtype}"
 
 
 def is_declared(actual_type, dtype):
-    """Whether it is ``to_arrow(dtype)``, but for nullability, names of items, and absent optional fields."""
+    """Return whether a type is ``to_arrow(dtype)``, up to nullability, item names and absent fields."""
     if isinstance(dtype, AnyType):
         return True
     if isinstance(dtype, DataType):
@@ -156,7 +156,7 @@ def is_declared(actual_type, dtype):
 
 
 def problems(value, actual_type, dtype, path, required, strict=False):
-    """What is wrong with one row's value, as codes and paths."""
+    """Return the problems of one row's value, as codes and paths."""
     if pa.types.is_dictionary(actual_type):
         actual_type = actual_type.value_type
     if value is None:
@@ -1111,7 +1111,7 @@ def addresses(array):
 
 
 def is_plain(dtype):
-    """Whether values of that type need no look at: no instants, no vectors, nothing of any type."""
+    """Return whether values of a type need no inspection: no timestamps, no vectors, no Any."""
     if isinstance(dtype, (Array, Map)):
         return is_plain(dtype.dtype if isinstance(dtype, Array) else dtype.value_type)
     if isinstance(dtype, Object):

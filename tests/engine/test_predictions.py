@@ -169,7 +169,7 @@ def test_not_a_number_and_minus_zero_stay(dtype):
 
 
 def survives(actual, declared):
-    """Whether the corner values of a dtype come back from another, found by trying."""
+    """Return whether the corner values of a dtype survive a cast to another."""
     if actual.kind == "f":
         corners = [np.finfo(actual).max, np.finfo(actual).smallest_subnormal, 0.1]
     else:

@@ -42,7 +42,7 @@ def optional(**types):
 
 
 def columns(data, schema, **options):
-    """What a model sees, column by column."""
+    """Return the columns that a model receives."""
     return {name: list(values) for name, values in enforce(data, schema, **options).items()}
 
 

@@ -29,7 +29,7 @@ RANGE = "(replace them or filter the rows: models receive timestamps in nanoseco
 
 
 def enforced(values, dtype, required=True, **options):
-    """What comes of a column, and the lines of its findings; the values stay as they were."""
+    """Enforce a column without changing it: return the result and the lines of its findings."""
     original = copy.deepcopy(values)
     findings = []
     result = enforce_values(values, dtype, "p", findings, required=required, **options)

@@ -471,7 +471,7 @@ def tables(draw):
 
 
 def has_known_types(schema):
-    """Whether a value stands in every column and property: where none does, Python says Any."""
+    """Return whether every column and property has a value: without one, Python values are Any."""
     return '"any"' not in schema.to_json()
 
 

@@ -285,7 +285,7 @@ NOT_FLOATS = {
 @pytest.mark.parametrize("null", [None, NAN, np.float64("nan"), np.float32("nan"), pd.NA, pd.NaT], ids=repr)
 @pytest.mark.parametrize("name", NOT_FLOATS)
 def test_nan_among_values_other_than_floats_is_missing(name, null):
-    """As in a DataFrame: the column is optional, and the property of an object is."""
+    """A column and a property are optional, as in a DataFrame."""
     value = NOT_FLOATS[name]
     for rows in ([{"a": value}, {"a": null}], [{"a": null}, {"a": value}]):
         schema = infer(rows).inputs

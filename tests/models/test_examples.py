@@ -74,7 +74,7 @@ def rows_of(data, params=None):
 
 
 def key(value):
-    """What tells two values apart to the bit, the missing ones by their kind."""
+    """Return a key that differs if any bit differs, or the kind of a missing value."""
     if value is None or value is pd.NA or value is pd.NaT:
         return None
     if isinstance(value, (float, np.floating)):
@@ -89,7 +89,7 @@ def key(value):
 
 
 def describe(data):
-    """All of some enforced data, its dtypes included."""
+    """Return the values and dtypes of enforced data."""
     if isinstance(data, pd.DataFrame):
         columns = [(name, str(data.dtypes.iloc[at])) for at, name in enumerate(data.columns)]
         return (columns, list(data.index), [key(data.iloc[:, at].tolist()) for at in range(data.shape[1])])
@@ -564,7 +564,7 @@ def test_mlflow_reads_rows_and_params(tmp_path):
 
 
 def by_mlflow(home, example):
-    """What the real MLflow writes of an example, and of the signature that it infers."""
+    """Save a model with the real MLflow: its example, and the signature that it infers."""
     home.mkdir()
     data, params = example if isinstance(example, tuple) else (example, None)
     model = Model()

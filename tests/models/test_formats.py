@@ -83,7 +83,7 @@ PINNED = ["numpy"]  # spares MLflow from finding out
 
 
 def _are_same(left, other):
-    """Whether two predictions are the same to the bit: arrays, frames, or dictionaries of them."""
+    """Return whether two predictions have the same bits: arrays, frames, or dictionaries of them."""
     if isinstance(left, dict):
         return list(left) == list(other) and all(_are_same(left[key], other[key]) for key in left)
     if isinstance(left, pd.DataFrame):
@@ -247,7 +247,7 @@ def _save_by_mlflow(path, flavor, name, options, **more):
 
 
 def _trust_for(fitted, options, name):
-    """What a caller must say to load what MLflow wrote."""
+    """Return the options that load a model of MLflow."""
     form = options.get("serialization_format")
     if form is None or name.startswith("lgbm-booster") or name == "lgbm-linear-trees":
         return {}

@@ -44,7 +44,7 @@ _models = {}
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Where models are saved, each once."""
+    """The directory in which each model is saved once."""
     _models.clear()
     return tmp_path_factory.mktemp("models")
 
@@ -75,7 +75,7 @@ def tensor(dtype, *shape, **named):
 
 
 def read_request(home, signature, payload):
-    """What the model sees of a request; the same of its text, its bytes, and what a parser makes of it."""
+    """Return the data that a model receives from a request, given as text, bytes and parsed JSON."""
     text = payload if isinstance(payload, str) else json.dumps(payload)
     model = model_of(home, signature)
     data, _ = validate_serving_input(model, text)
@@ -87,7 +87,7 @@ def read_request(home, signature, payload):
 
 
 def key(value):
-    """What tells two values apart to the bit, the missing ones aside."""
+    """Return a key that differs if any bit differs, except those of missing values."""
     if value is None or value is pd.NA or value is pd.NaT:
         return None
     if isinstance(value, (float, np.floating)):
@@ -106,7 +106,7 @@ def key(value):
 
 
 def describe(data):
-    """All of some data, its dtypes included."""
+    """Return the values and dtypes of data."""
     if isinstance(data, pd.DataFrame):
         kinds = [(name, str(data.dtypes.iloc[at])) for at, name in enumerate(data.columns)]
         return (kinds, [key(data.iloc[:, at].tolist()) for at in range(data.shape[1])])
@@ -922,7 +922,7 @@ def test_rows_that_a_type_hint_does_not_take_are_refused(hinted, name, rows, lin
 
 
 def by_mlflow(model, payload):
-    """What the model sees of a request by MLflow's own server code."""
+    """Return the data that a model receives from MLflow's own server code."""
     theirs = mlflow.pyfunc.load_model(str(model.path))
     parsed = _parse_json_data(json.dumps(payload), theirs.metadata, theirs.metadata.get_input_schema())
     return theirs.predict(parsed.data, params=parsed.params)

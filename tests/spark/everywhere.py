@@ -56,7 +56,7 @@ MASTERS = {"local": "local[2,4]", "cluster": "local-cluster[2,1,1024]", "connect
 
 @dataclass
 class Place:
-    """Where a check runs: a session, the kind of it, and a folder of the check's own."""
+    """The environment of a check: a session, its kind, and a folder."""
 
     spark: Any
     kind: str
@@ -116,7 +116,7 @@ def check(expected):
 
 
 def message_of(action):
-    """What an action gives, or the line of its error that says what was pinned."""
+    """Return the result of an action, or the line of its error that names the pinned digest."""
     try:
         return action()
     except Exception as error:
@@ -685,7 +685,7 @@ class Dying(PythonModel):
 
 
 def count_scored(scored):
-    """How many rows, how many different ones, their sum, and how many have another's prediction."""
+    """Count rows, distinct ids and wrong predictions, and sum the predictions."""
     wrong = F.sum(F.when(F.col("prediction") != F.col("x") * 2, 1).otherwise(0))
     [row] = scored.agg(F.count("*"), F.countDistinct("id"), F.sum("prediction"), wrong).collect()
     return list(row)

@@ -223,7 +223,7 @@ def nested_table(frame_of):
 
 
 def as_seen(name, row):
-    """What the model sees of a value of the table."""
+    """Return a value of the table as the model receives it."""
     value = NESTED[name][2][row]
     if pa.types.is_map(NESTED[name][1]):
         value = dict(value)

@@ -40,7 +40,7 @@ TRIMMED = "a int\x00"
 
 
 def by_spark(text):
-    """What Spark's parser and from_spark make of a text; the kind of error where they refuse it."""
+    """Parse a text with Spark and from_spark; return the kind of error if they refuse it."""
     try:
         table = T._parse_datatype_string(text)  # as createDataFrame does, which refuses char and varchar
     except Exception:  # of classes that depend on the session

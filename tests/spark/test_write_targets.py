@@ -243,7 +243,7 @@ def test_a_table_by_its_name_keeps_what_it_is_when_it_is_overwritten(delta):
 
 
 def at_once(count, call):
-    """What ``count`` threads get that begin at the same time."""
+    """Return the results of ``count`` threads that begin at the same time."""
     start, got = threading.Barrier(count), [None] * count
 
     def go(index):
