@@ -27,7 +27,7 @@ def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] =
         path: the file.
         form: a class of :mod:`sparksig.jobs.config`.
         overrides: ``key=value`` pairs that replace values of the file. The key is a dotted path
-            (``input.path``, ``output.keep[0]``), the value YAML. Of several values for a key, the last counts.
+            (``input.path``, ``output.keep[0]``), the value YAML. The last value for a key counts.
 
     Raises:
         ConfigNotFoundError: the file does not exist.
