@@ -24,7 +24,7 @@ from sparksig.jobs.reports import RunReport
 from sparksig.jobs.secrets import find_secrets, hide_in_error
 from sparksig.models.registry import shown
 from sparksig.signature import ModelSignature
-from sparksig.spark.diagnosis import diagnosed
+from sparksig.spark.diagnosis import convert_spark_errors
 from sparksig.spark.quiet import mute_query_errors
 from sparksig.tables.footers import share_footers
 
@@ -92,7 +92,7 @@ class JobRun(ABC, Generic[Config]):
             SparksigError: the error of the block, or the reason why Spark failed.
         """
         try:
-            with mute_query_errors(), diagnosed(), share_footers():
+            with mute_query_errors(), convert_spark_errors(), share_footers():
                 yield
         except SparksigError as error:
             hide_in_error(error, find_secrets(self.config.model_dump()))

@@ -21,7 +21,7 @@ from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings,
 from sparksig.jobs.staged_tables import locate_rejected, select_scored, select_tables
 from sparksig.jobs.staging import StagingDirectory, name_staging
 from sparksig.jobs.tables import digest_files
-from sparksig.models.features import features_of
+from sparksig.models.features import find_features
 from sparksig.models.flavors import default_absent
 from sparksig.models.registry import shown
 from sparksig.params import enforce_params
@@ -167,7 +167,7 @@ class LocalEngine:
         """
         declared = self.model.params
         params = None if not config.params and declared is None else enforce_params(config.params, declared)
-        features = features_of(self.model.directory, self.model.loading.trust)
+        features = find_features(self.model.directory, self.model.loading.trust)
         self.scan = plan_scan(self.table.table, self.model, params, features, options)
         nulls = [part.name for part in self.scan.source if is_null_type(part)]
         if nulls:

@@ -26,7 +26,7 @@ from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.places import file_system
 from sparksig.jobs.preflight import check_input
 from sparksig.jobs.staging import MARKER, name_staging, read_json
-from sparksig.models.features import features_of
+from sparksig.models.features import find_features
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.prepared import PreparedModel, prepare_model
@@ -52,7 +52,7 @@ def check_before_start(config: ScoreConfig) -> PreparedModel:
 
 
 def _list_features(model: PreparedModel) -> tuple[str, ...] | None:
-    return features_of(model.directory, model.loading.trust, model.loading.environment)
+    return find_features(model.directory, model.loading.trust, model.loading.environment)
 
 
 def _prepare_model(config: ScoreConfig) -> PreparedModel:

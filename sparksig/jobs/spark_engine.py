@@ -33,7 +33,7 @@ from sparksig.jobs.staged_columns import name_findings
 from sparksig.jobs.tables import Input, open_input
 from sparksig.schema import ColSpec, Schema
 from sparksig.spark.bind import column
-from sparksig.spark.diagnosis import diagnosed
+from sparksig.spark.diagnosis import convert_spark_errors
 from sparksig.spark.frame import judge_table
 from sparksig.spark.hadoop import Place
 from sparksig.spark.result_types import build_outputs, read_result_type
@@ -189,7 +189,7 @@ class SparkEngine:
     def _explain_model(self) -> Iterator[None]:
         """Add to the error of a model the file of the row, and the configuration that rejects such rows."""
         try:
-            with diagnosed():
+            with convert_spark_errors():
                 yield
         except ModelFailedError as error:
             position = re.search(r"first failing row: ([\d,]+) of partition (\d+)", error.message)

@@ -32,7 +32,7 @@ from pyspark.sql import types as T
 
 from sparksig.errors import Code, ConfigError, Finding, step
 from sparksig.jobs.config import InputSection
-from sparksig.spark.names import name_folding
+from sparksig.spark.names import get_name_folding
 from sparksig.tables.sql import SqlRule, flag, format_findings, is_broken, name_column
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _read_schema(spark: SparkSession, section: InputSection) -> T.StructType:
         finding = Finding(Code.INVALID_VALUE, "input.schema", "columns as DDL", "another text", reason)
         raise ConfigError.of("the configuration is wrong", [finding]) from None
     findings = [finding for field in declared.fields for finding in _refuse_type(field, section.format)]
-    fold = name_folding(spark)
+    fold = get_name_folding(spark)
     folded = [fold(name) for name in declared.names]
     findings += [
         Finding(Code.DUPLICATE_NAME, f"input.schema.{step(name)}", "one column of that name", "several")

@@ -19,9 +19,9 @@ import pyarrow.fs as pafs
 from sparksig.engine.absent import Absent, check_absent, warn_of_absent_columns
 from sparksig.engine.zones import is_known_zone
 from sparksig.errors import ContractError, Finding, MissingDependencyError, OutputRefusedError
-from sparksig.models.features import features_of
+from sparksig.models.features import find_features
 from sparksig.models.flavors import default_absent
-from sparksig.models.registry import is_remote, local_path, reason_of, shown, store_of
+from sparksig.models.registry import format_store_error, is_remote, local_path, open_store, shown
 from sparksig.options import OnError, OnVersionMismatch
 from sparksig.params import enforce_params
 from sparksig.processes import count_cores, run_in_processes
@@ -220,7 +220,7 @@ def score_files(
         )
         declared = prepared.params
         enforced = None if params is None and declared is None else enforce_params(params, declared)
-        features = features_of(prepared.directory, prepared.loading.trust, prepared.loading.environment)
+        features = find_features(prepared.directory, prepared.loading.trust, prepared.loading.environment)
     with clock.phase("plan"):
         place = shown(output)
         store, path = _open_output(output, input)
@@ -403,7 +403,7 @@ def _open_output(
         store, path = _locate(output)
         source_store, source = _locate(input)
     except (OSError, pa.ArrowException) as error:
-        raise OutputRefusedError(f"{shown(output)} cannot be written: {reason_of(error)}") from None
+        raise OutputRefusedError(f"{shown(output)} cannot be written: {format_store_error(error)}") from None
     if store.equals(source_store) and f"{path}/".startswith(f"{source}/"):
         raise OutputRefusedError(f"{shown(output)} is inside the table that is read; nothing was written")
     return store, path
@@ -411,7 +411,7 @@ def _open_output(
 
 def _locate(path: str | os.PathLike[str]) -> tuple[pafs.FileSystem, str]:
     if is_remote(path):
-        store, root = store_of(str(path))
+        store, root = open_store(str(path))
         return store, root
     return pafs.LocalFileSystem(), str(Path(local_path(path)).resolve())
 

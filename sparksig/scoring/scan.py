@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from sparksig.engine.absent import Absent
 from sparksig.engine.transfer import restore_types
 from sparksig.errors import ContractError, TableNotFoundError
-from sparksig.models.registry import reason_of
+from sparksig.models.registry import format_store_error
 from sparksig.schema import Schema
-from sparksig.scoring.batches import BATCH_BYTES, join_batches, rebatched
+from sparksig.scoring.batches import BATCH_BYTES, join_batches, regroup_batches
 from sparksig.scoring.bounds import Bounds, read_bounds
 from sparksig.scoring.filters import Condition
 from sparksig.scoring.limits import RejectionLimit
@@ -173,8 +173,8 @@ def read_batches(split: Split, plan: ScanPlan, count: ReadCount) -> Iterator[pa.
     """
     batches = _filter_batches(split, plan, count)
     if plan.batch_rows is not None:
-        return rebatched(batches, plan.batch_rows, BATCH_BYTES)
-    return rebatched(join_batches(batches, READ_ROWS // 4, READ_BYTES // 4), None, BATCH_BYTES)
+        return regroup_batches(batches, plan.batch_rows, BATCH_BYTES)
+    return regroup_batches(join_batches(batches, READ_ROWS // 4, READ_BYTES // 4), None, BATCH_BYTES)
 
 
 def _filter_batches(split: Split, plan: ScanPlan, count: ReadCount) -> Iterator[pa.RecordBatch]:
@@ -207,7 +207,9 @@ def _read_piece(piece: Piece, plan: ScanPlan, count: ReadCount) -> Iterator[pa.R
             "replaces its files"
         ) from None
     except (pa.ArrowException, OSError) as error:
-        raise ContractError(f"the file {piece.name} cannot be read completely: {reason_of(error)}") from None
+        raise ContractError(
+            f"the file {piece.name} cannot be read completely: {format_store_error(error)}"
+        ) from None
 
 
 @contextlib.contextmanager

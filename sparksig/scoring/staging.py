@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from sparksig.errors import OutputRefusedError
-from sparksig.models.registry import reason_of
+from sparksig.models.registry import format_store_error
 
 
 def has_renames(store: pafs.FileSystem) -> bool:
@@ -105,4 +105,6 @@ def publish_directory(store: pafs.FileSystem, staging: str, path: str, name: str
         for info in store.get_file_info(pafs.FileSelector(staging)):
             store.move(info.path, f"{path}/{info.base_name}")
     except (OSError, pa.ArrowException) as error:
-        raise OutputRefusedError(f"{name}: the output cannot be published: {reason_of(error)}") from None
+        raise OutputRefusedError(
+            f"{name}: the output cannot be published: {format_store_error(error)}"
+        ) from None
