@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +33,9 @@ def get_name_folding(session: Any = None) -> Fold:
     Args:
         session: a classic session or one of Spark Connect; the active one, if None.
     """
-    if session is None:
-        with contextlib.suppress(ModuleNotFoundError):  # without Spark, names are compared as by default
-            from pyspark.sql import SparkSession
-
-            session = SparkSession.getActiveSession()
+    spark_sql = sys.modules.get("pyspark.sql")  # no session is active before it is imported
+    if session is None and spark_sql is not None:
+        session = spark_sql.SparkSession.getActiveSession()
     return choose_folding("false" if session is None else session.conf.get(CASE_SENSITIVE, "false"))
 
 
