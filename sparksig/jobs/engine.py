@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+from pydantic import BeforeValidator, PlainSerializer
 
 from sparksig.errors import ContractError, Finding
 from sparksig.jobs.config import ScoreConfig
@@ -19,6 +22,14 @@ if TYPE_CHECKING:
     from sparksig.writing.plan import WritePlan
 
 Layout = Literal["rows", "tables"]
+
+
+def _parse_path(path: Any) -> Any:
+    return json.loads(path) if isinstance(path, str) else path
+
+
+JsonPath = Annotated[FieldPath, BeforeValidator(_parse_path), PlainSerializer(json.dumps, when_used="json")]
+"""A path as a key of JSON: the list of its names, as text."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,7 @@ class StagedCounts:
     findings: tuple[Finding, ...] = ()
     model_loads: int = 0
     model_load_seconds: float = 0.0
-    predictions: Mapping[FieldPath, PredictionSummary] = field(default_factory=dict)
+    predictions: Mapping[JsonPath, PredictionSummary] = field(default_factory=dict)
 
 
 class Engine(Protocol):
