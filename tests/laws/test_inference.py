@@ -17,7 +17,7 @@ from mlflow.types.schema import Schema as TheirSchema
 from sparksig import Code, InferenceError, Schema, enforce
 from sparksig.engine.python import to_object_series
 from sparksig.infer import merge_schemas
-from sparksig.tables.sample import signature_of
+from sparksig.tables.sample import infer_from_sample
 from tests.infer.helpers import infer
 from tests.laws.test_verdict import POOL
 from tests.strategies import names
@@ -412,4 +412,4 @@ def range_paths(example):
 def test_a_sample_of_a_table_has_the_signature_of_its_rows(table):
     declared = schema_of(table)
     if declared is not None:
-        assert signature_of(declared, table).signature.inputs == declared
+        assert infer_from_sample(declared, table).signature.inputs == declared
