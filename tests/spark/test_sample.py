@@ -414,7 +414,7 @@ def test_what_nobody_has_seen_is_not_promised(spark):
 
 
 def test_tables_that_have_no_signature(spark):
-    with pytest.raises(ContractError, match=r"^expected a Spark DataFrame, got None: make one"):
+    with pytest.raises(ContractError, match=r"^expected a Spark DataFrame, got None: create one"):
         sample_signature(None)
     with pytest.raises(InferenceError, match=r"(?s)^no signature for this Spark schema: 2 findings\n.*a.*b"):
         sample_signature(spark.sql("select interval 1 day as a, interval 1 month as b, 1 as c"))
