@@ -11,13 +11,13 @@ from sparksig.jobs.staging import MARKER, Directory, StagingDirectory
 
 
 def refuse_nested(places: Mapping[str, Any]) -> None:
-    """Check that no path of a job is another one, or inside it.
+    """Check that no path of a job equals another one, or is inside it.
 
     Args:
         places: the directories of "output", "input", "quarantine" and "model", as far as they are known.
 
     Raises:
-        OutputRefusedError: a path is.
+        OutputRefusedError: a path equals another one, or is inside it.
     """
     for name, other in (
         ("output", "input"),
@@ -40,7 +40,7 @@ def mark_directory(directory: Directory, notes: str) -> None:
 
 
 def move_directory(staging: StagingDirectory, source: Any, target: Any) -> None:
-    """Rename a directory in one step, or move it file by file where the file system has no such step."""
+    """Rename a directory in one step, or move its files if the file system cannot rename directories."""
     if target.renames_at_once:
         if target.is_directory() and not target.names():
             target.delete()
@@ -52,7 +52,7 @@ def move_directory(staging: StagingDirectory, source: Any, target: Any) -> None:
         staging.note_publishing(files)
     unknown = set(target.files() if target.is_there() else ()) - set(files)
     if unknown:
-        raise OutputRefusedError(f"the output {target.uri!r} has files that the run has not made")
+        raise OutputRefusedError(f"the output {target.uri!r} has files that the run has not written")
     for name in files:
         if (source / name).is_there():
             (source / name).move_file_to(target / name)
@@ -67,7 +67,7 @@ def check_count(place: str, expected: int, actual: int) -> None:
     """Check the number of rows that were written to a table.
 
     Raises:
-        SparksigError: it is another one.
+        SparksigError: the number differs.
     """
     if expected != actual:
         raise SparksigError(f"{place}: expected {expected:,} rows to be written, got {actual:,}")

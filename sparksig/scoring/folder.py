@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from sparksig.errors import OutputRefusedError
-from sparksig.models.registry import reason_of
+from sparksig.models.registry import format_store_error
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Folder:
             self.store.create_dir(self.path, recursive=True)
         except (OSError, pa.ArrowException) as error:
             raise OutputRefusedError(
-                f"{self.uri} cannot be made: {reason_of(error)}; nothing was written"
+                f"{self.uri} cannot be created: {format_store_error(error)}; nothing was written"
             ) from None
 
     def delete(self) -> None:
@@ -127,14 +127,14 @@ class Folder:
         try:
             if self.local is not None:
                 if os.path.lexists(target.path):
-                    raise OutputRefusedError(f"something is at {target.uri!r} already")
+                    raise OutputRefusedError(f"{target.uri!r} already exists")
                 os.rename(self.path, target.path)  # this can replace only an empty directory
             else:
                 self.store.move(self.path, target.path)
         except (OSError, pa.ArrowException) as error:
             if target.is_there():
-                raise OutputRefusedError(f"something is at {target.uri!r} already") from None
-            raise OutputRefusedError(f"{target.uri} cannot be written: {reason_of(error)}") from None
+                raise OutputRefusedError(f"{target.uri!r} already exists") from None
+            raise OutputRefusedError(f"{target.uri} cannot be written: {format_store_error(error)}") from None
 
     def move_file_to(self, target: Folder) -> None:
         """Move a file; on object stores it is copied."""

@@ -18,7 +18,7 @@ from sparksig.scoring.names import find_name_conflicts
 from sparksig.spark import bind as binding
 from sparksig.spark.arguments import require_frame
 from sparksig.spark.bind import Bound
-from sparksig.spark.names import name_folding
+from sparksig.spark.names import get_name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.spark.udf import ModelUDF, spark_udf
 
@@ -168,7 +168,7 @@ def judge_table(
         UnsupportedError: the server does not convert timestamps as Spark does.
     """
     names = _name_outputs(udf, output, flatten, findings)
-    problems = find_name_conflicts(df.columns, names, keep, name_folding(df.sparkSession))
+    problems = find_name_conflicts(df.columns, names, keep, get_name_folding(df.sparkSession))
     try:
         bound = udf.bind(restore_null_types(df, udf.inputs), columns, session=df.sparkSession)
     except ContractError as error:
