@@ -131,8 +131,9 @@ class StagingDirectory:
         data = f"data-{secrets.token_hex(4)}"
         with lock_directory(self.directory):
             unclaimed, others = self._divide_names(is_done=False)
-            for name in unclaimed if others else self.directory.names():
-                (self.directory / name).delete()
+            if self.read_published_files() is None or self.read_result() is None:
+                for name in unclaimed if others else self.directory.names():
+                    (self.directory / name).delete()
             self._claim(data)
         return data
 
@@ -173,7 +174,12 @@ class StagingDirectory:
         return result if result.run_id == self.run_id else None
 
     def write_result(self, result: StagedResult) -> None:
-        """Note that all rows are scored."""
+        """Note that all rows are scored, unless the rows of another attempt are being published."""
+        with lock_directory(self.directory):
+            if self.read_published_files() is None:
+                self._write_result(result)
+
+    def _write_result(self, result: StagedResult) -> None:
         content = json.dumps(_RESULTS.dump_python(result, mode="json"))
         write_whole((self.directory / _SCORED).uri, content.encode(), {})
 
@@ -193,6 +199,18 @@ class StagingDirectory:
                 f"Remove {self.directory.uri}, and start the run again"
             )
         return files
+
+    def begin_publishing(self, result: StagedResult) -> StagedResult:
+        """Note that a result is being published, or return that of an attempt which has begun to publish.
+
+        The directory is locked: an attempt that scored at the same time has its own rows.
+        """
+        earlier = None if self.read_published_files() is None else self.read_result()
+        if earlier is not None:
+            return earlier
+        self._write_result(result)
+        self.note_publishing()
+        return result
 
     def note_publishing(self, files: Iterable[str] = ()) -> None:
         """Note that publishing has begun: from now on the run can only be completed."""

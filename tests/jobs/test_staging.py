@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -150,6 +150,20 @@ def test_claimed_rows_of_an_earlier_attempt_stay(staging):
     start_attempt(staging)
     assert rows in staging.directory.names()
     assert not staging.claim_rows("data-00000000")
+
+
+def test_rows_of_the_attempt_that_began_to_publish_are_published(staging):
+    first, rows = start_attempt(staging)
+    result, other = replace(RESULT, data=rows), replace(RESULT, data="data-76543210")
+    first.write_result(result)
+    with first.lock():
+        assert first.begin_publishing(result) == result
+    first.close()  # as the end of its process does
+    second, _ = start_attempt(staging)
+    second.write_result(other)
+    with second.lock():
+        assert second.begin_publishing(other) == result
+    assert (staging.directory.path / rows / "part.parquet").exists()
 
 
 def test_attempts_publish_one_after_the_other(staging, capfd):
