@@ -44,7 +44,7 @@ IMMEDIATE: dict[str, tuple[str, ...]] = {
     "timestamp_tz": ("timestamp",),
     "timestamp": (),
 }
-"""The next wider types of each scalar source type. Types that are absent, as uint64, widen to nothing."""
+"""The next wider types of each scalar source type. Absent types, such as uint64, widen to nothing."""
 
 MODEL_TYPE: dict[DataType, str] = {
     DataType.boolean: "bool",
@@ -309,7 +309,7 @@ _LAYOUTS = {
     "large_string": "string", "string_view": "string", "date64": "date32",
     "large_binary": "binary", "binary_view": "binary", "fixed_size_binary": "binary",
 }  # fmt: skip
-"""The type as which readers return each layout of a type."""
+"""The type that readers return for each memory layout of a type."""
 
 _OF_DECIMALS = {"int32": DataType.integer, "int64": DataType.long, "float64": DataType.double}
 

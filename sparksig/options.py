@@ -35,4 +35,4 @@ OnVersionMismatch = Literal["warn", "fail", "ignore"]
 """The reaction to other package versions than those that a model was saved with."""
 
 Shipping = Literal["auto", "files", "path", "inline"]
-"""The way of a model to the workers of Spark."""
+"""The way in which a model reaches Spark's workers."""

@@ -89,7 +89,7 @@ class Specs(Generic[S]):
 
     @classmethod
     def _from_entries(cls: type[L], entries: list[Any]) -> L:
-        """Read what :meth:`to_dict` returns."""
+        """Read the entries that :meth:`to_dict` returns."""
         specs: list[Any] = []
         findings: list[Finding] = []
         for index, entry in enumerate(entries):

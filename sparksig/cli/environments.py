@@ -18,20 +18,28 @@ def env() -> None:
 
 
 @env.command(
-    short_help="Compare this environment with the model's.", epilog="\b\nExample:\n  sparksig env check model"
+    short_help="Compare an environment with the model's.",
+    epilog="\b\nExamples:\n  sparksig env check model\n  sparksig env check model --environment env.tar.gz",
 )
 @MODEL
+@click.option(
+    "--environment",
+    type=click.Path(dir_okay=False),
+    help="A file that `sparksig env build` has written. Default: the environment of this command.",
+)
 @add_json_option
-def check(model: str, json_wanted: bool) -> None:
-    """Compare the installed packages with those that a model was saved with.
+def check(model: str, environment: str | None, json_wanted: bool) -> None:
+    """Compare the packages of an environment with those that a model was saved with.
 
-    Each difference says whether it matters for loading the model.
+    Each difference says whether it matters for loading the model. A file that load_model and score refuse as
+    environment is refused here with the same message.
     """
     from sparksig.models.directory import ModelDirectory
-    from sparksig.models.environments import compare_environment
+    from sparksig.models.environments import compare_environment, open_archive
     from sparksig.models.registry import local_path
 
-    report = compare_environment(ModelDirectory.read(local_path(model)))
+    directory = ModelDirectory.read(local_path(model))
+    report = compare_environment(directory, None if environment is None else open_archive(environment))
     print_document(str(report), report.to_dict(), json_wanted)
 
 

@@ -140,7 +140,7 @@ def from_arrow(arrow: pa.DataType) -> Type: ...  # type: ignore[overload-cannot-
 def from_arrow(arrow: pa.Schema | pa.DataType) -> Schema | Type:
     """Return the narrowest schema, or type, that holds every value of an Arrow schema, or type.
 
-    A field that is not nullable is required. :data:`LOST_FROM_ARROW` lists what is lost.
+    A field that is not nullable is required. :data:`LOST_FROM_ARROW` lists the losses.
 
     Raises:
         ConversionError: types that signatures do not support; each has a finding with its path.
@@ -268,7 +268,7 @@ def to_arrow(signature: Schema | Type, any_type: pa.DataType | None = None) -> p
     Without ``any_type``, the Arrow type for Any, Any is refused.
 
     A required column is a field that is not nullable. A tensor of rank r is a field of r-1 nested lists, with
-    its dtype and shape in the field's metadata. :data:`LOST_TO_ARROW` lists what is lost.
+    its dtype and shape in the field's metadata. :data:`LOST_TO_ARROW` lists the losses.
 
     Example:
         >>> from sparksig.types import Map
@@ -363,7 +363,7 @@ def _element_type(dtype: np.dtype[Any], path: str) -> pa.DataType:
 
 
 def find_losses_in_arrow(schema: Schema) -> list[Finding]:
-    """What :func:`to_arrow` cannot say of a schema, each with its path."""
+    """Return the parts of a schema that :func:`to_arrow` cannot express."""
     vectors = [path for path, dtype in walk_schema(schema) if isinstance(dtype, SparkMLVector)]
     return find_lost_names(schema) + [
         build_loss(path, describe(SparkMLVector()), "list<double>") for path in vectors

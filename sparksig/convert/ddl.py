@@ -162,7 +162,7 @@ def _quote_name(name: str) -> str:
 
 
 def find_losses_in_ddl(schema: Schema) -> list[Finding]:
-    """Return what :func:`to_ddl` cannot express of a schema."""
+    """Return the parts of a schema that :func:`to_ddl` cannot express."""
     findings = find_lost_names(schema)
     for path, dtype in walk_schema(schema):
         if isinstance(dtype, TensorSpec):

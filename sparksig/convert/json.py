@@ -39,7 +39,7 @@ from sparksig.scalars import EXACT_INTEGERS
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type
 
 MAX_NESTING = 150
-"""The maximum depth of JSON; types are less deep."""
+"""The maximum depth of JSON. The maximum depth of types is smaller."""
 
 
 DATETIMES, AS_WRITTEN, TEXTS = "datetimes", "as written", "texts"

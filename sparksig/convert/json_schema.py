@@ -36,7 +36,7 @@ LOST_TO_JSON_SCHEMA: dict[str, str] = {
 Json = dict[str, Any]
 
 _NOT_FINITE = ["NaN", "Infinity", "-Infinity"]
-_BEYOND_FLOAT32 = float(2**128 - 2**103)  # halfway to what would follow the largest float32
+_BEYOND_FLOAT32 = float(2**128 - 2**103)  # halfway between the largest float32 and 2^128
 _BASE64 = (
     r"^\s*(?:(?:[A-Za-z0-9+/]\s*){4})*"
     r"(?:(?:[A-Za-z0-9+/]\s*){2}=\s*=\s*|(?:[A-Za-z0-9+/]\s*){3}=\s*)?$"
@@ -153,7 +153,7 @@ _SCALARS: dict[DataType, Json] = {
     DataType.double: _real(),
     DataType.string: {"type": "string"},
     DataType.binary: {"type": "string", "contentEncoding": "base64", "pattern": _BASE64},
-    # not the format date-time, which wants a zone
+    # not the format date-time, which requires a time zone
     DataType.datetime: {"type": "string", "pattern": f"^(?:{ISO_8601})$"},
 }
 
@@ -238,11 +238,11 @@ def _element(dtype: np.dtype[Any], path: str, findings: list[Finding]) -> Json:
     return {}
 
 
-# --- what is lost ---------------------------------------------------------------------------------------
+# --- losses -------------------------------------------------------------------------------------------
 
 
 def find_losses_in_json_schema(contract: ModelSignature | Schema) -> list[Finding]:
-    """Return what :func:`to_json_schema` cannot express."""
+    """Return the parts of a signature that :func:`to_json_schema` cannot express."""
     if isinstance(contract, Schema):
         return _find_losses(contract)
     sides = {"inputs": contract.inputs, "outputs": contract.outputs}

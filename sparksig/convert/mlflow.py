@@ -38,9 +38,7 @@ _CONVERTED = (
 
 
 def mlflow_class(value: object, module: str = "mlflow") -> str:
-    """Return the name of the class of MLflow that a value is an instance of, or an empty text.
-
-    A class stands for its instances.
+    """Return the name of the MLflow class that a value has, or is itself; empty for all other values.
 
     Example:
         >>> mlflow_class([1])
@@ -54,18 +52,18 @@ def mlflow_class(value: object, module: str = "mlflow") -> str:
 
 
 def refuse_arguments(function: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse unknown keyword arguments; those of MLflow's functions with an alternative.
+    """Refuse unknown keyword arguments; suggest an alternative for those of MLflow's functions.
 
     Example:
         >>> refuse_arguments("load_model", {"suppress_warnings": True})
         Traceback (most recent call last):
-        sparksig.errors.UnsupportedError: load_model has no suppress_warnings=, as MLflow has: use
-            warnings.filterwarnings
+        sparksig.errors.UnsupportedError: load_model does not accept suppress_warnings=, unlike MLflow:
+            use warnings.filterwarnings
     """
     for name in arguments:
         if name not in _ARGUMENTS:
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
-        raise UnsupportedError(f"{function} has no {name}=, as MLflow has: {_ARGUMENTS[name]}")
+        raise UnsupportedError(f"{function} does not accept {name}=, unlike MLflow: {_ARGUMENTS[name]}")
 
 
 def from_mlflow(value: Any) -> Any:

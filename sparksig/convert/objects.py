@@ -29,8 +29,8 @@ _NUMBERS = ("integer", "integer-na", "floating", "mixed-integer-float")
 def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | None:
     """Convert an object column to an Arrow array; return None if no single type holds its values exactly.
 
-    With the declared type, an int becomes a double, or 32 bits wide, if it fits: Python numbers have no
-    width.
+    Python numbers have no width: if the declared type is given, ints that fit become doubles, or integers of
+    32 bits.
 
     Example:
         >>> from_objects(pd.Series([1, None], dtype=object), DataType.double).type
@@ -72,7 +72,7 @@ def _is_typed_null(value: Any) -> bool:
 
 
 def quiet_nans(column: pd.Series) -> pd.Series:
-    """Return an object column with quiet NaNs for signalling ones, whose comparison raises an exception.
+    """Replace signalling NaNs in an object column by quiet NaNs: comparing signalling NaNs raises an error.
 
     Example:
         >>> quiet_nans(pd.Series([decimal.Decimal("sNaN")], dtype=object)).isna().tolist()

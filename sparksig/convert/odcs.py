@@ -157,7 +157,7 @@ def _element(dtype: np.dtype[Any]) -> Json:
 
 
 def find_losses_in_odcs(contract: ModelSignature | Schema) -> list[Finding]:
-    """Return what :func:`to_odcs` cannot express."""
+    """Return the parts of a signature that :func:`to_odcs` cannot express."""
     if isinstance(contract, Schema):
         return _find_losses(contract)
     findings = [

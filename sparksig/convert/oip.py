@@ -23,7 +23,7 @@ LOST_TO_OIP: dict[str, str] = {
     "params": "dropped",
     "a side that is not declared": "no tensors",
     "optional columns": "required tensors: the protocol has no optional ones, and no nulls",
-    "string, binary": "BYTES, both of them",
+    "string, binary": "both are BYTES",
     "datetime": "BYTES: its text in ISO 8601",
     "Array, Object, Map, SparkML vector, Any": "BYTES: its JSON",
     "a column or tensor without a name": "input-0, output-0 and so on",
@@ -115,7 +115,7 @@ def _datatype(dtype: np.dtype[Any], path: str, findings: list[Finding]) -> str:
 
 
 def find_losses_in_oip(contract: ModelSignature | Schema) -> list[Finding]:
-    """Return what :func:`to_oip` cannot express."""
+    """Return the parts of a signature that :func:`to_oip` cannot express."""
     if isinstance(contract, Schema):
         return [*_find_losses(contract, "input"), build_loss("outputs", "the predictions", "no tensors")]
     findings: list[Finding] = []

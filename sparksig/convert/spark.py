@@ -128,7 +128,7 @@ def from_spark(spark: T.DataType) -> Schema | Type: ...
 def from_spark(spark: T.DataType) -> Schema | Type:
     """Convert a StructType to a schema, or any other Spark type to a type.
 
-    A field that is not nullable is required. :data:`LOST_FROM_SPARK` lists what is lost.
+    A field that is not nullable is required. :data:`LOST_FROM_SPARK` lists the losses.
     To convert a struct to an Object, convert a StructType with a column of the struct.
 
     Raises:
@@ -181,7 +181,7 @@ def to_spark(signature: Schema | Type) -> T.DataType:
     """Convert a schema to a StructType, or a type to a Spark type.
 
     A required column is a field that is not nullable. A tensor of rank r is a field of r-1 nested arrays with
-    its dtype and shape in the field's metadata. :data:`LOST_TO_SPARK` lists what is lost.
+    its dtype and shape in the field's metadata. :data:`LOST_TO_SPARK` lists the losses.
 
     Example:
         >>> from sparksig.types import Array

@@ -56,7 +56,7 @@ def to_variant(value: Any, path: str = "") -> tuple[bytes, bytes]:
     try:
         encoded = _encode_value(value, path, keys)
     except RecursionError:
-        raise _build_error(path, "values of finite depth", "one inside itself") from None
+        raise _build_error(path, "values of finite depth", "a value that contains itself") from None
     names = [key.encode() for key in keys]
     width = _count_bytes(max(sum(map(len, names)), len(names)))
     header = bytes([1 | (width - 1) << 6])
@@ -100,7 +100,7 @@ def _encode_scalar(value: Any, path: str) -> bytes:
         return _join_primitive(14, struct.pack("<f", value))
     if isinstance(value, (float, np.floating)):
         if np.longdouble(value) != np.float64(value) and value == value:
-            raise _build_error(path, "a double", "a number that is none")
+            raise _build_error(path, "a number that a double holds exactly", "another number")
         return _join_primitive(7, struct.pack("<d", value))
     if isinstance(value, decimal.Decimal):
         return _encode_decimal(value, path)
@@ -143,7 +143,7 @@ def _encode_decimal(value: decimal.Decimal, path: str) -> bytes:
     if not value:
         return _encode_unscaled(0, min(max(-exponent, 0), 38), path)
     if len(digits) > 38 or exponent > 38:
-        raise _build_error(path, "a decimal of up to 38 digits", "a longer one")
+        raise _build_error(path, "a decimal of up to 38 digits", "one with more digits")
     unscaled = int("".join(map(str, digits))) * (-1 if sign else 1)
     return _encode_unscaled(unscaled * 10 ** max(exponent, 0), max(-exponent, 0), path)
 
@@ -152,7 +152,7 @@ def _encode_unscaled(value: int, scale: int, path: str) -> bytes:
     for code, digits, size in _DECIMALS:
         if abs(value) < 10**digits and scale <= digits:
             return _join_primitive(code, bytes([scale]) + value.to_bytes(size, "little", signed=True))
-    raise _build_error(path, "a number of up to 38 digits", "a longer one")
+    raise _build_error(path, "a number of up to 38 digits", "one with more digits")
 
 
 def _encode_text(value: str, path: str) -> bytes:

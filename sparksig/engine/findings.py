@@ -47,9 +47,9 @@ def build_count_finding(expected: int, actual: int, hint: str = "") -> Finding:
 
 
 def rename_findings(error: ContractError, spec: ColSpec, path: str) -> list[Finding]:
-    """Return the findings about a column that was enforced alone, in a schema of its own.
+    """Return the findings about a column that was enforced alone, with the column's path.
 
-    There, an unnamed column is named by its position, which is 0.
+    In a schema of only this column, an unnamed column has the name 0, its position.
     """
     if spec.name is not None:
         return list(error.findings)

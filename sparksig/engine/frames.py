@@ -17,7 +17,7 @@ from sparksig.engine.absent import Absent
 from sparksig.engine.arrow_frames import Options, build_frame, enforce_batches
 from sparksig.engine.pandas_frames import enforce_frame
 from sparksig.engine.python import to_frame
-from sparksig.engine.sources import borrow_arrow, lends_arrow
+from sparksig.engine.sources import exports_arrow, read_arrow_table
 from sparksig.engine.text_dtypes import OBJECTS, TextDtypes
 from sparksig.errors import ContractError, SignatureError
 from sparksig.schema import Schema
@@ -77,9 +77,9 @@ def enforce(
         from sparksig.engine.tensors import enforce_tensors
 
         return enforce_tensors(data, schema, forbid=extra == "forbid")
-    if not lends_arrow(data):
+    if not exports_arrow(data):
         return _build_model_frame(data, schema, options)
-    enforced = enforce_batches(borrow_arrow(data), schema, options)
+    enforced = enforce_batches(read_arrow_table(data), schema, options)
     return enforced[0] if isinstance(data, pa.RecordBatch) else pa.Table.from_batches(enforced)
 
 
@@ -93,9 +93,9 @@ def _resolve_schema(contract: Any, data: Any) -> Schema:
 
     resolved = resolve_contract(contract)
     schema = resolved.require_schema()
-    if resolved.is_table and lends_arrow(data):
+    if resolved.is_table and exports_arrow(data):
         declared = resolve_contract(resolved, types="lossless", extra="allow")
-        findings = judge_types(declared, arrow_columns(borrow_arrow(data).schema), fold=str)
+        findings = judge_types(declared, arrow_columns(read_arrow_table(data).schema), fold=str)
         if findings:
             raise ContractError.of(f"the data does not fit the contract ({resolved.name})", findings)
     return schema
@@ -146,8 +146,8 @@ def build_model_frame(
 
 
 def _build_model_frame(data: Any, schema: Schema, options: Options) -> pd.DataFrame:
-    if lends_arrow(data):
-        return build_frame(borrow_arrow(data), schema, options)
+    if exports_arrow(data):
+        return build_frame(read_arrow_table(data), schema, options)
     if isinstance(data, pd.DataFrame):
         return enforce_frame(data, schema, options)
     if type(data).__module__.partition(".")[0] == "scipy":

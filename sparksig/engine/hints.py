@@ -129,13 +129,13 @@ def _convert(value: Any, hint: Hint, path: str, collector: Collector, from_json:
     if isinstance(hint, EncodedHint):
         return _convert_encoded(value, hint, path, collector, from_json)
     if isinstance(hint, ListHint):
-        return _convert_listing(value, hint, path, collector, from_json)
+        return _convert_list(value, hint, path, collector, from_json)
     if isinstance(hint, DictHint):
         return _convert_dictionary(value, hint, path, collector, from_json)
     if isinstance(hint, RecordHint):
         return _convert_record(value, hint, path, collector, from_json)
     if isinstance(hint, UnionHint):
-        return _convert_either(value, hint, path, collector, from_json)
+        return _convert_union(value, hint, path, collector, from_json)
     if isinstance(hint, ConstrainedHint):
         return value if hint.raw else _convert(value, hint.hint, path, collector, from_json)
     return _convert_model(value, hint, path, collector, from_json)
@@ -164,7 +164,7 @@ def _convert_encoded(value: Any, hint: EncodedHint, path: str, collector: Collec
     return decoded
 
 
-def _convert_listing(value: Any, hint: ListHint, path: str, collector: Collector, from_json: bool) -> Any:
+def _convert_list(value: Any, hint: ListHint, path: str, collector: Collector, from_json: bool) -> Any:
     accepted = (list,) if hint.form is list else (list, tuple)
     if not isinstance(value, accepted):
         collector.add(Code.TYPE_MISMATCH, path, f"a {hint.form.__name__}", kind(value))
@@ -230,7 +230,7 @@ def _convert_dictionary(value: Any, hint: DictHint, path: str, collector: Collec
     return {key: _convert(item, hint.value, f"{path}[]", collector, from_json) for key, item in value.items()}
 
 
-def _convert_either(value: Any, hint: UnionHint, path: str, collector: Collector, from_json: bool) -> Any:
+def _convert_union(value: Any, hint: UnionHint, path: str, collector: Collector, from_json: bool) -> Any:
     if value is None and hint.nullable:
         return None
     member, converted, trials = _choose(value, hint, path, from_json)

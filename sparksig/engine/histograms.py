@@ -138,17 +138,18 @@ def label_bins(
     Args:
         histogram: the counts.
         format_number: formats the bounds of a range.
-        unit: the unit to append to each range; may be empty.
+        unit: the singular noun of the numbers to append to each range; may be empty.
 
     Example:
-        >>> label_bins(build_histogram(np.array([1, 2, 2])), unit="items")
-        (('1 items', 1), ('2 items', 2))
+        >>> label_bins(build_histogram(np.array([1, 2, 2])), unit="item")
+        (('1 item', 1), ('2 items', 2))
     """
-    suffix = f" {unit}" if unit else ""
     labels = []
     for low, high, count in histogram.list_bins():
         first, last = format_number(low), format_number(high)
-        labels.append(((first if first == last else f"{first} to {last}") + suffix, count))
+        label = first if first == last else f"{first} to {last}"
+        noun = unit if label == "1" or not unit else f"{unit}s"
+        labels.append((f"{label} {noun}".rstrip(), count))
     return tuple(labels)
 
 

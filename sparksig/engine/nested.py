@@ -36,7 +36,7 @@ from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector,
 
 
 class Rules(NamedTuple):
-    """The strictness of enforcement: refuse nulls in required columns of every type, and undeclared keys."""
+    """Options of enforcement: refuse nulls in required columns of every type, or undeclared keys."""
 
     strict_nulls: bool = False
     forbid: bool = False

@@ -187,7 +187,7 @@ def _from_list(
         return _from_rows(rows, len(schema))
     other_types = sorted({type(row).__name__ for row in rows if not isinstance(row, Mapping)})
     if other_types:
-        hint = "name the values of a row, as {'name': value}"
+        hint = "name the values of a row, for example {'name': value}"
         actual = f"a list of {', '.join(other_types)}"
         raise _refuse(Finding(Code.TYPE_MISMATCH, "", "a list of dictionaries", actual, hint))
     row_labels: dict[Any, None] = dict.fromkeys(key for row in rows for key in row)
@@ -251,7 +251,9 @@ def _from_mapping(
         longest = max(lengths.values())
         hint = "pass lists of equal length; for a column declared an Array, a list is the value of one row"
         findings += [
-            Finding(Code.ROW_COUNT, step(label), f"{longest} rows, as the longest column", str(length), hint)
+            Finding(
+                Code.ROW_COUNT, step(label), f"{longest} rows, like the longest column", str(length), hint
+            )
             for label, length in lengths.items()
             if length != longest
         ]

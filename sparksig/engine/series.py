@@ -32,7 +32,7 @@ def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Fi
     code, expected, hint = (
         Code.UNSUPPORTED_TYPE,
         "a supported type",
-        "convert it explicitly, or leave it out",
+        "convert it explicitly, or drop it",
     )
     array = None
     if isinstance(dtype, pd.CategoricalDtype):
@@ -67,7 +67,7 @@ def _object_findings(column: pd.Series, target: Any, path: str) -> list[Finding]
     findings: list[Finding] = []
     if isinstance(target, DataType):
         enforce_values(column.tolist(), target, path, findings, required=False)
-    hint = "convert the values explicitly, or leave the column out"
+    hint = "convert the values explicitly, or drop the column"
     return [replace(finding, hint=finding.hint or hint) for finding in findings] or [
         mixed_finding(column, path)
     ]

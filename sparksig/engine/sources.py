@@ -11,7 +11,7 @@ from sparksig.convert.arrow import is_arrow, read_arrow, transform_arrow
 from sparksig.errors import ContractError, ConversionError
 
 
-def lends_arrow(data: Any) -> bool:
+def exports_arrow(data: Any) -> bool:
     """Return whether data is Arrow data or can be exported as such; pandas data is excluded."""
     return not isinstance(data, (pd.DataFrame, pd.Series)) and is_arrow(data)
 
@@ -24,7 +24,7 @@ def read_column_or_table(data: Any) -> tuple[pa.Table | pa.ChunkedArray, str | N
         raise ContractError(error.message, error.findings) from None
 
 
-def borrow_arrow(data: Any) -> pa.Table | pa.RecordBatch:
+def read_arrow_table(data: Any) -> pa.Table | pa.RecordBatch:
     """Read Arrow data as a table; a column becomes a table of one column."""
     if isinstance(data, (pa.Table, pa.RecordBatch)):
         return data

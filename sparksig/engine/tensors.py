@@ -25,7 +25,7 @@ from sparksig.engine.findings import FIRST_ROWS, Collector, Location, Rows
 from sparksig.engine.kernels import decode_dictionary
 from sparksig.engine.plan import find_unknown_zones
 from sparksig.engine.series import format_dtype
-from sparksig.engine.sources import lends_arrow, read_column_or_table
+from sparksig.engine.sources import exports_arrow, read_column_or_table
 from sparksig.engine.values import enforce_values
 from sparksig.engine.zones import to_local_times
 from sparksig.errors import Code, ContractError, ConversionError, Finding, kind, nearest, step
@@ -85,7 +85,7 @@ def _split_data(data: Any, schema: Schema, forbid: bool, findings: list[Finding]
 
 def _to_pandas_if_arrow(data: Any) -> Any:
     """Convert Arrow data to a frame with its Arrow types; return other data unchanged."""
-    if isinstance(data, (np.ndarray, Mapping)) or not lends_arrow(data):
+    if isinstance(data, (np.ndarray, Mapping)) or not exports_arrow(data):
         return data
     table, name = read_column_or_table(data)
     if isinstance(table, pa.ChunkedArray):

@@ -73,10 +73,9 @@ def _to_objects(array: pa.Array) -> np.ndarray[Any, Any]:
 def example_dtypes(data: Any, schema: Schema | None, trained_with: TextDtypes = OBJECTS) -> TextDtypes:
     """Return the dtypes that the string columns of a model's example have.
 
-    A column whose dtype the model itself shows is listed only if the example has missing values in it.
-
-    Only pandas columns have one. An object column without missing values leaves open which missing value the
-    model knows, and is not listed.
+    Only pandas columns have a dtype that counts. Columns of two kinds are omitted if the example has no
+    missing value in them: object columns, because their missing value is unknown, and columns whose dtype
+    the model itself shows.
 
     Example:
         >>> from sparksig import ColSpec, Schema

@@ -36,7 +36,7 @@ def from_batches(example: Any) -> Schema:
     findings = report_duplicates(table.schema.names)
     for name, dtype in zip(table.schema.names, getattr(example, "dtypes", ())):
         if str(dtype) == "Object":  # Polars exports Python objects as bytes
-            hint = "convert it explicitly, or leave it out"
+            hint = "convert it explicitly, or drop it"
             findings.append(Finding(Code.UNSUPPORTED_TYPE, step(name), "a supported type", "Object", hint))
     if not table.schema.names:
         findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sparksig.errors import ContractError, Finding
 from sparksig.jobs.config import ScoreConfig
-from sparksig.scoring.tally import PredictionSummary
+from sparksig.scoring.tally import FieldPath, PredictionSummary
 
 if TYPE_CHECKING:
     from sparksig.jobs.local_outputs import TargetPlan
@@ -59,7 +59,7 @@ class StagedCounts:
         findings: the reasons, with counts, the most frequent first.
         model_loads: how often workers loaded the model.
         model_load_seconds: the time of these loads.
-        predictions: the predictions in numbers, by column.
+        predictions: the predictions in numbers, by their paths.
     """
 
     rows_in: int
@@ -68,7 +68,7 @@ class StagedCounts:
     findings: tuple[Finding, ...] = ()
     model_loads: int = 0
     model_load_seconds: float = 0.0
-    predictions: Mapping[str, PredictionSummary] = field(default_factory=dict)
+    predictions: Mapping[FieldPath, PredictionSummary] = field(default_factory=dict)
 
 
 class Engine(Protocol):

@@ -61,6 +61,11 @@ class JobRun(ABC, Generic[Config]):
     def run(self) -> None:
         """Do the job."""
 
+    @property
+    def uses_spark(self) -> bool:
+        """Whether the job runs on Spark."""
+        return True
+
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Measure the time of a phase, without the phases inside it, also if it fails."""
@@ -91,8 +96,9 @@ class JobRun(ABC, Generic[Config]):
         Raises:
             SparksigError: the error of the code inside, or why Spark failed.
         """
+        muted = mute_query_errors() if self.uses_spark else contextlib.nullcontext()  # it imports PySpark
         try:
-            with mute_query_errors(), diagnosed(), share_footers():
+            with muted, diagnosed(), share_footers():
                 yield
         except SparksigError as error:
             hide_in_error(error, find_secrets(self.config.model_dump()))

@@ -21,7 +21,7 @@ from sparksig.errors import (
 from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.places import file_system
 from sparksig.schema import Schema
-from sparksig.spark.names import CASE_SENSITIVE, Fold, fold_of, name_folding
+from sparksig.spark.names import CASE_SENSITIVE, Fold, choose_folding, name_folding
 from sparksig.tables.columns import arrow_columns
 from sparksig.tables.contract import Contract, model_contract
 from sparksig.tables.findings import find_missing
@@ -147,7 +147,7 @@ def _select_needed(
 def _name_folding(config: ScoreConfig) -> Fold:
     """Return the function that folds names as the future session compares them, by its known settings."""
     setting = config.spark.get(CASE_SENSITIVE)
-    return name_folding() if setting is None else fold_of(setting)
+    return name_folding() if setting is None else choose_folding(setting)
 
 
 def is_null_type(field: pyarrow.Field) -> bool:

@@ -48,6 +48,11 @@ class ScoreRun(JobRun[ScoreConfig]):
         self.plan: RunPlan | None = None
 
     @property
+    def uses_spark(self) -> bool:
+        """Whether the job runs on Spark."""
+        return self.engine.name != "local"
+
+    @property
     def is_known(self) -> bool:
         """Return whether the run was done before, or has only to be published."""
         return self.published is not None or self.interrupted is not None

@@ -110,7 +110,7 @@ def open_input(
         TableNotFoundError: the table, or its version, does not exist.
         ConfigError: the filter, a selected column, or the declared schema is wrong.
         ContractError: Spark cannot read the table.
-        MissingDependencyError: the session knows no Delta tables.
+        MissingDependencyError: the session does not support Delta tables.
     """
     text = None
     if section.table is not None:
@@ -305,7 +305,7 @@ def digest_files(files: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
 def _explain_vanished(file: str) -> TableNotFoundError:
     """Return the error for a file that was deleted while its table was read."""
     return TableNotFoundError(
-        f"{file} vanished while the table was read. Start again when nobody replaces the table's files"
+        f"{file} vanished while the table was read. Start again when no process replaces its files"
     )
 
 
@@ -331,7 +331,7 @@ def _filter_rows(table: Input, condition: str | None, text: Text | None, *, leni
     matches = "true" if condition is None else f"coalesce(({condition}\n), false)"
     if not lenient:
         place = table.identity["place"]
-        message = f"sparksig.errors.ContractError: the table {place!r} is not as declared:"
+        message = f"sparksig.errors.ContractError: the table {place!r} differs from its declaration:"
         from sparksig.tables.sql import quote_text
 
         failed = f"raise_error(concat({quote_text(message)}, {_format_malformed(text)}))"

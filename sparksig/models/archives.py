@@ -49,6 +49,14 @@ class EnvironmentInfo:
             "packages": self.packages,
         }
 
+    def require_platform(self, file: Path) -> None:
+        """Raise a ModelError if the environment, packed in a file, was built for another platform."""
+        if self.platform != sysconfig.get_platform():
+            raise ModelError(
+                f"{file}: the environment was built for {self.platform}, and this machine is "
+                f"{sysconfig.get_platform()} ({platform.node()}). Build it on a machine like the workers"
+            )
+
 
 def build_archive(
     directory: ModelDirectory, output: str | os.PathLike[str], options: Sequence[str] = ()
@@ -127,11 +135,7 @@ def _unpack(path: Path, digest: str, home: Path) -> None:
     if actual != digest:
         raise ModelDamagedError(f"{path}: the content differs: expected the digest {digest}, got {actual}")
     info = read_archive(path)
-    if info.platform != sysconfig.get_platform():
-        raise ModelError(
-            f"{path}: the environment was built for {info.platform}, and this machine is "
-            f"{sysconfig.get_platform()} ({platform.node()}). Build it on a machine like the workers"
-        )
+    info.require_platform(path)
     if not hasattr(tarfile, "data_filter"):
         raise UnsupportedError("unpacking an environment needs Python 3.10.12, 3.11.4 or newer")
     create = [require_python(info.python), "-m", "venv", "--without-pip", str(home)]

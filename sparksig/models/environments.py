@@ -53,7 +53,7 @@ def resolve_environment(
         ContractError: ``environment`` or ``allow_install`` is not one of the choices.
         ModelNotTrustedError: packages would be installed, and the caller did not allow it.
         ModelError: the directory has no requirements, this machine has no such Python, or the archive does
-            not exist.
+            not exist or was built for another platform.
         UnsupportedError: a requirement is a URL, a path or an option of pip.
     """
     if not isinstance(environment, (str, os.PathLike)):
@@ -63,11 +63,7 @@ def resolve_environment(
     if environment == "worker":
         return None
     if environment != "model":
-        info, file = read_archive(environment), Path(environment).resolve()
-        require_python(info.python)
-        requirements = Requirements(info.requirements, info.python)
-        packages = InstalledPackages(str(file), info.python, tuple(info.packages.items()))
-        return ModelEnvironment(requirements, str(file), hash_file(file), packages=packages)
+        return open_archive(environment)
     requirements = read_requirements(directory)
     if not allow_install and not (trust.digest is not None and requirements.is_pinned):
         raise ModelNotTrustedError(
@@ -77,6 +73,22 @@ def resolve_environment(
         )
     require_python(requirements.python)
     return ModelEnvironment(requirements, options=tuple(options))
+
+
+def open_archive(path: str | os.PathLike[str]) -> ModelEnvironment:
+    """Return the environment that ``sparksig env build`` has written to a file, without unpacking it.
+
+    Raises:
+        ModelError: the file does not exist, or was built for another platform or a Python that this machine
+            does not have.
+        ModelDamagedError: it has something else.
+    """
+    info, file = read_archive(path), Path(path).resolve()
+    info.require_platform(file)
+    require_python(info.python)
+    requirements = Requirements(info.requirements, info.python)
+    packages = InstalledPackages(str(file), info.python, tuple(info.packages.items()))
+    return ModelEnvironment(requirements, str(file), hash_file(file), packages=packages)
 
 
 def compare_versions(directory: ModelDirectory, action: str, environment: ModelEnvironment | None) -> None:
@@ -115,15 +127,17 @@ def compare_versions(directory: ModelDirectory, action: str, environment: ModelE
 
 @dataclass(frozen=True)
 class EnvironmentReport:
-    """The differences between this environment and the one that a model was saved in.
+    """The differences between an environment and the one that a model was saved in.
 
     Attributes:
         model: the model directory.
+        environment: the environment, in words.
         differences: the packages, and Python, whose versions differ.
         needed: the names of the packages that loading the model imports, as far as they are known.
     """
 
     model: str
+    environment: str
     differences: tuple[Difference, ...]
     needed: tuple[str, ...]
 
@@ -133,8 +147,10 @@ class EnvironmentReport:
 
     def __str__(self) -> str:
         if not self.differences:
-            return "this environment has the versions that the model was saved with"
-        lines = [f"{len(self.differences)} versions differ from those that the model was saved with"]
+            return f"{self.environment} has the versions that the model was saved with"
+        count = len(self.differences)
+        verb = "version differs" if count == 1 else "versions differ"
+        lines = [f"{self.environment}: {count} {verb} from those that the model was saved with"]
         width = max(len(difference.name) for difference in self.differences)
         for difference in self.differences:
             effect = "matters for loading" if self.matters(difference) else "does not matter for loading"
@@ -155,11 +171,17 @@ class EnvironmentReport:
             }
             for difference in self.differences
         ]
-        return {"model": self.model, "differences": differences}
+        return {"model": self.model, "environment": self.environment, "differences": differences}
 
 
-def compare_environment(directory: ModelDirectory) -> EnvironmentReport:
-    """Compare the installed packages with those that a model was saved with.
+def compare_environment(
+    directory: ModelDirectory, environment: ModelEnvironment | None = None
+) -> EnvironmentReport:
+    """Compare the packages of an environment with those that a model was saved with.
+
+    Args:
+        directory: the model directory.
+        environment: the environment; None for that of this process.
 
     Raises:
         ModelDamagedError: the requirements are not text.
@@ -168,4 +190,7 @@ def compare_environment(directory: ModelDirectory) -> EnvironmentReport:
     if directory.pyfunc.get("loader_module") == "mlflow.pyfunc.model":
         needed += ["cloudpickle", "mlflow", "pandas"]
     names = tuple(normalize_name(name) for name in needed)
-    return EnvironmentReport(str(directory.path), tuple(list_differences(directory)), names)
+    packages = None if environment is None else environment.packages
+    place = "this environment" if packages is None else packages.place
+    differences = tuple(list_differences(directory, packages))
+    return EnvironmentReport(str(directory.path), place, differences, names)

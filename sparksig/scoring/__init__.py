@@ -1,4 +1,4 @@
-"""Score Arrow batches with a model: the cache of models, whole batches, and rows that fail. No Spark."""
+"""Score Arrow batches with a model, without Spark: a cache of models, and batches in which rows may fail."""
 
 from __future__ import annotations
 

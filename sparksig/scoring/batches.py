@@ -16,7 +16,7 @@ from sparksig.schema import Schema
 from sparksig.scoring.exceptions import find_failing_row, wrap_exception
 
 BATCH_BYTES = 256 * 2**20
-"""Larger batches are cut before a model sees them."""
+"""The largest size of a batch that a model receives. Larger batches are split."""
 
 
 def rebatched(
@@ -25,9 +25,9 @@ def rebatched(
     """Yield the same rows in other batches, in their order.
 
     Args:
-        batches: batches of one schema. Without ``rows``, empty batches stay.
-        rows: exactly so many in each but the last; None to leave them as they come.
-        size: of bytes; what is larger is cut, down to single rows.
+        batches: batches of one schema. Without ``rows``, empty batches are preserved.
+        rows: the number of rows of each batch except the last; None for the rows of the given batches.
+        size: the largest number of bytes. Larger batches are split, down to single rows.
 
     Example:
         >>> one = pa.record_batch([pa.array([1, 2, 3])], ["x"])
@@ -57,9 +57,9 @@ def join_batches(batches: Iterable[pa.RecordBatch], rows: int, size: int) -> Ite
     """Join small batches, so that a model is not called for a few rows; drop batches without rows.
 
     Args:
-        batches: of one schema.
-        rows: a batch of fewer rows, and fewer bytes, is joined with the following ones.
-        size: the bytes.
+        batches: batches of one schema.
+        rows: batches with fewer rows, and fewer bytes, are joined with the following batches.
+        size: the number of bytes.
 
     Example:
         >>> batch = pa.record_batch([pa.array([1, 2, 3])], ["x"])
@@ -89,7 +89,7 @@ def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def _cut(batch: pa.RecordBatch, size: int) -> Iterator[pa.RecordBatch]:
-    """Yield a batch in pieces of at most ``size`` bytes, but of one row at least."""
+    """Yield a batch in pieces of at most ``size`` bytes and at least one row."""
     # get_total_buffer_size() is fast, but counts more than a slice uses; nbytes is exact, but slow
     if batch.num_rows < 2 or batch.get_total_buffer_size() <= size or batch.nbytes <= size:
         yield batch
@@ -127,12 +127,12 @@ def score_batches(
     source: str = "",
     absent: Absent = "omit",
 ) -> Iterator[pa.Array]:
-    """Yield one array of predictions for each batch, as long as the batch.
+    """Yield an array of predictions for each batch, with one prediction for each row.
 
     A batch without rows gives an empty array; the model is not called.
 
     Args:
-        batches: the rows; a plan is compiled for each of their schemas once.
+        batches: the rows; one plan is compiled for each of their schemas.
         predict: the function that predicts.
         inputs: the model's input schema.
         outputs: its output schema.

@@ -1,4 +1,4 @@
-"""Models that a process has loaded, kept by the digest of their directory.
+"""The models that a process has loaded, by the digests of their directories.
 
 A process loads a model once for all tasks, partitions and call sites.
 """
@@ -37,7 +37,7 @@ class CacheInfo:
 
 
 class ModelCache:
-    """The models that this process has loaded, the least recently used one dropped first.
+    """The models that this process has loaded. The least recently used model is dropped first.
 
     Args:
         limit: the largest number of models.
@@ -87,11 +87,11 @@ class ModelCache:
 
 
 CACHE = ModelCache()
-"""The one cache of this process."""
+"""The cache of this process."""
 
 
 def load_cached(digest: str, locate: Callable[[], Path], loading: Loading) -> LoadedModel:
-    """Return the model of this process; arguments as of :meth:`ModelCache.get`.
+    """Return the model of this process; the arguments are those of :meth:`ModelCache.get`.
 
     Raises:
         ModelFailedError: the model's own code fails, or a library is missing.

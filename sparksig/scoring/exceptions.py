@@ -1,4 +1,4 @@
-"""Exceptions of a model, described from the frames of its own code."""
+"""Descriptions of a model's exceptions, with the frames of the model's own code."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def wrap_exception(error: BaseException, action: str = "the model raised", row: 
 
     Args:
         error: the exception.
-        action: what failed.
-        row: where the first failing row is, if that is known.
+        action: the action that failed.
+        row: the position of the first failing row, if it is known.
 
     Example:
         >>> print(wrap_exception(ValueError("no rate"), row="row 3 of the batch"))
@@ -37,11 +37,11 @@ def wrap_exception(error: BaseException, action: str = "the model raised", row: 
 
 
 def find_failing_row(score: Callable[[pa.RecordBatch], object], batch: pa.RecordBatch) -> int | None:
-    """Return the position of the first row of a batch on which a model fails, halving the batch.
+    """Find the position of the first row of a batch on which a model fails, by bisection.
 
     Args:
         score: raises an exception for a batch with such a row.
-        batch: one that has failed.
+        batch: a batch that has failed.
 
     Returns:
         The position; None if the rows fail only together, or if the search takes too long.

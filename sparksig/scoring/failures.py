@@ -33,11 +33,11 @@ from sparksig.scoring.tally import FindingTally
 from sparksig.types import DataType, describe
 
 FINDINGS = pa.list_(pa.struct([("code", pa.string()), ("path", pa.string()), ("detail", pa.string())]))
-"""The findings of a row: null where it was scored."""
+"""The type of the findings of a row; null for a row that was scored."""
 
 
 BROKEN_AFTER = 32
-"""The number of rows that must fail one by one before a model that has never succeeded counts as broken."""
+"""The number of single rows that must fail before a model that has never succeeded counts as broken."""
 
 
 def score_leniently(
@@ -55,10 +55,10 @@ def score_leniently(
 ) -> Iterator[tuple[pa.Array, pa.Array]]:
     """Score batches in which rows may fail: yield the predictions and the findings of each batch.
 
-    Rows with a null that the contract forbids are left out before the model is called. Where the model fails
-    on the rest, the batch is halved, and halved again, down to the rows that fail. A model that has never
-    succeeded is first called on a few single rows. If it fails on all of them, the other rows of the batch
-    are reported as failed, too, and their findings say that they were not tried alone.
+    Rows with a null that the contract forbids are dropped before the model is called. If the model fails on
+    the other rows, bisection of the batch finds the rows that fail. A model that has never succeeded is first
+    called on a few single rows. If it fails on each of them, the other rows of the batch are reported as
+    failed, too, and their findings say that they were not tried alone.
 
     Args:
         batches: the rows.
@@ -70,15 +70,15 @@ def score_leniently(
         texts: the dtypes of the model's text columns.
         absent: the treatment of an optional column that the batches lack.
         tally: counts the findings of all batches.
-        count: ends the run when it has rejected too many rows.
+        count: ends the run when too many rows were rejected.
 
     Yields:
         The predictions, null for rows that failed, and the findings, null for rows that were scored.
 
     Raises:
-        ContractError: the batches are of types that do not widen: no row of them can be scored.
+        ContractError: the types of the batches do not widen, so that no row can be scored.
         PredictionError: the model returns another number of predictions than there are rows, other columns,
-            or an array of another dtype than it declares. No row is to blame for that.
+            or an array of another dtype than it declares. These errors concern all rows.
         ModelFailedError: a library that the model imports is missing.
         BudgetExceededError: many more rows were rejected than ``count`` allows.
 
@@ -124,7 +124,7 @@ def score_leniently(
 
 
 class _RefusedOutputError(Exception):
-    """An error that no row is to blame for."""
+    """An error that concerns all rows."""
 
     def __init__(self, error: PredictionError) -> None:
         super().__init__(str(error))
@@ -132,16 +132,16 @@ class _RefusedOutputError(Exception):
 
 
 _STRUCTURE = frozenset({Code.ROW_COUNT, Code.MISSING_COLUMN, Code.UNKNOWN_KEY, Code.DUPLICATE_NAME})
-"""Findings about the form of a prediction as a whole."""
+"""The codes of findings about the structure of an entire prediction."""
 
 
 def _is_of_the_model(error: PredictionError, predicted: object) -> bool:
-    """Return whether a prediction is refused by its form or its dtype, and not by a value in it."""
+    """Return whether a prediction is refused because of its structure or dtype, not because of a value."""
     kind = getattr(getattr(predicted, "dtype", None), "kind", "O")
     for finding in error.findings:
         if finding.code in _STRUCTURE and "." not in finding.path:
             return True
-        # An array of floats may hold a missing value of a model that predicts integers.
+        # an array of floats may contain a missing value of a model that predicts integers
         may_hold_missing = kind == "f" and finding.expected in _INTEGERS
         if finding.code is Code.TYPE_MISMATCH and kind in "biufcmM" and not may_hold_missing:
             return True
@@ -155,7 +155,7 @@ class _Search:
     """The search for the rows of a query's batches on which a model fails.
 
     Attributes:
-        failures: the findings of the rows of the current batch that failed, by the row's position.
+        failures: the findings of the failed rows of the current batch, by the positions of the rows.
     """
 
     def __init__(self, score: Callable[[pa.RecordBatch], pa.Array], count: RejectionCount | None) -> None:
@@ -166,7 +166,7 @@ class _Search:
         self._has_succeeded = False
 
     def start(self, failures: dict[int, list[Finding]]) -> dict[int, list[Finding]]:
-        """Begin a batch, of which some rows were rejected before; return its failures, which will grow.
+        """Begin a batch, some rows of which may be rejected already; return its failures, to be completed.
 
         Raises:
             BudgetExceededError: many more rows were rejected than the limit allows.
@@ -177,7 +177,7 @@ class _Search:
         return failures
 
     def score_rows(self, batch: pa.RecordBatch, rows: np.ndarray[Any, Any]) -> list[pa.Array]:
-        """Return the predictions of the rows that have one, in order; note the findings of the others.
+        """Return the predictions of the rows that can be scored, in order; record the findings of the others.
 
         Args:
             batch: the rows.
@@ -204,7 +204,7 @@ class _Search:
     def _reject(
         self, rows: np.ndarray[Any, Any], outcomes: Mapping[int, Exception], outcome: Exception
     ) -> None:
-        """Note the failure of all rows: those that were tried alone, and the others."""
+        """Record the failure of all rows, both those that were tried alone and the others."""
         is_single = len(rows) == 1
         others = _list_findings(outcome) if is_single else [_untried_finding(outcome)]
         for index, row in enumerate(rows.tolist()):
@@ -224,7 +224,7 @@ class _Search:
             scored = self._score(batch)
         except (_RefusedOutputError, ImportError):
             raise
-        except Exception as error:  # of the model; it is reported with the row
+        except Exception as error:  # an error of the model; it is reported with the row
             return error
         self._has_succeeded = True
         return scored
@@ -232,7 +232,7 @@ class _Search:
     def _probe(self, batch: pa.RecordBatch) -> dict[int, Exception]:
         """Call the model on single rows, evenly spaced, until it succeeds; return its failures by position.
 
-        These are as many rows as the logarithm of the batch, and more as long as few rows have failed.
+        The number of rows is the logarithm of the size of the batch, and larger while few rows have failed.
         """
         size = min(batch.num_rows, max(BROKEN_AFTER - self._failed, 0) + batch.num_rows.bit_length())
         outcomes: dict[int, Exception] = {}
@@ -245,13 +245,13 @@ class _Search:
 
 
 def _untried_finding(error: Exception) -> Finding:
-    """Return the finding of a row that was not tried alone, since the model has failed on all others."""
+    """Return the finding for a row that was not tried alone, because the model failed on all rows tried."""
     expected = "a prediction; the model failed on every row that was tried, so this one was not tried alone"
     return Finding(Code.PREDICTION_FAILED, "", expected, describe_exception(error))
 
 
 def _forbidden_nulls(batch: pa.RecordBatch, inputs: Schema) -> dict[int, list[Finding]]:
-    """Return findings for the rows with nulls in columns that must not have any, by position of the row."""
+    """Return the findings for rows with forbidden nulls, by the positions of the rows."""
     failures: dict[int, list[Finding]] = {}
     for index, spec in enumerate(inputs):
         if not isinstance(spec, ColSpec) or not spec.required or spec.type not in NEVER_NULL:
@@ -293,7 +293,7 @@ def _build_findings(rows: int, failures: Mapping[int, list[Finding]]) -> pa.Arra
         return pa.nulls(rows, FINDINGS)
     values: list[Any] = [None] * rows
     for row, findings in failures.items():
-        # Counts and positions are those of the batch, and say nothing about a single row.
+        # counts and positions describe the batch, not a single row
         single = [replace(finding, count=None, rows=()) for finding in findings]
         values[row] = [
             {"code": finding.code.value, "path": finding.path, "detail": str(finding)} for finding in single

@@ -1,6 +1,6 @@
-"""The part of Spark's conditions that needs no Spark: columns, literals, comparisons, AND, OR, NOT.
+"""Parser of conditions that need no Spark: columns, literals, comparisons, AND, OR, NOT.
 
-Other texts may be conditions of Spark, too. The error names the part that only Spark reads.
+Other texts may be valid conditions in Spark. The error names the part that only Spark supports.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Compare:
 
 @dataclass(frozen=True)
 class Between:
-    """A comparison with both ends of a range, which are in it."""
+    """A comparison with a range, which includes both ends."""
 
     operand: Name | Literal
     low: Name | Literal
@@ -96,7 +96,7 @@ def read_filter(text: str) -> Expression:
     """Read a condition.
 
     Raises:
-        UnsupportedError: the text has something that only Spark applies.
+        UnsupportedError: a part of the text is supported only by Spark.
 
     Example:
         >>> read_filter("NOT (day IS NULL OR `late`)")
@@ -120,14 +120,14 @@ _SIGNS = {"=": "=", "==": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">"
 _JOINS = ("AND", "OR", "NOT", "IN", "IS", "BETWEEN")
 _RESERVED = ("NULL", "TRUE", "FALSE", "CASE", "LIKE", "ILIKE", "RLIKE", "REGEXP", "EXISTS")
 _WORDS = frozenset((*_JOINS, *_RESERVED))
-"""The words that are not read as names; in backticks they are."""
+"""The words that are names only in backticks."""
 
 _DEPTH = 50
-"""Parentheses and negations are nested so deeply at most."""
+"""The maximum depth of nested parentheses and negations."""
 
 
 class _Reader:
-    """A text, and the position in its tokens."""
+    """A recursive-descent parser."""
 
     def __init__(self, text: str) -> None:
         self._tokens: list[tuple[str, str]] = []

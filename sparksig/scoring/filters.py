@@ -1,7 +1,7 @@
-"""Conditions on rows, with the results that Spark has: null logic, NaN, and only casts that lose nothing.
+"""Conditions on rows, with the same results as in Spark: null logic, NaN, and lossless casts.
 
-A condition is compiled against the columns of a table. Two types are compared only if that gives the same
-result in each version of Spark and under all settings. Otherwise the error names the part for Spark.
+A condition is compiled against the columns of a table. Two types are compared only if the result is the same
+in each version of Spark and with all settings. Otherwise the error names the unsupported part.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Condition:
     _expression: _Test
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the rows that meet the condition; those for which it is null do not."""
+        """Return the rows for which the condition is true, not false or null."""
         mask = self._expression.test(batch)
         return batch if pc.all(pc.fill_null(mask, False)).as_py() else batch.filter(mask)
 
@@ -71,7 +71,7 @@ def compile_filter(text: str, schema: pa.Schema, zone: str) -> Condition:
         zone: the time zone in which times are local times.
 
     Raises:
-        UnsupportedError: only Spark applies the condition; the message says why.
+        UnsupportedError: only Spark supports the condition; the message has the reason.
 
     Example:
         >>> schema = pa.schema([("id", pa.int64()), ("day", pa.string())])
@@ -103,7 +103,7 @@ class _Operand:
         return column if column.type == self.dtype else column.cast(self.dtype)
 
     def find_bounds(self, bounds: Mapping[str, Bounds]) -> Bounds:
-        """Return the values that rows can have."""
+        """Return the bounds of the values that rows can have."""
         if self.value is not None:
             return Bounds.constant(self.value)
         return bounds.get(str(self.name), Bounds()).cast(self.dtype)
@@ -148,10 +148,10 @@ class _Leaf(_Test):
         if self.function == "is true":
             return _select_possible({**null, **dict.fromkeys(ends.to_pylist(), True)})
         [value] = (part.low for part in others)
-        if self.function in ("=", "<>"):  # equal ends prove nothing, as those of text may be cut
+        if self.function in ("=", "<>"):  # equal ends prove nothing, because statistics may truncate texts
             is_equal = self.function == "="
             return _select_possible({**null, is_equal: _is_within(value, ends), not is_equal: True})
-        outcomes = _FUNCTIONS[self.function](ends, value).to_pylist()  # which are monotonic
+        outcomes = _FUNCTIONS[self.function](ends, value).to_pylist()  # these functions are monotonic
         return _select_possible({**null, **dict.fromkeys(outcomes, True)})
 
 
@@ -204,7 +204,7 @@ class _Joined(_Test):
 
 @dataclass(frozen=True)
 class _Negated(_Test):
-    """The opposite of a condition."""
+    """The negation of a condition."""
 
     part: _Test
 
@@ -225,7 +225,7 @@ def _is_within(value: pa.Scalar, ends: pa.Array) -> bool:
     return not low and not high
 
 
-# --- comparisons as Spark makes them ----------------------------------------------------------------------
+# --- comparisons by the rules of Spark -------------------------------------------------------------------
 
 
 def _is_greater(left: Any, right: Any) -> Any:
@@ -261,11 +261,11 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}:\d{2}(\.\d{1,6})?)?")
 _MOST_FLOATS = 10
-"""Longer lists are sets for Spark, which tells 0.0 from -0.0 in them."""
+"""Spark compares longer lists as sets, which distinguish 0.0 and -0.0."""
 
 
 class _Compiler:
-    """The columns of a table; gathers those that a condition needs."""
+    """A compiler of conditions, which collects the columns that they need."""
 
     def __init__(self, schema: pa.Schema, zone: str) -> None:
         self._schema, self._zone = schema, zone
@@ -294,7 +294,7 @@ class _Compiler:
         return _Leaf("is true", (_Operand(field.name, field.type),))
 
     def _find(self, operand: Name | Literal) -> pa.Field:
-        """Return the column of a name, which Spark finds in upper or lower case."""
+        """Return the column of a name. Spark ignores the case of names."""
         if isinstance(operand, Literal):
             raise UnsupportedError("the filter has a condition on literals")
         matches = [field for field in self._schema if field.name.casefold() == operand.text.casefold()]

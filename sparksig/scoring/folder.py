@@ -1,6 +1,6 @@
 """Files and directories of any file system of pyarrow, for staging and publishing. No Spark.
 
-:class:`sparksig.spark.hadoop.Place` has the same methods, for file systems as Spark's Hadoop knows them.
+:class:`sparksig.spark.hadoop.Place` has the same methods for the file systems of Spark's Hadoop.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ class Folder:
 
     @property
     def renames_at_once(self) -> bool:
-        """True if the file system renames a directory in one step."""
+        """Whether the file system renames a directory in one step."""
         return self.store.type_name in ("local", "hdfs")
 
     def is_in(self, other: Folder) -> bool:
-        """Return whether the path is another one, or below it; links on this machine are followed."""
+        """Return whether this path equals another one or is below it; links on this machine are followed."""
         if not self.store.equals(other.store):
             return False
         inner, outer = (
@@ -88,7 +88,7 @@ class Folder:
         return owner is None or owner == os.geteuid()
 
     def names(self) -> list[str]:
-        """Return the names in the directory; none if it does not exist."""
+        """Return the names of the entries of the directory; an empty list if it does not exist."""
         selector = pafs.FileSelector(self.path, allow_not_found=True)
         return sorted(info.base_name for info in self.store.get_file_info(selector))
 
@@ -100,7 +100,7 @@ class Folder:
                 yield info.path[len(self.path.rstrip("/")) + 1 :]
 
     def make(self) -> None:
-        """Make the directory, and those above it.
+        """Create the directory and its parents.
 
         Raises:
             OutputRefusedError: the file system refuses it.
@@ -121,10 +121,10 @@ class Folder:
             self.store.delete_file(self.path)
 
     def move_to(self, target: Folder) -> None:
-        """Rename the directory in one step, if nothing is at the target.
+        """Rename the directory in one step, unless the target exists.
 
         Raises:
-            OutputRefusedError: something is there, or the file system refuses it.
+            OutputRefusedError: the target exists, or the file system refuses it.
         """
         try:
             if target.local is not None and os.path.lexists(target.path):

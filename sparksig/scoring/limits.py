@@ -19,11 +19,11 @@ _MOST_KINDS = 5
 
 @dataclass(frozen=True)
 class RejectionLimit:
-    """The number of rows that a run may reject, as it is sent to all workers.
+    """The number of rows that a run may reject. It is sent to all workers.
 
     Attributes:
-        rows: the number.
-        run: identifies the run in a process that works for several.
+        rows: the number of rows.
+        run: identifies the run, because a process may work for several runs.
     """
 
     rows: int
@@ -31,9 +31,9 @@ class RejectionLimit:
 
 
 class RejectionCount:
-    """The rejected rows of a run that this process has seen.
+    """The number of rejected rows of a run in this process.
 
-    A process sees a part of the rows, so that it may only ever end a run that exceeds its limit.
+    A process sees only a part of the rows. It ends the run only if this part already exceeds the limit.
 
     Args:
         limit: the number of rows that the entire run may reject.
@@ -68,8 +68,8 @@ class RejectionCount:
         """Count rejected rows.
 
         Args:
-            rows: how many more rows were rejected.
-            finding: the finding of one of them.
+            rows: the number of further rejected rows.
+            finding: the finding of such a row.
 
         Raises:
             BudgetExceededError: the rejected rows exceed the limit by more than ``EXTRA_ROWS``.

@@ -207,7 +207,7 @@ def _read_piece(piece: Piece, plan: ScanPlan, count: ReadCount) -> Iterator[pa.R
             "table's files"
         ) from None
     except (pa.ArrowException, OSError) as error:
-        raise ContractError(f"the file {piece.name} cannot be read to its end: {reason_of(error)}") from None
+        raise ContractError(f"the file {piece.name} cannot be read completely: {reason_of(error)}") from None
 
 
 @contextlib.contextmanager

@@ -31,7 +31,13 @@ from sparksig.scoring.limits import count_rejections
 from sparksig.scoring.part import Target, name_predictions, open_writer
 from sparksig.scoring.results import finish_predictions, score_pairs, select_column
 from sparksig.scoring.scan import ReadCount, ScanPlan, Split, read_batches
-from sparksig.scoring.tally import FindingTally, PredictionSummarizer, PredictionSummary, merge_summaries
+from sparksig.scoring.tally import (
+    FieldPath,
+    FindingTally,
+    PredictionSummarizer,
+    PredictionSummary,
+    merge_summaries,
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class SplitResult:
     scored: int
     rejected: int
     findings: tuple[Finding, ...]
-    summaries: Mapping[str, PredictionSummary]
+    summaries: Mapping[FieldPath, PredictionSummary]
     size: int
     seconds: Mapping[str, float]
     loads: int = 0
@@ -84,7 +90,7 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
     """
     clock = _Clock()
     tally, read, summarizer = FindingTally(), ReadCount(), PredictionSummarizer()
-    summaries: dict[str, PredictionSummary] = {}
+    summaries: dict[FieldPath, PredictionSummary] = {}
     rows = 0
     opened = open_writer(target, split.index, plan)
     with _restore_interrupt(), _locate_failure(split, plan), opened as writer:
@@ -108,7 +114,7 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
             writer.close()
     counts = rows, read.rows, rows - tally.rejected, tally.rejected
     return SplitResult(
-        split.index, writer.files, *counts, tally.findings(), summaries, writer.size, clock.seconds
+        split.index, writer.files, *counts, tally.list_findings(), summaries, writer.size, clock.seconds
     )
 
 
@@ -151,7 +157,7 @@ def require_all_rows(splits: Sequence[Split], results: Sequence[SplitResult]) ->
     if expected != actual or sorted(result.index for result in results) != list(range(len(splits))):
         raise SparksigError(
             f"{expected:,} rows were expected by the footers, and {actual:,} were read; nothing was written. "
-            "Start again when nobody replaces the files of the table"
+            "Start again when no process replaces the files of the table"
         )
 
 

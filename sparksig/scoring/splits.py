@@ -174,7 +174,7 @@ def _name_outputs(outputs: Schema, options: ScanOptions) -> list[Any]:
     if options.flatten:
         if not pa.types.is_struct(dtype):
             raise ContractError(
-                f"flatten takes predictions of several outputs apart; this model's are {dtype}"
+                f"flatten=True needs a model with several outputs; the predictions of this model are {dtype}"
             )
         names = [f"{options.output}_{field.name}" for field in dtype]
     return [*names, options.findings] if options.lenient else names
@@ -190,7 +190,9 @@ def _choose_columns(
     """Return the columns that the model is given, and whether each row is one object; add the findings."""
     inputs, columns = model.inputs, options.columns
     if inputs.has_input_names() and columns is not None:
-        raise ContractError("the model's columns have names: columns= chooses those of a model without names")
+        raise ContractError(
+            "columns= applies to a model whose columns have no names, and this model's columns have names"
+        )
     if columns is not None:
         findings += find_missing_columns(table.names, columns) + find_misplaced_features(
             columns, inputs, features

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,8 +21,11 @@ from sparksig.engine.histograms import (
     measure_lengths,
     merge_histograms,
 )
-from sparksig.errors import Code, Finding, step
+from sparksig.errors import Code, Finding, below
 from sparksig.views import count_nouns, format_nulls, format_number, format_share
+
+FieldPath = tuple[str, ...]
+"""The names of the fields from a prediction to a part of it; empty for the prediction itself."""
 
 _MOST = 50
 """The largest number of kinds of findings in a report."""
@@ -37,7 +41,7 @@ class FindingTally:
         >>> tally = FindingTally()
         >>> null = Finding(Code.NULL_IN_REQUIRED, "age")
         >>> tally.add({3: [null], 5: [null]})
-        >>> tally.rejected, [finding.count for finding in tally.findings()]
+        >>> tally.rejected, [finding.count for finding in tally.list_findings()]
         (2, [2])
     """
 
@@ -53,7 +57,7 @@ class FindingTally:
                 kind = _generalize(finding)
                 self._counts[kind] = self._counts.get(kind, 0) + 1
 
-    def findings(self) -> tuple[Finding, ...]:
+    def list_findings(self) -> tuple[Finding, ...]:
         """Return the findings with their counts, the most frequent first."""
         return merge_findings(replace(kind, count=count) for kind, count in self._counts.items())
 
@@ -92,10 +96,10 @@ class PredictionSummary:
         histogram: the finite numbers in bins; None if there are none.
         classes: pairs of a class and its number of rows, the most frequent first: for booleans, and for texts
             and integers with at most 50 different values. None for other columns.
-        unit: "items" if the numbers are the lengths of lists or maps, else empty.
+        unit: "item" if the numbers are the lengths of lists or maps, else empty.
 
     Example:
-        >>> summary = PredictionSummarizer().summarize(pa.array(["no", "yes", "no", None]))[""]
+        >>> summary = PredictionSummarizer().summarize(pa.array(["no", "yes", "no", None]))[()]
         >>> str(summary)
         'no 66.7 %, yes 33.3 %, 1 null (25.0 %)'
     """
@@ -128,7 +132,7 @@ class PredictionSummary:
             return [*shares, *([f"{len(self.classes) - _SHOWN} more"] if len(self.classes) > _SHOWN else [])]
         histogram, texts = self.histogram, []
         if histogram is not None:
-            unit = f" {self.unit}" if self.unit else ""
+            unit = f" {self.unit}s" if self.unit else ""
             low, high = format_number(histogram.minimum), format_number(histogram.maximum)
             texts = [
                 f"mean {format_number(self.mean or 0)}{unit}",
@@ -152,9 +156,9 @@ class PredictionSummarizer:
     """Summarizes predictions batch by batch, and remembers which columns have too many values for classes."""
 
     def __init__(self) -> None:
-        self._without_classes: set[str] = set()
+        self._without_classes: set[FieldPath] = set()
 
-    def summarize(self, predictions: pa.Array) -> dict[str, PredictionSummary]:
+    def summarize(self, predictions: pa.Array) -> dict[FieldPath, PredictionSummary]:
         """Summarize a batch of predictions; each field of a struct counts as a column.
 
         Args:
@@ -162,17 +166,17 @@ class PredictionSummarizer:
 
         Returns:
             The summaries of the first 100 columns by their paths. The path is empty for a prediction that is
-            not a struct; fields have paths such as ``scores.low``.
+            not a struct; fields have paths such as ``("scores", "low")``.
 
         Example:
-            >>> summary = PredictionSummarizer().summarize(pa.array([1.0, 3.0, None]))[""]
+            >>> summary = PredictionSummarizer().summarize(pa.array([1.0, 3.0, None]))[()]
             >>> summary.rows, summary.nulls, summary.mean
             (3, 1, 2.0)
         """
-        leaves = itertools.islice(_list_leaves("", predictions), _MOST_COLUMNS)
+        leaves = itertools.islice(_list_leaves((), predictions), _MOST_COLUMNS)
         return {path: self._summarize(path, array) for path, array in leaves}
 
-    def _summarize(self, path: str, array: pa.Array) -> PredictionSummary:
+    def _summarize(self, path: FieldPath, array: pa.Array) -> PredictionSummary:
         summary = PredictionSummary(len(array), array.null_count)
         present = array.drop_null() if array.null_count else array
         if path not in self._without_classes:
@@ -182,7 +186,7 @@ class PredictionSummarizer:
             summary = replace(summary, classes=classes)
         lengths = measure_lengths(present)
         if lengths is not None:
-            return replace(summary, **_summarize_integers(lengths), unit="items")
+            return replace(summary, **_summarize_integers(lengths), unit="item")
         if pa.types.is_integer(array.type):
             numbers = present.cast(pa.int64()).to_numpy(zero_copy_only=False)
             return replace(summary, **_summarize_integers(numbers))
@@ -192,13 +196,13 @@ class PredictionSummarizer:
         return summary
 
 
-def _list_leaves(path: str, array: pa.Array) -> Iterator[tuple[str, pa.Array]]:
+def _list_leaves(path: FieldPath, array: pa.Array) -> Iterator[tuple[FieldPath, pa.Array]]:
     """Yield an array, or the fields of a struct at every depth that are not structs, with their paths."""
     if not pa.types.is_struct(array.type) or is_variant(array.type):
         yield path, array
         return
     for field, values in zip(array.type, array.flatten()):
-        yield from _list_leaves(f"{path}.{field.name}" if path else field.name, values)
+        yield from _list_leaves((*path, field.name), values)
 
 
 def _count_classes(array: pa.Array) -> tuple[tuple[str, int], ...] | None:
@@ -242,12 +246,12 @@ def _summarize_floats(numbers: np.ndarray[Any, Any]) -> dict[str, Any]:
     return {**details, "mean": float(mean), "histogram": build_histogram(numbers)}
 
 
-def merge_summaries(*parts: Mapping[str, PredictionSummary]) -> dict[str, PredictionSummary]:
+def merge_summaries(*parts: Mapping[FieldPath, PredictionSummary]) -> dict[FieldPath, PredictionSummary]:
     """Merge the summaries of several batches or files."""
-    merged: dict[str, PredictionSummary] = {}
+    merged: dict[FieldPath, PredictionSummary] = {}
     for part in parts:
-        for name, summary in part.items():
-            merged[name] = _merge(merged[name], summary) if name in merged else summary
+        for path, summary in part.items():
+            merged[path] = _merge(merged[path], summary) if path in merged else summary
     return merged
 
 
@@ -282,9 +286,9 @@ def _merge_classes(
 
 
 def name_summaries(
-    summaries: Mapping[str, PredictionSummary], column: str, *, flatten: bool = False
+    summaries: Mapping[FieldPath, PredictionSummary], column: str, *, flatten: bool = False
 ) -> dict[str, PredictionSummary]:
-    """Replace the paths of summaries by the names of the output's columns.
+    """Replace the paths in the prediction by paths in the output, formatted like those of findings.
 
     Args:
         summaries: the summaries, by their paths in the prediction.
@@ -292,11 +296,14 @@ def name_summaries(
         flatten: whether each field of the prediction is a column.
 
     Example:
-        >>> list(name_summaries({"a": PredictionSummary(0, 0)}, "prediction", flatten=True))
-        ['prediction_a']
+        >>> list(name_summaries({("a", "b"): PredictionSummary(0, 0)}, "prediction", flatten=True))
+        ['prediction_a.b']
     """
-    separator = "_" if flatten else "."
-    return {f"{column}{separator}{path}" if path else column: summary for path, summary in summaries.items()}
+    named = {}
+    for path, summary in summaries.items():
+        names = (f"{column}_{path[0]}", *path[1:]) if flatten and path else (column, *path)
+        named[functools.reduce(below, names, "")] = summary
+    return named
 
 
 def describe_summaries(summaries: Mapping[str, PredictionSummary], most: int = 10) -> list[str]:
@@ -306,6 +313,6 @@ def describe_summaries(summaries: Mapping[str, PredictionSummary], most: int = 1
         >>> describe_summaries({"score": PredictionSummary(2, 0, classes=(("yes", 2),))})
         ['score: yes 100.0 %, no nulls']
     """
-    lines = [f"{step(name)}: {summary}" for name, summary in itertools.islice(summaries.items(), most)]
+    lines = [f"{path}: {summary}" for path, summary in itertools.islice(summaries.items(), most)]
     more = len(summaries) - most
     return [*lines, f"and {count_nouns(more, 'further column')}"] if more > 0 else lines

@@ -9,15 +9,15 @@ from sparksig.spark.diagnosis import refuse_stopped_session
 
 
 def require_frame(value: Any, call: str, *arguments: Any) -> None:
-    """Check that an argument is a DataFrame of a session that runs.
+    """Check that an argument is a DataFrame of a running session.
 
     Args:
         value: the argument.
-        call: the call that works, such as ``score(df, model)``.
+        call: the correct call, such as ``score(df, model)``.
         arguments: the other arguments, one of which may be the DataFrame.
 
     Raises:
-        ContractError: it is something else; with the type of the argument, and the call that works.
+        ContractError: it is something else. The message has the type of the argument and the correct call.
         ExecutionError: its session was stopped.
     """
     if not hasattr(value, "sparkSession"):
@@ -31,8 +31,8 @@ def refuse_object(value: Any, expected: str, call: str, *arguments: Any) -> NoRe
     Args:
         value: the argument.
         expected: the kind of object that the function expects.
-        call: as for :func:`require_frame`.
-        arguments: as for :func:`require_frame`.
+        call: as in :func:`require_frame`.
+        arguments: as in :func:`require_frame`.
 
     Raises:
         ContractError: always.
@@ -44,4 +44,4 @@ def refuse_object(value: Any, expected: str, call: str, *arguments: Any) -> NoRe
         actual, way = f"a {type(value).__name__} of {module}", "spark.createDataFrame(...)"
     else:
         actual, way = kind(value), "spark.read or spark.table"
-    raise ContractError(f"expected {expected}, got {actual}: make one with {way}, then call {call}")
+    raise ContractError(f"expected {expected}, got {actual}: create one with {way}, then call {call}")

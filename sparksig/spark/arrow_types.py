@@ -29,10 +29,10 @@ _ARROW: dict[str, pa.DataType] = {
 
 
 def arrow_type(dtype: T.DataType) -> pa.DataType:
-    """The Arrow type in which a Spark type reaches Python.
+    """Return the Arrow type in which a Spark type reaches Python.
 
     Raises:
-        UnsupportedError: it cannot.
+        UnsupportedError: Spark cannot pass values of the type to Python.
     """
     name = type(dtype).__name__
     if name in _ARROW:
@@ -45,4 +45,4 @@ def arrow_type(dtype: T.DataType) -> pa.DataType:
         return pa.map_(arrow_type(dtype.keyType), arrow_type(dtype.valueType))
     if isinstance(dtype, T.StructType):
         return pa.struct([pa.field(part.name, arrow_type(part.dataType)) for part in dtype.fields])
-    raise UnsupportedError(f"{dtype.simpleString()} does not reach Python")
+    raise UnsupportedError(f"Spark cannot pass values of the type {dtype.simpleString()} to Python")

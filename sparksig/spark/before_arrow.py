@@ -50,14 +50,14 @@ def pandas_columns(bound: Bound) -> list[Column]:
     return sent
 
 
-def pandas_function(work: Work, bound: Bound, form: Callable[[pa.Array], Any]) -> Callable[..., Any]:
-    """Return the function that scores batches; ``form`` converts predictions for Spark."""
+def pandas_function(work: Work, bound: Bound, convert: Callable[[pa.Array], Any]) -> Callable[..., Any]:
+    """Return the function that scores batches; ``convert`` converts predictions for Spark."""
     names, specs, types = bound.names, bound.specs, bound.types
 
     def score(batches):  # type: ignore[no-untyped-def]
         zone = Zone()
 
-        def opened() -> Iterator[pa.RecordBatch]:
+        def read_batches() -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 series = list_columns(batch)
                 arrays = [_from_series(series, spec, dtype) for spec, dtype in zip(specs, types)]
@@ -65,11 +65,11 @@ def pandas_function(work: Work, bound: Bound, form: Callable[[pa.Array], Any]) -
                     zone.read(series.pop(), lambda column: column.iloc[0])
                 yield pa.RecordBatch.from_arrays(arrays, names=list(names))
 
-        for scored in work.run(opened(), zone):
-            yield form(scored)
+        for scored in work.run(read_batches(), zone):
+            yield convert(scored)
 
     # Spark derives the kind of the function from its annotations
-    result = Iterator[pd.DataFrame] if form is to_frame else Iterator[pd.Series]
+    result = Iterator[pd.DataFrame] if convert is to_frame else Iterator[pd.Series]
     score.__annotations__ = {"batches": Iterator[tuple[pd.Series, ...]], "return": result}
     return score
 
@@ -95,10 +95,10 @@ def _from_texts(values: pd.Series, spec: ColSpec | TensorSpec | None, target: pa
 INSTANTS = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
 
 
-def comes_as_json(dtype: T.DataType, is_nested: bool = False) -> bool:
+def is_sent_as_json(dtype: T.DataType, is_nested: bool = False) -> bool:
     """Return whether predictions are sent as JSON: pandas loses a NaN in an array, and has no maps."""
     if isinstance(dtype, T.StructType):
-        return is_nested or any(comes_as_json(field.dataType, True) for field in dtype.fields)
+        return is_nested or any(is_sent_as_json(field.dataType, True) for field in dtype.fields)
     return isinstance(dtype, (T.ArrayType, T.MapType))
 
 

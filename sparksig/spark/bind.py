@@ -44,17 +44,17 @@ def is_composite(spec: ColSpec | TensorSpec) -> bool:
     return isinstance(spec, TensorSpec) or not isinstance(spec.type, DataType)
 
 
-def require_arrow(schema: Schema, has_arrow: bool, way: str) -> None:
-    """Require ``arrow_udf`` for composite columns whose types are unknown before the query runs.
+def require_arrow(schema: Schema) -> None:
+    """Require ``arrow_udf`` if a column function has composite columns.
 
     Raises:
         UnsupportedError: composite columns or tensors on Spark before 4.1.
     """
-    beyond = [step(name) for name, spec in zip(schema.input_names(), schema) if is_composite(spec)]
-    if beyond and not has_arrow:
+    composites = [step(name) for name, spec in zip(schema.input_names(), schema) if is_composite(spec)]
+    if composites and not HAS_ARROW:
         raise UnsupportedError(
-            f"composite columns and tensors ({', '.join(beyond)}) go to a model on Spark 4.1 or newer, or by "
-            f"sparksig.score(df, model), which knows the table: {way} does not go on this Spark"
+            "Spark before 4.1 cannot pass composite columns and tensors to a column function: "
+            f"{', '.join(composites)}. Use sparksig.score(df, model) instead"
         )
 
 
@@ -87,9 +87,9 @@ def bind(
 ) -> Bound:
     """Bind the columns of a table to a model's inputs, and check all of them.
 
-    Named columns and tensors are found by their exact names (case sensitive), though Spark itself may not
-    distinguish them; unnamed ones by the names of the model's features, if it knows them. Otherwise they are
-    the chosen columns by position: all of the table, if none are chosen.
+    Named columns and tensors are found by their exact names (case sensitive), although Spark may not
+    distinguish names by case. Unnamed columns are found by the names of the model's features, if it knows
+    them; otherwise they are ``columns`` by position, or all columns of the table.
 
     Args:
         table: the table's schema.
@@ -103,7 +103,9 @@ def bind(
         ContractError: columns are missing, duplicate, too many, too few, or of types that do not widen.
     """
     if schema.has_input_names() and columns is not None:
-        raise ContractError("the model's columns have names: columns= chooses those of a model without names")
+        raise ContractError(
+            "columns= applies to a model whose columns have no names, and this model's columns have names"
+        )
     missing = "forbid" if absent == "forbid" else "allow"
     contract = model_contract(schema, "the model's input schema", features, missing=missing)
     findings: list[Finding] = []
@@ -133,7 +135,7 @@ def bind(
 
 
 def _value_of(field: T.StructField) -> Column:
-    """Return a column; nulls for the null type, which Spark may have read as another type."""
+    """Return a column; nulls for a column of the null type, which Spark may have read as another type."""
     return F.lit(None) if isinstance(field.dataType, T.NullType) else column(field.name)
 
 
@@ -148,7 +150,7 @@ def _bind_rows(table: T.StructType, spec: ColSpec) -> Bound:
 
 
 MAX_ARGUMENTS = 500
-"""The number of columns above which they are packed: each argument takes several calls of the JVM."""
+"""The number of columns above which they are packed, because each argument takes several calls of the JVM."""
 
 
 def _pack_columns(pairs: Sequence[tuple[ColSpec | TensorSpec | None, T.StructField]]) -> Column | None:
@@ -187,7 +189,7 @@ def _is_vector(dtype: T.DataType) -> bool:
 
 
 def _transfer_type(actual: T.DataType, declared: Type) -> T.DataType:
-    """Return the transfer type of a column, without timestamps in a zone, decimals and vectors."""
+    """Return the transfer type of a column, which has no timestamps with a zone, decimals or vectors."""
     if isinstance(declared, DataType):
         return _SPARK[declared]
     if _is_vector(actual):
@@ -278,7 +280,7 @@ def _is_castable(actual: T.DataType, target: T.DataType) -> bool:
 
 
 def as_json(values: Column) -> Column:
-    """Return a composite column as JSON, for transfer where Spark has no ``arrow_udf``; exact to the bit."""
+    """Return a composite column as JSON without loss, for a Spark that has no ``arrow_udf``."""
     options = {"timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS", "ignoreNullFields": "false"}
     return F.to_json(values, options)
 
@@ -286,33 +288,34 @@ def as_json(values: Column) -> Column:
 # --- columns of unknown types, before Spark 4.1 ------------------------------------------------
 
 
-def travel_type(spec: ColSpec) -> T.DataType:
+def get_transfer_type(spec: ColSpec) -> T.DataType:
     """Return the transfer type of a scalar column."""
     assert isinstance(spec.type, DataType)
     return _SPARK[spec.type]
 
 
-def guarded(columns: Sequence[Column], specs: Sequence[ColSpec]) -> list[Column]:
-    """Return the columns in their transfer types, with a check of their types by ``typeof``.
+def guard_columns(columns: Sequence[Column], specs: Sequence[ColSpec]) -> list[Column]:
+    """Cast columns to their transfer types, with a check of their types by ``typeof`` when the query runs.
 
-    A column function sees no table, and pandas does not keep its types. If the type of any column does not
-    widen, the query fails with all findings. A column that does not fit becomes null before its cast.
+    A column function does not know its table, and pandas does not keep the types. If the type of any column
+    does not widen, the query fails with all findings. A column that does not fit becomes null before its
+    cast.
     """
-    fits = [_fits(values, spec) for values, spec in zip(columns, specs)]
-    problems = F.concat_ws("\n", *(_problem(*part) for part in zip(columns, specs, fits)))
+    fits = [_has_fitting_type(values, spec) for values, spec in zip(columns, specs)]
+    problems = F.concat_ws("\n", *(_describe_mismatch(*part) for part in zip(columns, specs, fits)))
     text = F.concat(F.lit("the columns do not fit the model's input schema:\n"), problems)
     first, *others = (
-        F.when(ok, values).cast(travel_type(spec)) for values, spec, ok in zip(columns, specs, fits)
+        F.when(ok, values).cast(get_transfer_type(spec)) for values, spec, ok in zip(columns, specs, fits)
     )
     return [F.when(problems == "", first).otherwise(F.raise_error(text)), *others]
 
 
-def _fits(values: Column, spec: ColSpec) -> Column:
+def _has_fitting_type(values: Column, spec: ColSpec) -> Column:
     assert isinstance(spec.type, DataType)
-    return F.typeof(values).isin(sorted(_accepted(spec.type, spec.required)))
+    return F.typeof(values).isin(sorted(_list_widening_types(spec.type, spec.required)))
 
 
-def _problem(values: Column, spec: ColSpec, fits: Column) -> Column:
+def _describe_mismatch(values: Column, spec: ColSpec, fits: Column) -> Column:
     prefix = F.lit(f"  - {step(spec.name)}: expected {describe(spec.type)}, got ")
     return F.when(fits, F.lit(None)).otherwise(
         F.concat(prefix, F.typeof(values), F.lit(f" [{Code.TYPE_MISMATCH}]"))
@@ -320,7 +323,7 @@ def _problem(values: Column, spec: ColSpec, fits: Column) -> Column:
 
 
 @lru_cache
-def _accepted(target: DataType, required: bool) -> frozenset[str]:
+def _list_widening_types(target: DataType, required: bool) -> frozenset[str]:
     """Return Spark's names of all types that widen to ``target``."""
     types: list[T.DataType] = [
         T.NullType(), T.BooleanType(), T.ByteType(), T.ShortType(), T.IntegerType(), T.LongType(),
@@ -353,7 +356,9 @@ def spark_type(arrow: pa.DataType) -> T.DataType:
         return T.MapType(spark_type(arrow.key_type), spark_type(arrow.item_type))
     if is_variant(arrow):
         if not hasattr(F, "arrow_udf"):
-            raise UnsupportedError("predictions of Any come back as variants, from Spark 4.1 on")
+            raise UnsupportedError(
+                "predictions of the type Any need Spark 4.1 or newer, which returns them as variants"
+            )
         return T.VariantType()
     if pa.types.is_struct(arrow):
         return T.StructType([T.StructField(field.name, spark_type(field.type)) for field in arrow])

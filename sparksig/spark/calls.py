@@ -35,7 +35,7 @@ class CallBinding:
     def bind(
         self, columns: tuple[Column | str, ...], named: Mapping[str, Column | str]
     ) -> tuple[list[ColSpec | TensorSpec] | None, list[Column]]:
-        """Return the specifications of the columns, None where only the worker knows them, and the columns.
+        """Return the specs of the columns (None if only the worker knows them), and the columns.
 
         Args:
             columns: names or Columns by position.
@@ -46,28 +46,28 @@ class CallBinding:
         """
         specs = list(self.inputs)
         if columns and named:
-            raise ContractError("give the model's columns either by position or by name, not both")
+            raise ContractError("pass the model's columns either by position or by name, not both")
         if columns:
             return self._match_positions(specs, columns)
         if named:
             return self._match_names(named)
         if not self.inputs.has_input_names():
             raise ContractError(
-                f"the model's inputs have no names ({self.inputs!r}): give the columns by position"[:400]
+                f"the model's inputs have no names ({self.inputs!r}): pass the columns by position"[:400]
             )
         fold = name_folding()
         counts = Counter(fold(str(spec.name)) for spec in specs)
         duplicates = [step(spec.name) for spec in specs if counts[fold(str(spec.name))] > 1]
         if duplicates:
             raise ContractError(
-                f"Spark does not tell these names apart: {', '.join(duplicates)}; "
-                "give the columns by position"
+                f"Spark does not distinguish these names: {', '.join(duplicates)}; "
+                "pass the columns by position"
             )
         optional = [step(spec.name) for spec in specs if isinstance(spec, ColSpec) and not spec.required]
         if optional and self.absent != "forbid":
             raise ContractError(
                 f"whether the table has the optional columns ({', '.join(optional)}) is not known here: "
-                "give the columns by name, or use sparksig.score(df, model)"
+                "pass the columns by name, or use sparksig.score(df, model)"
             )
         return specs, [binding.column(spec.name) for spec in specs]
 
@@ -91,7 +91,7 @@ class CallBinding:
             )
             finding = Finding(Code.COLUMN_COUNT, "", expected, f"{len(columns)} columns")
             raise ContractError.of("the call does not fit the model's input schema", [finding])
-        names = ", ".join(step(spec.name) if spec.name is not None else show_spec(spec) for spec in specs)
+        names = ", ".join(step(spec.name) if spec.name is not None else format_spec(spec) for spec in specs)
         hint = f"in this order: {names}; to leave out optional ones, give the others by name"
         finding = Finding(Code.COLUMN_COUNT, "", f"{len(specs)} columns", f"{len(columns)} columns", hint)
         raise ContractError.of("the call does not fit the model's input schema", [finding])
@@ -108,7 +108,7 @@ class CallBinding:
             if name not in known
         ]
         findings += [
-            Finding(Code.MISSING_COLUMN, step(name), show_spec(spec), "no such argument")
+            Finding(Code.MISSING_COLUMN, step(name), format_spec(spec), "no such argument")
             for name, spec in known.items()
             if (spec.required or self.absent == "forbid") and name not in named
         ]
@@ -122,6 +122,6 @@ def _to_column(value: Column | str) -> Column:
     return binding.column(value) if isinstance(value, str) else value
 
 
-def show_spec(spec: ColSpec | TensorSpec) -> str:
+def format_spec(spec: ColSpec | TensorSpec) -> str:
     """Return the type of a column, or a tensor, as text."""
     return describe(spec.type) if isinstance(spec, ColSpec) else repr(spec)

@@ -1,7 +1,7 @@
-"""Errors of Spark, diagnosed: the cause in one message, without the frames of the JVM.
+"""Diagnosis of Spark's errors: the cause in one message, without the frames of the JVM.
 
-Spark reports the same failure by other classes in other versions, on Connect, and inside of tasks. Here the
-class and the error condition decide where Spark has them, and its text where it does not. Nothing here
+The class of an error depends on the version of Spark, and differs on Connect and inside of tasks. The class
+and the error condition decide if Spark has them, otherwise the text of the error decides. Nothing here
 imports pyspark, so that a missing pyspark, or a missing Java, can be diagnosed, too.
 """
 
@@ -27,7 +27,7 @@ from sparksig.errors import (
 )
 
 NO_DELTA = (
-    "this session knows no Delta tables: start it with delta-spark's jars (spark.jars.packages), "
+    "this session does not support Delta tables: start it with delta-spark's jars (spark.jars.packages), "
     "spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension and "
     "spark.sql.catalog.spark_catalog=org.apache.spark.sql.delta.catalog.DeltaCatalog"
 )
@@ -37,7 +37,7 @@ _STOPPED = "the Spark session was stopped; start a new one and create the DataFr
 
 @contextlib.contextmanager
 def diagnosed() -> Iterator[None]:
-    """Raise errors of Spark as errors of sparksig, where their cause is known.
+    """Convert errors of Spark whose cause is known to errors of sparksig.
 
     Raises:
         SparksigError: as :func:`diagnose` returns it; its context is the error of Spark.
@@ -54,7 +54,7 @@ def diagnosed() -> Iterator[None]:
 
 
 def diagnose(error: BaseException) -> SparksigError | None:
-    """Return the error of sparksig that says why Spark failed; None for an error that is not of Spark.
+    """Return an error of sparksig with the reason why Spark failed; None for an error of another origin.
 
     Example:
         >>> diagnose(RuntimeError("Job aborted: sparksig.errors.ContractError: the data does not fit"))
@@ -123,9 +123,9 @@ _OWN = re.compile(r"sparksig\.errors\.(\w+): (.*(?:\n  .*)*)")
 
 
 def _read_own_error(text: str) -> SparksigError | None:
-    """Return the error of sparksig that a worker raised, of which Spark passes on the text.
+    """Return the error of sparksig that a worker raised, from the text that Spark passes on.
 
-    The last one counts: the ones before are its causes.
+    It is the last one in the text: earlier ones are its causes.
     """
     for match in reversed(list(_OWN.finditer(text))):
         kind = getattr(sparksig.errors, match[1], None)
@@ -136,7 +136,7 @@ def _read_own_error(text: str) -> SparksigError | None:
 
 
 def _is_of_stopped_session(error: Exception, text: str) -> bool:
-    if isinstance(error, AttributeError):  # PySpark's own, of the context that is None now
+    if isinstance(error, AttributeError):  # PySpark's own error: its context is None now
         return (
             "'NoneType' object has no attribute" in text
             and re.search("sc'|setCallSite|_jvm", text) is not None
@@ -146,13 +146,13 @@ def _is_of_stopped_session(error: Exception, text: str) -> bool:
 
 
 _HEADERS = ("CSV header does not conform to the schema", "Number of column in CSV header is not equal to")
-"""The texts for a header with other names, and for one with more or fewer."""
+"""The texts for a header with other names, and for a header with more or fewer names."""
 
 
 def _explain_header(text: str) -> SparksigError:
-    """Return the error for a CSV file whose header is not that of the declared columns."""
+    """Return the error for a CSV file whose header differs from the declared columns."""
     file = re.search(r"^\s*CSV file: (.*)$", text, re.MULTILINE)
-    # The line may hold values, where there is no header.
+    # without a header, the line contains values
     finding = Finding(
         Code.MISSING_COLUMN,
         "",
@@ -161,10 +161,10 @@ def _explain_header(text: str) -> SparksigError:
         "declare the columns with the header's names, in its order; if the file has no header, set the "
         "option header to false",
     )
-    return ContractError.of("the table is not as declared", [finding])
+    return ContractError.of("the table differs from its declaration", [finding])
 
 
-# --- what the causes are ------------------------------------------------------------------------------------
+# --- known causes ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -172,8 +172,8 @@ class _Rule:
     """A cause.
 
     Attributes:
-        pattern: what the text of the error shows.
-        kind: the error that reports it.
+        pattern: a pattern in the text of the error.
+        kind: the class of the error to raise.
         message: its message, with the groups of the pattern by their numbers, 0 for the entire match.
     """
 
@@ -182,7 +182,7 @@ class _Rule:
     message: str
 
     def build(self, text: str) -> SparksigError | None:
-        """Return the error, if a text shows this cause."""
+        """Return the error if a text contains the pattern, else None."""
         match = re.search(self.pattern, text)
         if match is None:
             return None
@@ -248,7 +248,7 @@ _RULES = (
     _Rule(
         r"(?:FILE_NOT_EXIST\].* reading file|FileNotFoundException: File) (\S+?)(?:\. File)? does not exist",
         TableNotFoundError,
-        "the file {1} vanished while the table was read. Start again when nobody replaces the table's files",
+        "the file {1} vanished while the table was read. Start again when no process replaces its files",
     ),
     _Rule(
         r"Class \S+\.(\w+FileSystem) not found|No FileSystem for scheme:? \"?(\w+)",
@@ -275,7 +275,7 @@ _RULES = (
         "spark.driver.memory, then start again",
     ),
 )
-"""The causes; the first that the text shows counts."""
+"""The known causes. The first one whose pattern the text contains is reported."""
 
 
 def _clean(text: str) -> str:
@@ -293,7 +293,7 @@ _CAUSE = re.compile(r"^\s*Caused by: (?:[\w$]+\.)*[\w$]+: (.+)$", re.MULTILINE)
 
 
 def _summarize(error: Exception, text: str) -> SparksigError:
-    """Return the error that quotes Spark where nothing more is known."""
+    """Return an error that quotes Spark, for an unknown cause."""
     if "Traceback (most recent call last):" in text:  # of a function of Python in a worker
         lines = [line for line in text.rpartition("Traceback (most")[2].splitlines()[1:] if line]
         raised = next((line for line in lines if not line.startswith((" ", "\t"))), "")

@@ -1,4 +1,4 @@
-"""Splits of a Parquet table, scored by the tasks of a Spark job that reads and writes nothing itself.
+"""Scoring of the splits of a Parquet table in the tasks of a Spark job, without Spark's readers and writers.
 
 Each task reads its split with pyarrow, scores it, writes its files, and returns their names and counts. A
 task may run several times: because it was retried, or started twice. The driver accepts the files that the
@@ -45,7 +45,7 @@ def score_on_spark(
         plan: what to read, how to score and what to write.
         splits: the splits, at least one.
         target: the directory of the files, which the workers can write to.
-        shipping: the way of the model to the workers, as in :func:`sparksig.spark_udf`.
+        shipping: the way in which the model reaches the workers, as in :func:`sparksig.spark_udf`.
 
     Returns:
         The results, in the order of the splits. The target has their files, and no others of this run.
@@ -53,7 +53,7 @@ def score_on_spark(
     Raises:
         ContractError, PredictionError, ModelFailedError: as :func:`sparksig.scoring.split.score_split`.
         ExecutionError: Spark failed.
-        SparksigError: another number of rows was read than the footers say.
+        SparksigError: the number of rows that were read differs from that in the footers.
     """
     shipment = ship(spark, model, shipping)
     tasks = len(splits)
@@ -77,7 +77,7 @@ def score_on_spark(
 
 
 def count_slots(spark: SparkSession) -> int:
-    """Return how many tasks a session runs at once, as far as Spark knows."""
+    """Return the number of tasks that a session runs at the same time, as far as Spark knows."""
     if not is_connect(spark):
         return int(spark.sparkContext.defaultParallelism)
     row = spark.range(2**16).select(F.spark_partition_id().alias("part")).agg(F.max("part")).first()

@@ -1,4 +1,4 @@
-"""A model over a DataFrame: checked whole at plan time, cast in the JVM, scored, the kept columns beside."""
+"""Scoring of a Spark DataFrame: the schema is checked first, and the result keeps columns of the table."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def judge_table(
 ) -> Bound:
     """Bind the columns of a table to a model's inputs, and check the names of the result.
 
-    Arguments and errors as of :func:`score`; ``findings`` is None for ``on_error="fail"``.
+    The arguments and errors are those of :func:`score`; ``findings`` is None for ``on_error="fail"``.
     """
     names = _name_outputs(udf, output, flatten, findings)
     problems = find_name_conflicts(df.columns, names, keep, name_folding(df.sparkSession))
@@ -201,7 +201,7 @@ def _refuse(**arguments: Any) -> None:
     wrong = [name for name, value in arguments.items() if value is not None]
     if wrong:
         raise ContractError(
-            f"{' and '.join(wrong)} belong to spark_udf(...) where the model is given as a ModelUDF"
+            f"{' and '.join(wrong)} cannot be combined with a ModelUDF: pass them to spark_udf(...)"
         )
 
 
@@ -211,7 +211,7 @@ def _name_outputs(udf: ModelUDF, output: str, flatten: bool, findings: str | Non
     if flatten:
         if not isinstance(udf.return_type, T.StructType):
             raise ContractError(
-                "flatten takes predictions of several outputs apart; this model's are "
+                "flatten=True needs a model with several outputs; the predictions of this model are "
                 f"{udf.return_type.simpleString()}"
             )
         names = [f"{output}_{name}" for name in udf.return_type.names]

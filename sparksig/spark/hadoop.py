@@ -1,4 +1,4 @@
-"""File systems as Spark's own Hadoop sees them, without a Spark job, and without Spark's warnings."""
+"""Access to file systems through Spark's Hadoop, without a Spark job and without Spark's warnings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def file_system_of(spark: SparkSession, path: str) -> tuple[Any, Any, Any]:
-    """The JVM's classes, the file system of a path, and the path in it; of a classic session."""
+    """Return the JVM's classes, the file system of a path, and the path in it; only for a classic session."""
     session: Any = spark
     java = session._jvm
     place = java.org.apache.hadoop.fs.Path(path)
@@ -23,14 +23,14 @@ def file_system_of(spark: SparkSession, path: str) -> tuple[Any, Any, Any]:
 
 
 def is_connect(frame: SparkSession | DataFrame) -> bool:
-    """Return whether a session, or a DataFrame, is of Spark Connect."""
+    """Return whether a session or a DataFrame belongs to Spark Connect."""
     return type(frame).__module__.startswith("pyspark.sql.connect")
 
 
 def is_nowhere(spark: SparkSession, path: str) -> bool:
-    """Return whether a path is known not to exist; on Spark Connect this cannot be known.
+    """Return whether a path certainly does not exist; always False on Spark Connect.
 
-    Spark's readers would say the same, after a warning with a stack trace in the log.
+    Spark's readers report a missing path, too, but first log a warning with a stack trace.
     """
     if is_connect(spark):
         return False
@@ -39,16 +39,16 @@ def is_nowhere(spark: SparkSession, path: str) -> bool:
 
 
 _RENAMES_AT_ONCE = ("file", "hdfs", "viewfs")
-"""File systems on which a directory gets another name in one step; object stores copy what is in it."""
+"""The file systems that rename a directory in one step. Object stores copy its files instead."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A file or directory, or where one could be, as Spark's own Hadoop sees it.
+    """A path, which may exist or not, in a file system that Spark's Hadoop accesses.
 
     Attributes:
         spark: the session.
-        uri: the place, with its scheme.
+        uri: the path with its scheme.
     """
 
     spark: SparkSession
@@ -56,7 +56,7 @@ class Place:
 
     @classmethod
     def of(cls, spark: SparkSession, path: str) -> Place:
-        """The place of a path as Spark takes it: relative ones, and those without a scheme, included."""
+        """Return the place of a path that Spark accepts, also of a relative one or one without a scheme."""
         _, files, place = file_system_of(spark, path)
         return cls(spark, str(place.makeQualified(files.getUri(), files.getWorkingDirectory()).toString()))
 
@@ -70,23 +70,23 @@ class Place:
 
     @property
     def parent(self) -> Place:
-        """The directory that it is in.
+        """The parent directory.
 
         Raises:
-            OutputRefusedError: it is a file system's root.
+            OutputRefusedError: the path is the root of a file system.
         """
         above = file_system_of(self.spark, self.uri)[2].getParent()
         if above is None:
-            raise OutputRefusedError(f"{self.uri} is all of a file system; nothing was written")
+            raise OutputRefusedError(f"{self.uri} is the root of a file system; nothing was written")
         return Place(self.spark, str(above.toString()))
 
     @property
     def local(self) -> Path | None:
-        """The same as a path of this machine; None if it is elsewhere."""
+        """The path on this machine; None for other file systems."""
         return Path(self.uri.removeprefix("file:")) if self.uri.startswith("file:/") else None
 
     def is_in(self, other: Place) -> bool:
-        """Return whether this is another path, or below it; links on this machine are followed."""
+        """Return whether this path equals another one or is below it; links on this machine are followed."""
         inner, outer = (os.path.realpath(path.local) if path.local else path.uri for path in (self, other))
         return f"{inner.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/")
 
@@ -101,7 +101,7 @@ class Place:
         return bool(files.exists(place) and files.getFileStatus(place).isDirectory())
 
     def names(self) -> list[str]:
-        """Return the names of the entries of the directory; none if it does not exist."""
+        """Return the names of the entries of the directory; an empty list if it does not exist."""
         _, files, place = file_system_of(self.spark, self.uri)
         if not files.exists(place):
             return []
@@ -115,7 +115,7 @@ class Place:
             yield str(entries.next().getPath().toString()).removeprefix(f"{self.uri.rstrip('/')}/")
 
     def is_own(self) -> bool:
-        """Return whether it belongs to the user of this process; object stores know no users."""
+        """Return whether the user of this process owns it; True on object stores, which have no users."""
         if self.local is not None:
             owner = getattr(os.lstat(self.local), "st_uid", None)
             return owner is None or owner == os.geteuid()
@@ -135,10 +135,10 @@ class Place:
         return int(status.getLen()), int(status.getModificationTime())
 
     def make(self) -> None:
-        """Make the directory, and those above it.
+        """Create the directory and its parents.
 
         Raises:
-            OutputRefusedError: it cannot be made.
+            OutputRefusedError: it cannot be created.
         """
         from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 
@@ -162,10 +162,10 @@ class Place:
         return self.uri.partition(":")[0] in _RENAMES_AT_ONCE
 
     def move_to(self, target: Place) -> None:
-        """Give it another name, in one step, if nothing is there.
+        """Rename it in one step, unless the target exists.
 
         Raises:
-            OutputRefusedError: something is there.
+            OutputRefusedError: the target exists.
         """
         from py4j.protocol import Py4JJavaError
 
@@ -175,7 +175,7 @@ class Place:
         gateway: Any = self.spark.sparkContext._gateway
         options = gateway.new_array(option, 1)
         options[0] = option.NONE
-        try:  # a file system's own rename() moves a directory into one that is there
+        try:  # a file system's own rename() moves a directory into an existing one
             hadoop.FileContext.getFileContext(files.getConf()).rename(place, hadoop.Path(target.uri), options)
         except Py4JJavaError as error:
             if not target.is_there():

@@ -1,8 +1,8 @@
-"""The names that a Spark session distinguishes: up to case, unless spark.sql.caseSensitive says otherwise."""
+"""The comparison of names in a Spark session: it ignores case, unless spark.sql.caseSensitive is true."""
 
 from __future__ import annotations
 
-import contextlib
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from pyspark.sql import types as T
 
 Fold = Callable[[str], str]
-"""From a name to what Spark compares: two names with the same result are one name."""
+"""A function that maps a name to the text that Spark compares: names with the same text are equal."""
 
 CASE_SENSITIVE = "spark.sql.caseSensitive"
 
 
-def fold_of(setting: object) -> Fold:
-    """Return the function that folds names under a value of spark.sql.caseSensitive.
+def choose_folding(setting: object) -> Fold:
+    """Return the function that folds names for a value of spark.sql.caseSensitive.
 
     Example:
-        >>> fold_of("false")("Kids"), fold_of("true")("Kids")
+        >>> choose_folding("false")("Kids"), choose_folding("true")("Kids")
         ('kids', 'Kids')
     """
     return str if str(setting).lower() == "true" else str.casefold
@@ -33,12 +33,10 @@ def name_folding(session: Any = None) -> Fold:
     Args:
         session: a classic session or one of Spark Connect; the active one, if None.
     """
-    if session is None:
-        with contextlib.suppress(ModuleNotFoundError):  # without Spark, names are compared as by default
-            from pyspark.sql import SparkSession
-
-            session = SparkSession.getActiveSession()
-    return fold_of("false" if session is None else session.conf.get(CASE_SENSITIVE, "false"))
+    spark_sql = sys.modules.get("pyspark.sql")  # no session is active before it is imported
+    if session is None and spark_sql is not None:
+        session = spark_sql.SparkSession.getActiveSession()
+    return choose_folding("false" if session is None else session.conf.get(CASE_SENSITIVE, "false"))
 
 
 def find_variables(table: T.StructType) -> list[Finding]:

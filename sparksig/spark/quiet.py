@@ -1,4 +1,4 @@
-"""A console without stack traces while a query fails: the error that is raised has the cause and the log."""
+"""Suppression of stack traces in the console: the error of a failed query has the cause and the log."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 _OF_QUERIES = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 
 _TRACES = r"(?s)^.*(\n\s+at [\w.$/]+\(|Traceback \(most recent|\d times; aborting job|: TaskKilled \().*$"
-"""A printed event with a stack trace of the JVM or of Python, or that only announces one."""
+"""A printed event that has a stack trace of the JVM or of Python, or that announces one."""
 
 _LONGEST_WAIT = 5.0
-"""How many seconds killed tasks may take to end; Spark kills their Python workers after two."""
+"""The number of seconds to wait for killed tasks; Spark kills their Python workers after two."""
 
 
 class _Console:
-    """The console appenders of the JVM, which any number of queries mutes at once."""
+    """The console appenders of the JVM, which several queries may mute at the same time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -26,22 +26,24 @@ class _Console:
         self._replaced: list[tuple[Any, Any, Any, Any]] = []
 
     def mute(self, spark: Any) -> None:
-        """Print no event that holds a stack trace, whichever logger it is of."""
+        """Print no event with a stack trace, from any logger."""
         with self._lock:
             self._users += 1
             if self._users > 1:
                 return
-            with contextlib.suppress(Exception):  # Connect has no JVM; other logging libraries, other APIs
+            with contextlib.suppress(
+                Exception
+            ):  # Connect has no JVM, and other logging libraries have other APIs
                 self._replaced = list(_replace_appenders(spark._jvm))
 
     def unmute(self) -> None:
-        """Print all events again, once nobody else mutes them."""
+        """Print all events again when no query mutes them any more."""
         with self._lock:
             self._users -= 1
             if self._users:
                 return
             for logger, reference, original, muted in self._replaced:
-                with contextlib.suppress(Exception):  # the JVM may be gone
+                with contextlib.suppress(Exception):  # the JVM may have ended
                     logger.addAppender(original, reference.getLevel(), reference.getFilter())
                     logger.removeAppender(muted.getName())
                     muted.stop()
@@ -53,16 +55,16 @@ _CONSOLE = _Console()
 
 @contextlib.contextmanager
 def mute_stack_traces(spark: Any) -> Iterator[None]:
-    """Keep the JVM from printing the stack traces of a query that fails: its error has them.
+    """Keep the JVM from printing the stack traces of a failing query: its error has them.
 
-    A query fails with its first task. The others are killed, and may print their traces later, so a
-    failure is raised after they have ended, or after a few seconds.
+    When a task fails, Spark kills the other tasks of the query, which may print their traces later. So the
+    error is raised when they have ended, or after a few seconds.
     """
     _CONSOLE.mute(spark)
     try:
         yield
     except BaseException:
-        with contextlib.suppress(Exception):  # Connect has no JVM, or the JVM is gone: nothing to wait for
+        with contextlib.suppress(Exception):  # without a JVM there is nothing to wait for
             _await_tasks(spark)
         raise
     finally:
@@ -70,7 +72,7 @@ def mute_stack_traces(spark: Any) -> Iterator[None]:
 
 
 def _replace_appenders(jvm: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
-    """Replace each appender that prints text to the console by one that leaves traces out.
+    """Replace each appender that prints text to the console by one that omits stack traces.
 
     Yields:
         The configuration of a logger, its reference to the appender, the appender, and its replacement.
@@ -117,7 +119,7 @@ def _await_tasks(spark: Any) -> None:
 
 @contextlib.contextmanager
 def mute_query_errors() -> Iterator[None]:
-    """Keep PySpark 4 from printing each error of analysis as JSON with its stack trace."""
+    """Keep PySpark 4 from printing analysis errors as JSON with a stack trace."""
     loggers: list[Any] = []
     with contextlib.suppress(ImportError):  # Spark 3.5 has no such loggers
         from pyspark.logger import PySparkLogger

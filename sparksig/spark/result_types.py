@@ -27,7 +27,7 @@ def read_result_type(session: SparkSession, result_type: T.DataType | str) -> T.
         raise ContractError(f"result_type: expected a DataType or DDL, got {kind(result_type)}")
     try:
         schema = session.createDataFrame([], result_type).schema
-    except Exception as error:  # a parser's, of a class that depends on the Spark
+    except Exception as error:  # an error of the parser, whose class depends on the version of Spark
         reason = str(error).strip().partition("\n")[0]
         raise ContractError(f"result_type {result_type!r} is not a Spark type: {reason}") from None
     is_single = len(schema) == 1 and schema[0].name == "value"
@@ -54,10 +54,10 @@ def build_outputs(returned: T.DataType) -> Schema:
 
 
 def to_arrow_result(returned: T.DataType) -> pa.DataType:
-    """Return the Arrow type of predictions of a Spark type, before their times are placed in a zone.
+    """Return the Arrow type of predictions of a Spark type, before their local times get a time zone.
 
     Raises:
-        UnsupportedError: predictions are never of the type.
+        UnsupportedError: predictions cannot have the type.
     """
     if isinstance(returned, T.StructType):
         return pa.struct([pa.field(part.name, to_arrow_result(part.dataType)) for part in returned.fields])

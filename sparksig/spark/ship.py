@@ -1,4 +1,4 @@
-"""Three ways of a model to the workers, and the way of this package.
+"""Shipping of a model, and of this package, to Spark's workers, in one of three ways.
 
 ==========  ==============================================================================================
 ``files``   the driver packs the directory into one file, which Spark distributes; the first worker of a
@@ -7,8 +7,8 @@
 ``inline``  the packed directory is a part of the function that Spark sends to the workers
 ==========  ==============================================================================================
 
-In local mode the workers read the directory where it is. Wherever it is read, its digest is verified before
-anything in it is opened.
+In local mode the workers read the original directory. In every case the digest is verified before a file in
+the directory is opened.
 """
 
 from __future__ import annotations
@@ -30,7 +30,14 @@ from typing import Any, BinaryIO, get_args
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
-from sparksig.errors import ContractError, ExecutionError, ModelDamagedError, ModelError, UnsupportedError
+from sparksig.errors import (
+    ContractError,
+    ExecutionError,
+    ModelDamagedError,
+    ModelError,
+    SparksigWarning,
+    UnsupportedError,
+)
 from sparksig.models.flavors.interface import Loading
 from sparksig.models.node_cache import cached_directory
 from sparksig.models.registry import find_location, is_remote, local_path, shown
@@ -42,17 +49,17 @@ _INLINE_BYTES = 8 * 2**20
 """The greatest size of a packed model that is sent with the function of a query."""
 
 
-class ShippingWarning(UserWarning):
-    """A warning that the server refuses files, and of the way that a model takes instead."""
+class ShippingWarning(SparksigWarning):
+    """A warning that the server refuses files, so that a model is shipped in another way."""
 
 
 @dataclass(frozen=True)
 class Shipment:
-    """The place where a worker finds a model. One of the paths, names or contents is not empty.
+    """The location of a model for the workers: a path, an archive, a source or its content.
 
     Attributes:
         digest: the digest of the directory's content.
-        path: the directory, where workers share the driver's file system.
+        path: the directory, if the workers share the driver's file system.
         archive: the name of the file that Spark distributes.
         source: the path or URI from which each node copies the directory.
         content: the packed directory.
@@ -70,12 +77,12 @@ class Shipment:
 
     @property
     def shipping(self) -> str:
-        """Return the way of the model: "files", "path" or "inline"; "local" where nothing is shipped."""
+        """Return how the model is shipped: "files", "path", "inline", or "local" if it is not shipped."""
         names = {"archive": "files", "source": "path", "content": "inline"}
         return next((name for attribute, name in names.items() if getattr(self, attribute)), "local")
 
     def locate(self) -> Path:
-        """Return the model directory on this node; unpack or copy it if need be.
+        """Return the model directory on this node; unpack or copy it if necessary.
 
         Raises:
             ModelDamagedError: a path in the archive leads out of it, or the copy has another digest.
@@ -122,14 +129,14 @@ class Shipment:
                 _unpack(archive, staging)
             staging.rename(home)
         except OSError:
-            if not home.is_dir():  # otherwise another worker was first
+            if not home.is_dir():  # another worker may have been faster
                 raise
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         return home
 
     def localize(self, loading: Loading) -> Loading:
-        """Return the options of loading with the path that the model's environment has on this node."""
+        """Return the loading options with the path of the model's environment on this node."""
         if not self.environment or loading.environment is None:
             return loading
         path = SparkFiles.get(self.environment)
@@ -152,9 +159,9 @@ def ship(spark: SparkSession, model: PreparedModel, shipping: str = "auto") -> S
 
     Args:
         spark: a session, classic or of Spark Connect.
-        model: the model, checked.
-        shipping: "files", "path", "inline", or "auto" for files where the server accepts them, and otherwise
-            inline for a small model, else by path.
+        model: the checked model.
+        shipping: "files", "path", "inline", or "auto": files if the server accepts them, else inline for a
+            small model, else by path.
 
     Raises:
         ContractError: ``shipping`` is not one of the choices.
@@ -175,7 +182,7 @@ def ship(spark: SparkSession, model: PreparedModel, shipping: str = "auto") -> S
             return _ship_files(spark, model, environment)
         except ModelError:
             raise
-        except Exception as error:  # of a class that depends on the server
+        except Exception as error:  # its class depends on the server
             if shipping == "files":
                 raise UnsupportedError(
                     f"the server refuses files: {_first_line(error)}. Pass shipping='inline', or "
@@ -240,7 +247,7 @@ def _read_packed(model: PreparedModel) -> bytes:
 
 
 def _add_package(spark: SparkSession) -> bool:
-    """Let Spark distribute this package; return False where the server refuses files."""
+    """Let Spark distribute this package; return False if the server refuses files."""
     return _add_files(spark, [_package()], is_package=True)
 
 
@@ -248,7 +255,7 @@ def _add_files(spark: SparkSession, files: list[Path], is_package: bool = False)
     try:
         for file in files:
             _send(spark, file, is_package)
-    except Exception:  # of a class that depends on the server
+    except Exception:  # its class depends on the server
         return False
     return True
 
@@ -267,7 +274,7 @@ def _send(spark: SparkSession, file: Path, is_package: bool = False) -> None:
 
 
 _SENT: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
-"""The files of each session of Spark Connect, which refuses to be given the same file twice."""
+"""The files that were sent to each session of Spark Connect, which refuses to receive a file twice."""
 
 
 def _is_local(master: str | None) -> bool:
@@ -277,7 +284,7 @@ def _is_local(master: str | None) -> bool:
 # --- files --------------------------------------------------------------------------------------------------
 
 _PACKED: dict[str, Path] = {}
-"""The archive of each digest: Spark takes a file of one name from one path only."""
+"""The archive for each digest, because Spark accepts files of one name from a single path only."""
 
 
 def _link_environment(model: PreparedModel) -> Path | None:
@@ -310,9 +317,9 @@ def _hash_package() -> str:
 
 
 def _package() -> Path:
-    """Return this package as a file to import from, for workers that lack it or have another one."""
+    """Return this package as an importable archive, for workers that lack it or have another version."""
     root, sources = _list_package()
-    if not sources:  # it was itself imported from such a file, as --py-files has it
+    if not sources:  # it was imported from an archive, for example of --py-files
         return root.parent
     key = _hash_package()
     if key in _PACKED:
@@ -332,7 +339,7 @@ def _make_home() -> Path:
 
 
 def _pack(path: Path, digest: str) -> Path:
-    """Return the packed directory of a model; its content is that of the digest."""
+    """Return the packed directory of a model; its content has the digest."""
     if digest in _PACKED:
         return _PACKED[digest]
     archive = _make_home() / f"sparksig-{digest}.zip"

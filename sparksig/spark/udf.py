@@ -1,7 +1,7 @@
 """A model as a column function of Spark.
 
-From Spark 4.1 on, ``arrow_udf`` passes Arrow arrays unchanged. For ``pandas_udf`` before,
-:mod:`sparksig.spark.before_arrow` sends integers and composite columns in other forms.
+From Spark 4.1 on, ``arrow_udf`` passes Arrow arrays unchanged. Before, ``pandas_udf`` is used, and
+:mod:`sparksig.spark.before_arrow` converts integers and composite columns before and after the transfer.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from sparksig.scoring.prepared import PreparedModel, prepare_model
 from sparksig.spark import bind as binding
 from sparksig.spark.before_arrow import (
     INSTANTS,
-    comes_as_json,
+    is_sent_as_json,
     pandas_columns,
     pandas_function,
     to_frame,
@@ -42,7 +42,7 @@ from sparksig.spark.before_arrow import (
     to_texts,
 )
 from sparksig.spark.bind import HAS_ARROW, Bound
-from sparksig.spark.calls import CallBinding, show_spec
+from sparksig.spark.calls import CallBinding, format_spec
 from sparksig.spark.diagnosis import refuse_stopped_session
 from sparksig.spark.names import name_folding
 from sparksig.spark.result_types import (
@@ -104,9 +104,9 @@ def spark_udf(
         environment: the environment in which the model runs, as in :func:`sparksig.load_model`: "worker",
             "model" or the path of a built one. Each node builds or unpacks it once.
         allow_install: as in :func:`sparksig.load_model`.
-        shipping: the way of the model to the workers: "files" (Spark distributes it), "path" (each node
-            copies it from the path or URI ``model``, which it must be able to read), "inline" (it is sent
-            with the query, up to 8 MB), or "auto" for files if the server accepts them.
+        shipping: the way in which the model reaches the workers: "files" (Spark distributes it), "path" (each
+            node copies it from the path or URI ``model``, which it must be able to read), "inline" (it is
+            sent with the query, up to 8 MB), or "auto" for files if the server accepts them.
         **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
@@ -173,9 +173,9 @@ def build_udf(
     absent: Absent | None = None,
     shipping: str = "auto",
 ) -> ModelUDF:
-    """Build the column function of a model that was checked; arguments and errors as of :func:`spark_udf`.
+    """Build the column function of a checked model; the arguments and errors are those of :func:`spark_udf`.
 
-    ``returned`` is the type that ``result_type`` asks for; the outputs of ``model`` are built from it.
+    ``returned`` is the type of the argument ``result_type``, from which the outputs of ``model`` are built.
     """
     require_result_type(model)
     work = Work(
@@ -197,7 +197,7 @@ def require_result_type(model: PreparedModel) -> None:
     """Check that the predictions of a model have a Spark type.
 
     Raises:
-        UnsupportedError: they have none on this Spark.
+        UnsupportedError: they have no type in this version of Spark.
     """
     try:
         binding.spark_type(result(model.outputs))
@@ -211,14 +211,14 @@ def require_result_type(model: PreparedModel) -> None:
 
 
 class ModelUDF:
-    """A model as a column function; made by :func:`spark_udf`.
+    """A model as a column function, built by :func:`spark_udf`.
 
     Attributes:
         inputs: the schema that the model accepts.
         outputs: the schema that it returns.
         digest: the digest of the model directory, which every worker verifies.
         absent: the treatment of optional columns that the table lacks: "null", "omit" or "forbid".
-        shipping: the way of the model to the workers: "files", "path", "inline", or "local" in local mode.
+        shipping: how the model reaches the workers: "files", "path", "inline", or "local" in local mode.
         return_type: the Spark type of the predictions.
     """
 
@@ -235,12 +235,12 @@ class ModelUDF:
 
     @property
     def work(self) -> Work:
-        """The work of its Python workers."""
+        """The instructions for its Python workers."""
         return self._work
 
     def __repr__(self) -> str:
         accepted = ", ".join(
-            str(name) if name is not None else show_spec(spec)
+            str(name) if name is not None else format_spec(spec)
             for name, spec in zip(self.inputs.input_names(), self.inputs)
         )
         return f"ModelUDF({accepted}) -> {self.return_type.simpleString()}"
@@ -269,27 +269,26 @@ class ModelUDF:
             return self._arrow_column(values, names, is_packed=False)
         if specs is None or not all(isinstance(spec, ColSpec) for spec in specs):
             raise UnsupportedError(
-                "a single struct, and tensors, go to a model on Spark 4.1 or newer; on this Spark "
-                "pass the columns "
-                "one by one, or use sparksig.score(df, model)"
+                "Spark before 4.1 cannot pass tensors or a single struct to a column function. Pass each "
+                "column as an argument, or use sparksig.score(df, model)"
             )
-        binding.require_arrow(self.inputs, HAS_ARROW, "calling the function")
+        binding.require_arrow(self.inputs)
         plain = [spec for spec in specs if isinstance(spec, ColSpec)]
-        sent = binding.guarded(values, plain)
-        types = [binding.travel_type(spec) for spec in plain]
+        sent = binding.guard_columns(values, plain)
+        types = [binding.get_transfer_type(spec) for spec in plain]
         names = _transfer_names(plain)
         return self._pandas_column(Bound(names, tuple(sent), tuple(plain), tuple(types)))
 
     def on(self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None) -> Column:
-        """The predictions for a table of that schema, which is checked now, whole.
+        """Return the predictions for a table as a Column; the entire schema is checked at once.
 
         Args:
             table: the schema of a table.
-            columns: for a model whose inputs have no names: the columns to take, in this order.
-            session: of the table; the active one, if None.
+            columns: for a model whose inputs have no names: the columns to use, in this order.
+            session: the session of the table; None for the active one.
 
         Raises:
-            ContractError: columns missing, doubled, or of types that do not widen; every finding.
+            ContractError: columns are missing, duplicate, or of types that do not widen; all findings.
         """
         return self.predict_column(self.bind(table, columns, session=session))
 
@@ -302,20 +301,20 @@ class ModelUDF:
     def bind(
         self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None
     ) -> Bound:
-        """The columns that the model is given of a table; arguments and errors as of :meth:`on`."""
+        """Bind the columns of a table to the model; the arguments and errors are those of :meth:`on`."""
         fold = name_folding(session)
         return binding.bind(table, self.inputs, columns, self._work.features, fold, self.absent)
 
     def with_(self, **changes: Any) -> ModelUDF:
-        """The same function with other settings of its work in the workers."""
+        """Return the same function with other instructions for its workers, by the attributes of Work."""
         return ModelUDF(replace(self._work, **changes), self.return_type)
 
-    # the attributes that spark.udf.register reads: it creates a UDF of its own from the function
+    # the attributes that spark.udf.register reads: it creates its own UDF from the function
 
     @property
     def _registered(self) -> Any:
         if not HAS_ARROW:
-            raise UnsupportedError("a model is registered for SQL on Spark 4.1 or newer")
+            raise UnsupportedError("registering a model for SQL needs Spark 4.1 or newer")
         function = _arrow_function(self._work, None, zoned=False)
         return F.arrow_udf(function, self._column_type)  # type: ignore[attr-defined]
 
@@ -346,7 +345,7 @@ class ModelUDF:
     def _pandas_column(self, bound: Bound) -> Column:
         zoned = [F.current_timezone()] if has_times(self.return_type) else []
         sent, column_type = pandas_columns(bound), self._column_type
-        if comes_as_json(column_type):
+        if is_sent_as_json(column_type):
             function = pandas_function(self._work, bound, to_texts)
             texts = F.pandas_udf(function, "string")(*sent, *zoned)  # type: ignore[attr-defined]
             return self._named(
@@ -420,7 +419,7 @@ def _arrow_function(
         zone = Zone()
         yield from work.run((open_batch(list_columns(batch), zone) for batch in batches), zone)
 
-    if work.batch_rows is not None:  # a batch of the model may consist of several Arrow batches
+    if work.batch_rows is not None:  # a batch for the model may consist of several Arrow batches
         return score_joined
     # Spark derives the kind of the function from its annotations
     score.__annotations__ = {"columns": pa.Array, "return": pa.Array}

@@ -1,4 +1,4 @@
-"""The work of a Python worker on the batches of a query: get the model, score, place predicted times.
+"""The work of a Python worker on the batches of a query: load the model, score, convert predicted times.
 
 It is pickled with the query, and needs no session.
 """
@@ -37,14 +37,14 @@ from sparksig.scoring import (
 )
 from sparksig.scoring.batches import Predict
 from sparksig.scoring.limits import RejectionCount, RejectionLimit, count_rejections
-from sparksig.scoring.tally import PredictionSummarizer, PredictionSummary, merge_summaries
+from sparksig.scoring.tally import FieldPath, PredictionSummarizer, PredictionSummary, merge_summaries
 from sparksig.spark.ship import Shipment
 from sparksig.spark.variants import as_objects, as_variants, opened, packed, result
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
-Summaries = dict[str, PredictionSummary]
+Summaries = dict[FieldPath, PredictionSummary]
 
 
 class _MergedSummaries(AccumulatorParam[Summaries]):
@@ -68,12 +68,12 @@ class PredictionObserver:
     """
 
     def __init__(self, context: SparkContext) -> None:
-        self._accumulator = context.accumulator(dict[str, PredictionSummary](), _MergedSummaries())
+        self._accumulator = context.accumulator(Summaries(), _MergedSummaries())
         self._summarizer = PredictionSummarizer()
 
     @property
     def summaries(self) -> Summaries:
-        """The summaries by path, once the query has run; only for the driver."""
+        """The summaries by path, after the query has run; only for the driver."""
         return self._accumulator.value
 
     def observe(self, predictions: pa.Array) -> None:
@@ -100,7 +100,7 @@ class Work:
         batch_bytes: larger batches are cut.
         absent: what the model sees of an optional column that the table lacks.
         limit: the number of rows that the run may reject; None for any number.
-        observer: summarizes the predictions; None if nobody asks.
+        observer: summarizes the predictions; None for no summary.
     """
 
     shipment: Shipment
@@ -121,7 +121,7 @@ class Work:
 
     @property
     def has_details(self) -> bool:
-        """Whether a prediction is in a struct with further fields."""
+        """Whether a prediction is a field of a struct with further fields."""
         return self.lenient or self.observed
 
     def run(
@@ -130,18 +130,18 @@ class Work:
         zone: Callable[[], str] | None = None,
         first_row: int = 0,
     ) -> Iterator[pa.Array]:
-        """Score batches with this process's model; the predictions have as many rows, in the same order.
+        """Score batches with the model of this process; the predictions have the same rows in the same order.
 
         Args:
             batches: the model's columns.
-            zone: returns the time zone of the query, once the first batch was read.
+            zone: returns the time zone of the query, after the first batch was read.
             first_row: the number of rows before these batches in the partition, for messages.
 
         Raises:
             ModelFailedError: the model, or code that loads it, raised an exception.
             BudgetExceededError: many more rows were rejected than the limit allows.
         """
-        sys.dont_write_bytecode = True  # the model's directory, which may have code, has to stay as it is
+        sys.dont_write_bytecode = True  # bytecode would change the model's directory
         before = CACHE.info()
         model = load_cached(self.shipment.digest, self.shipment.locate, self.shipment.localize(self.loading))
         after = CACHE.info()
@@ -212,10 +212,10 @@ class Work:
 
 
 class _Arrivals:
-    """Batches as Spark sends them, with the types of the signature restored.
+    """The batches that Spark sends, with the types of the signature restored.
 
     Attributes:
-        schema: the schema of the first batch as it was sent; None before it was read.
+        schema: the schema of the first batch as Spark sent it; None before it was read.
     """
 
     def __init__(self, batches: Iterator[pa.RecordBatch], inputs: Schema) -> None:
@@ -231,7 +231,7 @@ class _Arrivals:
 
 
 def _name_partition() -> str:
-    """Return the words for the partition of the running task, for messages; empty outside of a task."""
+    """Describe the partition of the running task for messages; empty outside of a task."""
     task = TaskContext.get()
     return "" if task is None else f" of partition {task.partitionId()}"
 
@@ -308,7 +308,7 @@ class Zone:
     """The time zone of a query, read from its last column, which has the same value in every row.
 
     Attributes:
-        name: the name; empty until a row was read.
+        name: the name; empty before a row was read.
     """
 
     def __init__(self) -> None:
@@ -319,6 +319,6 @@ class Zone:
         return self.name
 
     def read(self, column: Any, get_name: Callable[[Any], object]) -> None:
-        """Read the name, once the column has a row."""
+        """Read the name, if the column has a row."""
         if not self.name and len(column):
             self.name = str(get_name(column))

@@ -1,6 +1,6 @@
-"""Tables and their contracts: one resolver, one judge of types, one check for all kinds of tables.
+"""Checks of tables against contracts, with the same code for all kinds of tables.
 
-The way of a DataFrame through :func:`sparksig.check`:
+The steps of :func:`sparksig.check`:
 
 1. ``check.open_table`` opens it as a ``SparkTable``; a path becomes a ``ParquetTable`` with the same methods.
 2. ``contract.resolve_contract`` resolves the contract: a model's or a table's, with its options.

@@ -25,12 +25,12 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class Part(NamedTuple):
-    """Some rows of a table: a batch, and where it comes from.
+    """Some rows of a table: a batch and its origin.
 
     Attributes:
         batch: the rows.
-        place: the file or the partition.
-        first_row: the position of the first row; None where the rows do not follow each other.
+        place: the file or the partition of the rows, for messages.
+        first_row: the position of the first row; None if the rows are not consecutive.
     """
 
     batch: pa.RecordBatch
@@ -39,7 +39,7 @@ class Part(NamedTuple):
 
 
 class Breach(NamedTuple):
-    """A finding with its count, and the rows that show it: by their keys, or by their positions."""
+    """A finding with its count, and examples of its rows: their keys or their positions."""
 
     finding: Finding
     examples: tuple[str, ...] = ()
@@ -52,9 +52,9 @@ class Outcome:
     Attributes:
         rows: the number of rows.
         bad_rows: the number of rows that break a rule.
-        nulls: the number of nulls in each column that was counted.
+        nulls: the number of nulls in each counted column.
         breaches: the rules that are broken.
-        values: the distributions of columns, where they were counted.
+        values: the distributions of the counted columns.
     """
 
     rows: int
@@ -65,7 +65,7 @@ class Outcome:
 
 
 def add_count(rule: Finding, rows: int, places: int) -> Finding:
-    """Return the finding of a rule with the number of rows, and of positions where one row has several."""
+    """Return the finding of a rule with its number of rows, and the number of positions if it is larger."""
     actual = rule.actual if places == rows else f"{rule.actual} in {places:,} places"
     return replace(rule, count=rows, actual=actual)
 
@@ -84,7 +84,7 @@ def count_violations(
         parts: the rows; each batch has the columns of the rules, of ``names`` and of ``keys``.
         rules: the rules.
         names: the columns whose nulls are counted.
-        keys: the columns that name a row.
+        keys: the columns that identify a row.
 
     Example:
         >>> from sparksig.errors import Code
@@ -152,7 +152,7 @@ class _Total:
             self.first = f"{part.place}, row {part.first_row + int(rows[0])}"
 
     def summarize(self, names: Sequence[str]) -> Breach | None:
-        """Return the finding with its count; None where no row breaks the rule."""
+        """Return the finding with its count; None if no row breaks the rule."""
         if len(self.lengths) > 1:
             return Breach(self.rule.finding)
         if not self.rows:
@@ -180,7 +180,7 @@ def _find_ends(keys: pa.Table) -> pa.Table:
 
 
 class _Values(NamedTuple):
-    """The values at one position of a batch, and the rows that they belong to; None: one of each row."""
+    """The values at one position of a batch, and the row of each; None if each row has exactly one value."""
 
     array: pa.Array
     owners: Rows | None
@@ -204,7 +204,7 @@ def _reach(
     steps: tuple[Step, ...],
     computed: dict[tuple[str, tuple[Step, ...]], _Values],
 ) -> _Values:
-    """Return the values that steps lead to; the values of each position are computed once."""
+    """Return the values at the end of some steps; the values of each position are computed once."""
     if not steps:
         return _Values(arrays[column], None)
     key = (column, steps)

@@ -61,29 +61,30 @@ def check(
 ) -> Report:
     """Check a table against a contract.
 
-    A contract is a model's or a table's. The types of a model's contract are judged by the casting table. A
+    A contract is that of a model or of a table. The casting table judges the types of a model's contract. A
     table's contract declares exact types and all columns.
 
     Args:
         table: a Spark DataFrame, classic or of Spark Connect; the path of a Parquet table, which pyarrow
-            reads without Spark; or, where a Spark session is active, a Delta table's path or a table's name.
+            reads without Spark; or, if a Spark session is active, the path of a Delta table or the name of a
+            table.
         contract: of a model: a :class:`~sparksig.ModelSignature`, a :class:`~sparksig.Schema`, a model
             directory, or a JSON file with a signature. Of a table: a StructType, an Arrow schema, DDL, or a
             table's path or name.
         mode: "schema": types alone, without a Spark job. "sample": also the values of some rows, chosen by
             the sampler: at most two jobs. "full": the values of all rows, in one job without Python.
         side: the side of a signature: "inputs" or "outputs".
-        sampler: chooses the rows of a sample; the default :class:`Sampler`, if None.
+        sampler: chooses the rows of a sample; None for the default :class:`Sampler`.
         strict_nulls: whether required columns of any type must have values. If False, only required integers
-            and booleans must, as a model accepts nulls.
+            and booleans must, because models accept nulls in other columns.
         refuse_nan: whether NaN breaks the contract.
         row_key: columns that identify a row: findings show the smallest and the largest key of their
             rows. These are values of the table.
-        types: of a table's contract: "exact" (default), or "lossless" for lossless widening.
-        missing: "forbid" (default of a table's contract) or "allow" (default of a model's): optional columns
-            that the table does not have.
-        extra: "forbid" (default of a table's contract), "allow" (default of a model's) or "warn": columns
-            that the contract does not declare.
+        types: for a table's contract: "exact" (default), or "lossless" to allow lossless widening.
+        missing: the treatment of optional columns that the table lacks: "forbid" (default for a table's
+            contract) or "allow" (default for a model's contract).
+        extra: the treatment of columns that the contract does not declare: "forbid" (default for a table's
+            contract), "allow" (default for a model's contract) or "warn".
 
     Returns:
         A report: ``ok``, ``findings``, ``raise_if_failed()``, ``to_json()``, ``to_html(path)``.
@@ -134,10 +135,10 @@ def check_parquet(
     Args:
         path: a file, a directory of files, or a URI of an object store (``s3://``, ``gs://``, ``abfs://``,
             ``hdfs://``).
-        contract: as for :func:`check`.
-        mode: as for :func:`check`; "schema" reads the footers of all files.
+        contract: as in :func:`check`.
+        mode: as in :func:`check`; "schema" reads the footers of all files.
         rows: the largest number of rows of a sample.
-        seed: the seed of a sample: the same rows for the same seed and the same files.
+        seed: the seed of a sample. The same seed and files give the same rows.
         method: the method of a sample: "partitions" reads the first rows of at most 32 row groups; "uniform"
             chooses each row with the same probability.
         options: all other options of :func:`check`.
@@ -173,10 +174,10 @@ def open_table(table: Any, contract: Any = None) -> Table:
 
     Args:
         table: the table.
-        contract: the other argument of the call, which may be the table where they are swapped.
+        contract: the other argument of the call. It is the table if the caller has swapped the two.
 
     Raises:
-        ContractError: not a table.
+        ContractError: ``table`` is not a table.
         ExecutionError: the table's Spark session was stopped.
         TableNotFoundError: the table does not exist.
         UnsupportedError: a Delta table, and no Spark session is active.
@@ -214,7 +215,7 @@ def _open_by_session(text: str) -> SparkTable | None:
     try:
         df = session.read.format("delta").load(text) if "/" in text else session.table(text)
         return SparkTable(df) if df.columns else None
-    except Exception:  # Spark's, of a class that depends on the session: the first error has the reason
+    except Exception:  # an error of Spark, whose class depends on the session: the first error has the reason
         return None
 
 
@@ -316,7 +317,7 @@ def report_outcome(
 
 
 def _list_absent(contract: Contract, columns: Sequence[Column]) -> tuple[Finding, ...]:
-    """Return the optional columns of a contract that a table lacks, with names that are nearly equal."""
+    """Return the optional columns of a contract that a table lacks, with the most similar names."""
     if contract.missing == "forbid" or not contract.names:
         return ()
     names = [column.name for column in columns]
@@ -330,7 +331,7 @@ def _read_keys(table: Table, row_key: str | Sequence[str] | None) -> tuple[str, 
     """Return the columns that identify a row.
 
     Raises:
-        ContractError: the table has no such column, or two, or its type has no order.
+        ContractError: the table has no such column, or two of that name, or the type has no order.
     """
     if row_key is None:
         return ()

@@ -23,8 +23,8 @@ class Column:
 
     Attributes:
         field: its name, its type, and whether it may hold nulls.
-        text: its type, as the table's own system writes it.
-        arrow: the Arrow type in which Python receives it; None if it has none.
+        text: its type in the notation of the table's system.
+        arrow: the Arrow type in which Python receives it; None if Python cannot receive it.
     """
 
     field: Field
@@ -73,7 +73,7 @@ def spark_columns(table: T.StructType) -> list[Column]:
 
 
 def declared_column(field: Field) -> Column:
-    """Return a column that only a contract declares, in the words of DDL."""
+    """Return a column that only a contract declares, with its type as DDL."""
     return Column(field, format_type(field.source))
 
 
@@ -99,16 +99,16 @@ def format_type(source: Source) -> str:
     return str(source)
 
 
-# --- lengths of texts ---------------------------------------------------------------------------------------
+# --- lengths of char and varchar ----------------------------------------------------------------------------
 
 _LENGTHS_KEY = "__CHAR_VARCHAR_TYPE_STRING"
-"""The metadata key under which Spark keeps a type with the lengths of its texts."""
+"""The metadata key under which Spark stores the type of char and varchar columns."""
 
 
 def spark_field(part: T.StructField) -> Field:
-    """Return a field of a Spark schema, with the lengths of its texts.
+    """Return a field of a Spark schema, with the lengths of char and varchar.
 
-    Spark keeps ``varchar(5)`` as a string with the type's text in the field's metadata.
+    Spark stores ``varchar(5)`` as a string, and the original type in the metadata of the field.
     """
     from sparksig.convert.spark import source
 
@@ -116,24 +116,24 @@ def spark_field(part: T.StructField) -> Field:
 
 
 def spark_fields(table: T.StructType) -> list[Field]:
-    """Return the fields of a Spark schema, with the lengths of their texts."""
+    """Return the fields of a Spark schema, with the lengths of char and varchar."""
     return [spark_field(part) for part in table.fields]
 
 
 def with_lengths(field: Field, metadata: dict[str, object]) -> Field:
-    """Return a field with the lengths of texts that Spark has kept in its metadata."""
+    """Return a field with the lengths of char and varchar that Spark has stored in its metadata."""
     text = metadata.get(_LENGTHS_KEY)
     if not isinstance(text, str):
         return field
     try:
         [declared] = read_columns(f"x {text}", [])
-    except (SignatureError, ValueError):  # the text of another system
+    except (SignatureError, ValueError):  # another system wrote the text
         return field
     return replace(field, source=_merge_lengths(field.source, declared.source))
 
 
 def _merge_lengths(source: Source, declared: Source) -> Source:
-    """Return a type with the lengths of another that is the same apart from them."""
+    """Return a type with the lengths of another type, which must be equal except for the lengths."""
     if isinstance(declared, Scalar) and source == declared:
         return declared if declared.max_length is not None else source
     return merge_sources(

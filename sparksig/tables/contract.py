@@ -1,4 +1,4 @@
-"""The contract of a table, from everything that people give as one."""
+"""Resolution of contracts: signatures, schemas, DDL, paths and names of tables."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from sparksig.tables.readers import Reader, TableSchema
 
 CONTRACT_KEY = "sparksig.column"
-"""The metadata key under which a written table's field keeps what its contract declares."""
+"""The metadata key under which a field of a written table stores its declaration in the contract."""
 
 RUN_COLUMN = "run_id"
-"""The column in which Parquet tables keep their runs apart; no contract is about it."""
+"""The partition column for the runs of Parquet tables. Contracts ignore it."""
 
 _OPTIONS = {
     "types": ("exact", "lossless"),
@@ -62,18 +62,18 @@ class Contract:
 
     Attributes:
         kind: "model" (judged by the casting table) or "table" (judged by the declared types).
-        name: of the contract in reports.
-        schema: the columns of a model's contract. For a table's, the nearest signature: Any where no
-            signature type holds a declared type.
+        name: the name of the contract in reports.
+        schema: the columns of a model's contract. For a table's contract, the nearest signature types; Any
+            for a declared type without one.
         columns: the declared columns of a table's contract, with their exact types.
-        features: of a model whose inputs have no names, the names of its features, if it knows them.
-        types: of a table's contract: "exact" or "lossless".
-        missing: "forbid" or "allow": columns that may be absent. A model's required columns, and a
-            table's NOT NULL columns, never may.
-        extra: "forbid", "allow" or "warn": columns that the contract does not declare.
-        partitions: columns whose types a table's directories do not keep; only their presence is judged.
-        filled: the columns that a Delta table fills itself, with how ("default", "generated", ...).
-        promises: whether NOT NULL counts; Parquet files declare everything nullable.
+        features: the names of the model's features, if the model's inputs have no names and it knows them.
+        types: "exact" or "lossless", for a table's contract.
+        missing: "forbid" or "allow" absent columns. A model's required columns and a table's NOT NULL columns
+            are never allowed to be absent.
+        extra: "forbid", "allow" or "warn" for columns that the contract does not declare.
+        partitions: columns whose types the table's directories do not store; only their presence is checked.
+        filled: the columns that a Delta table fills itself, with the way ("default", "generated", ...).
+        promises: whether NOT NULL counts. It does not in Parquet files, which declare all columns nullable.
         is_delta: whether it is a Delta table, in which a field of a null struct breaks NOT NULL.
 
     Example:
@@ -97,12 +97,12 @@ class Contract:
 
     @property
     def is_table(self) -> bool:
-        """True for the contract of a table."""
+        """Whether it is the contract of a table."""
         return self.kind == "table"
 
     @property
     def options(self) -> dict[str, str]:
-        """The options that apply to its kind."""
+        """The options that apply to this kind of contract."""
         names = ("types", "missing", "extra") if self.is_table else ("missing", "extra")
         return {name: getattr(self, name) for name in names}
 
@@ -124,7 +124,7 @@ class Contract:
         """Return the signature of the contract.
 
         Raises:
-            ConversionError: it declares types that no signature has.
+            ConversionError: it declares types that signatures do not have.
         """
         findings: list[Finding] = []
         for column in self.columns:
@@ -151,15 +151,15 @@ def resolve_contract(
     Args:
         source: a :class:`~sparksig.ModelSignature`, a :class:`~sparksig.Schema`, a signature's dictionary, an
             Arrow schema, a StructType; as text or path: a model directory, a JSON file with a signature, a
-            table, or DDL. A :class:`Contract` is returned with the options that are given.
-        side: of a signature: "inputs" or "outputs".
-        reader: reads tables and DDL; without Spark, if None.
-        types: of a table's contract: "exact" (default) or "lossless".
-        missing: "forbid" (default of tables) or "allow" (default of models).
-        extra: "forbid" (default of tables), "allow" (default of models) or "warn".
+            table, or DDL. A :class:`Contract` is returned with the passed options.
+        side: the side of a signature: "inputs" or "outputs".
+        reader: reads tables and DDL; None for a reader without Spark.
+        types: for a table's contract: "exact" (default) or "lossless".
+        missing: "forbid" (default for tables) or "allow" (default for models).
+        extra: "forbid" (default for tables), "allow" (default for models) or "warn".
 
     Raises:
-        ContractError: nothing that is a contract, or an option is wrong.
+        ContractError: ``source`` is not a contract, or an option is wrong.
         ModelError: the model directory is damaged, or has no signature (MissingSignatureError).
         TableNotFoundError: there is no table at a path.
         SignatureError: the file's JSON is not a signature.
@@ -176,30 +176,30 @@ def resolve_contract(
     for name, value in options.items():
         if value not in _OPTIONS[name]:
             choices = ", ".join(map(repr, _OPTIONS[name]))
-            raise ContractError(f"{name} is one of {choices}, not {value!r}")
+            raise ContractError(f"{name}: expected one of {choices}, got {value!r}")
     contract = _load(source, reader)
     if isinstance(contract, _Signed):
         contract = contract.choose(side)
     if types is not None and not contract.is_table:
         raise ContractError(
             f"types={types!r} applies to a table's contract only, and {contract.name} is a model's contract: "
-            "leave types out"
+            "omit types="
         )
     return replace(contract, **options) if options else contract
 
 
 def resolve_sides(source: Any, *, reader: Reader | None = None) -> ModelSignature | Schema | Contract:
-    """Resolve a contract with all sides that it has.
+    """Resolve a contract with both sides of a signature.
 
     Args:
-        source: as of :func:`resolve_contract`.
-        reader: as of :func:`resolve_contract`.
+        source: as in :func:`resolve_contract`.
+        reader: as in :func:`resolve_contract`.
 
     Returns:
         The signature, or the schema, of a model's contract; the contract of a table.
 
     Raises:
-        SparksigError: as of :func:`resolve_contract`.
+        SparksigError: as in :func:`resolve_contract`.
     """
     loaded = _load(source, reader)
     if isinstance(loaded, _Signed):
@@ -249,8 +249,8 @@ def _load(source: Any, reader: Reader | None) -> Contract | _Signed:
 
         return _of_text(source, reader or FileReader())
     raise ContractError(
-        "a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType, an Arrow schema, "
-        f"DDL, a model directory, a signature's JSON file, or a table, not {kind(source)}"
+        "contract: expected a ModelSignature, a Schema, a dictionary of a signature, a StructType, an Arrow "
+        f"schema, DDL, a model directory, a JSON file with a signature, or a table, got {kind(source)}"
     )
 
 
@@ -269,8 +269,8 @@ def model_contract(
     """Return the contract of a model with the default options of models.
 
     Args:
-        schema: what the model declares.
-        name: of the contract in reports.
+        schema: the columns that the model declares.
+        name: the name of the contract in reports.
         features: the names of the model's features; None if it knows none.
         missing: "forbid" or "allow".
     """
@@ -325,12 +325,12 @@ def path_exists(path: Path) -> bool:
 
 
 def contract_of_table(table: TableSchema, name: str, *, tensors: bool = True) -> Contract:
-    """Return the contract that an existing table is: its types, with what its writer has promised.
+    """Return an existing table as a contract: its types, and the promises of its writer.
 
     Args:
         table: its schema.
-        name: of the contract in reports.
-        tensors: whether columns that were written as tensors are tensors again.
+        name: the name of the contract in reports.
+        tensors: whether to read columns that were written as tensors as tensors.
     """
     columns = [column for column in table.columns if column.name != RUN_COLUMN]
     contract = _of_columns(columns, table.metadata, name, tensors=tensors)
@@ -374,7 +374,7 @@ def _of_columns(
 
 
 def _tensor_of(column: Column, metadata: Mapping[str, Any]) -> TensorSpec | None:
-    """Return the tensor that a column's metadata describe."""
+    """Return the tensor that a column's metadata describes."""
     text = metadata.get(TENSOR_KEY)
     promised = metadata.get(CONTRACT_KEY)
     if text is None and isinstance(promised, str) and json.loads(promised).get("type") == "tensor":
@@ -383,7 +383,7 @@ def _tensor_of(column: Column, metadata: Mapping[str, Any]) -> TensorSpec | None
 
 
 def contract_metadata(contract: Contract) -> dict[str, dict[str, str]]:
-    """Return the metadata that keep a contract in the columns of a written table."""
+    """Return the metadata with which the columns of a written table store its contract."""
     from sparksig.convert.spark_json import write_spark_field
 
     if contract.is_table:
@@ -403,10 +403,10 @@ def contract_metadata(contract: Contract) -> dict[str, dict[str, str]]:
 def _promised_field(actual: Field, text: object) -> Field:
     """Return a field of a written table with the promises of its contract.
 
-    The types are the table's; nullability and the lengths of texts are the contract's.
+    The types come from the table; nullability and the lengths of char and varchar come from the contract.
 
     Raises:
-        ContractError: the metadata are not those of a contract.
+        ContractError: the metadata is not that of a contract.
     """
     if text is None:
         return actual

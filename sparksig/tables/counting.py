@@ -1,6 +1,6 @@
-"""Counts of the rows of a Spark table that break rules: one pass in the JVM, at any number of columns.
+"""Counts of the rows of a Spark table that break rules, by one pass in the JVM for any number of columns.
 
-Spark compiles one aggregate per rule to fast code, but only for some tens of them. With more rules, each row
+Spark compiles one aggregate per rule to fast code, but only for a few dozen rules. With more rules, each row
 is turned into a few entries, one for each rule that it breaks, and the entries are counted.
 """
 
@@ -25,8 +25,8 @@ class _Count(NamedTuple):
     """The rows that break one rule.
 
     Attributes:
-        rows: their number.
-        places: the number of positions at which they break it.
+        rows: the number of rows.
+        places: the number of positions in them that break the rule.
         first: the smallest position or key.
         last: the largest position or key.
     """
@@ -46,7 +46,7 @@ def count_rows(
         df: the table.
         rules: the rules.
         names: the columns whose nulls are counted.
-        keys: the columns that name a row.
+        keys: the columns that identify a row.
     """
     nulls = {name: count_nulls(name) for name in names}
     rule_places = {rule.places for rule in rules}
@@ -75,7 +75,7 @@ def _read_breach(rule: SqlRule, count: _Count, keys: Sequence[str]) -> Breach:
 
 
 def _name_rows(keys: Sequence[str]) -> str:
-    """Return the name of a row in SQL: its key or its position."""
+    """Return an SQL expression that identifies a row: its key or its position."""
     return f"struct({', '.join(map(name_column, keys))})" if keys else quote_name(_POSITION)
 
 
@@ -89,7 +89,7 @@ Counted = tuple[int, int, dict[SqlRule, _Count]]
 def _aggregate(
     df: DataFrame, rules: Sequence[SqlRule], null_rules: Sequence[SqlRule], keys: Sequence[str]
 ) -> Counted:
-    """Count by one aggregate for each rule; null counts make no row bad."""
+    """Count by one aggregate for each rule; ``null_rules`` only count nulls."""
     table, single = df, [rule for rule in rules if rule.lengths is None]
     if single:  # only rows that break a rule are examined in detail
         table = table.withColumn(_BAD, F.expr(is_broken(single)))
@@ -139,7 +139,7 @@ def _aggregate_rule(rule: SqlRule, index: int, position: str, *, has_keys: bool)
 def _count_entries(
     df: DataFrame, rules: Sequence[SqlRule], null_rules: Sequence[SqlRule], keys: Sequence[str]
 ) -> Counted:
-    """Count the entries of rows, each for one rule that its row breaks; null rules make no row bad."""
+    """Count entries, each for a rule that a row breaks; ``null_rules`` only count nulls."""
     single = [rule for rule in rules if rule.lengths is None]
     further = [*(rule for rule in rules if rule.lengths is not None), *null_rules]
     types = {field.name: field.dataType.json() for field in df.schema.fields}

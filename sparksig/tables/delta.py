@@ -1,4 +1,4 @@
-"""Delta tables as Spark describes them, with the columns that they fill."""
+"""Descriptions of Delta tables, from Spark, with the columns that the tables fill themselves."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Filled:
 
     Attributes:
         how: "default", "generated", "identity", or "always": an identity that accepts no values.
-        expression: of a default or a generated column, in SQL.
+        expression: the SQL expression of a default or a generated column.
     """
 
     how: str
@@ -36,8 +36,8 @@ class Existing:
     Attributes:
         schema: its columns.
         partitions: the columns that it is partitioned by.
-        properties: of the table.
-        filled: the columns that it fills where a write lacks them.
+        properties: the properties of the table.
+        filled: the columns that it fills if a write lacks them.
     """
 
     schema: T.StructType
@@ -60,12 +60,12 @@ def read_delta(spark: SparkSession, target: str) -> Existing | None:
     """Read the description of a Delta table; None if there is no table.
 
     Raises:
-        ContractError: a table of another format, a view, or text that is neither a name nor a path.
+        ContractError: the target is a table of another format, a view, or neither a name nor a path.
         MissingDependencyError: the session has no Delta extension.
     """
     try:
         row, *further = spark.sql(f"DESCRIBE DETAIL {delta_name(target)}").collect()
-    except Exception as error:  # Spark's, of a class that depends on the session
+    except Exception as error:  # an error of Spark, whose class depends on the session
         message = str(error)
         if "PARSE_SYNTAX_ERROR" in message or "EXPECT_TABLE_NOT_VIEW" in message:
             raise ContractError(f"{target!r} is neither the name of a table nor a path") from None
@@ -76,10 +76,10 @@ def read_delta(spark: SparkSession, target: str) -> Existing | None:
             return None
         raise
     detail = row.asDict()
-    if further or "format" not in detail:  # it described the column of a table that is called detail
+    if further or "format" not in detail:  # Spark has described the column of a table with the name detail
         raise MissingDependencyError(NO_DELTA)
     if detail["format"] != "delta":
-        raise ContractError(f"{target} is a table of the format {detail['format']}, not delta")
+        raise ContractError(f"{target}: expected a Delta table, got the format {detail['format']}")
     frame = spark.read.format("delta").load(target) if is_path(target) else spark.table(target)
     features = set(detail.get("tableFeatures") or ())
     is_logged = features & {"generatedColumns", "identityColumns"}
@@ -93,7 +93,7 @@ def read_delta(spark: SparkSession, target: str) -> Existing | None:
 
 
 def _lacks_delta(message: str) -> bool:
-    """Return whether Spark has described a column of the name DETAIL, as it does without Delta."""
+    """Return whether Spark has looked for a column with the name DETAIL, which it does without Delta."""
     signs = (
         "`DETAIL`",
         "found DETAIL",

@@ -1,7 +1,7 @@
-"""Delta tables whose files are their rows, read from the log of the table. No Spark.
+"""Delta tables, read from their log without Spark, if their files contain exactly their rows.
 
-A table of which some rows are deleted, renamed or computed by the reader is refused: its files differ from
-the table, and only a Delta reader knows how.
+A table with deletion vectors or column mapping, for example, is refused: only a Delta reader can read it
+correctly.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10}))?\.parque
 _FEATURES = frozenset(
     ["timestampNtz", "vacuumProtocolCheck", "deletionVectors", "columnMapping", "v2Checkpoint"]
 )
-"""The features of readers that a table may have; the last three only where they are not in use."""
+"""The reader features that a table may have; the last three only if the table does not use them."""
 
 _SPARK_SCHEMA_KEY = b"org.apache.spark.sql.parquet.row.metadata"
 
@@ -62,7 +62,7 @@ def read_snapshot(store: Any, root: str, place: str, version: int | None = None)
 
     Raises:
         TableNotFoundError: the table, or its version, does not exist.
-        UnsupportedError: the rows of the table are not those of its files.
+        UnsupportedError: the rows of the table differ from those of its files.
     """
     selector = pafs.FileSelector(f"{root}/_delta_log", allow_not_found=True)
     names = sorted(info.base_name for info in store.get_file_info(selector))
@@ -75,7 +75,7 @@ def read_snapshot(store: Any, root: str, place: str, version: int | None = None)
     first = max((known for known in checkpoints if known <= target), default=-1)
     if target > last or not all(number in commits for number in range(first + 1, target + 1)):
         if any(".checkpoint." in name and not _CHECKPOINT.fullmatch(name) for name in names):
-            raise UnsupportedError(f"the log of {place!r} has checkpoints that only Delta reads")
+            raise UnsupportedError(f"the log of {place!r} has checkpoints that only a Delta reader can read")
         raise TableNotFoundError(f"there is no Delta table at {place!r} in version {target}")
     state = _State()
     for name in checkpoints.get(first, ()):
@@ -113,7 +113,7 @@ def _read_commit(store: Any, path: str) -> Iterator[dict[str, Any]]:
 
 @dataclass
 class _State:
-    """The actions of a log so far."""
+    """The state after the actions of a log that were read."""
 
     protocol: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -133,7 +133,7 @@ class _State:
         """Return the snapshot.
 
         Raises:
-            UnsupportedError: the rows of the table are not those of its files.
+            UnsupportedError: the rows of the table differ from those of its files.
         """
         reason = self._find_reason()
         if reason:
@@ -196,7 +196,7 @@ def open_delta(
 
     Raises:
         TableNotFoundError: the table, or its version, does not exist, or a file is missing.
-        UnsupportedError: the rows of the table are not those of its files.
+        UnsupportedError: the rows of the table differ from those of its files.
     """
     snapshot = read_snapshot(store, root, place, version)
     locations = [Location(f"{root}/{path}", path, snapshot.files[path]) for path in sorted(snapshot.files)]
@@ -215,7 +215,7 @@ def _declare(file: File, declared: Sequence[Mapping[str, Any]], snapshot: Snapsh
                 raise UnsupportedError(f"{step(name)} is a partition column of the type {dtype}")
             fields.append(pa.field(name, _PARTITION_TYPES[dtype]))
         elif file.schema.get_field_index(name) < 0:
-            raise UnsupportedError(f"{step(name)} is not in {file.name}, which is older than this column")
+            raise UnsupportedError(f"{step(name)} is missing in {file.name}, which is older than this column")
         else:
             fields.append(file.schema.field(name))
     metadata = {**file.metadata, _SPARK_SCHEMA_KEY: snapshot.schema.encode()}

@@ -1,4 +1,4 @@
-"""The exact types of tables: the positions at which two of them differ."""
+"""Comparison of the exact types of two tables, position by position."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Difference:
     """A position at which an actual type is compared with a declared one.
 
     Attributes:
-        path: the position.
-        verdict: "same", "widened" (lossless, but not the same), "refused", "missing", "extra", or "key":
-            keys of maps, which are not converted.
-        expected: the declared field; None of an extra field.
-        actual: the table's field; None of a missing field.
+        path: the path of the position.
+        verdict: "same", "widened" (lossless, but not the same), "refused", "missing", "extra", or "key" for
+            different keys of maps, which are not converted.
+        expected: the declared field; None for an extra field.
+        actual: the table's field; None for a missing field.
     """
 
     path: str
@@ -29,7 +29,7 @@ class Difference:
 
 
 def compare_fields(expected: Field, actual: Field, path: str) -> Iterator[Difference]:
-    """Compare a field with the declared one: itself, if both are scalars, else everything inside.
+    """Compare a field with the declared field: two scalars directly, other types by their parts.
 
     Example:
         >>> fields = Field("a", ListOf(Scalar("int64"))), Field("a", ListOf(Scalar("int32")))
@@ -74,7 +74,7 @@ def _compare_structs(declared: Struct, source: Struct, path: str) -> Iterator[Di
 
 
 def required_fields(field: Field, path: str) -> list[str]:
-    """Return the paths that must have values where a field is missing, and its struct with it."""
+    """Return the paths in a missing field that must have values."""
     if not field.nullable:
         return [path]
     if not isinstance(field.source, Struct):
@@ -83,7 +83,7 @@ def required_fields(field: Field, path: str) -> list[str]:
 
 
 def nullable_parts(expected: Field, actual: Field, path: str) -> Iterator[tuple[str, Field]]:
-    """Yield the declared fields that must not be null where the actual ones may be, with their paths."""
+    """Yield the fields that are declared not null and are actually nullable, with their paths."""
     if actual.nullable and not expected.nullable:
         yield path, expected
     for where, declared, part in zip_sources(expected.source, actual.source, path):
@@ -94,7 +94,7 @@ def nullable_parts(expected: Field, actual: Field, path: str) -> Iterator[tuple[
 
 
 def normalize(source: Source) -> Source:
-    """Return a type without what makes no difference: Arrow's layouts, lengths, and the order of fields.
+    """Return a type without details that do not matter: Arrow's layouts, lengths, and the order of fields.
 
     Example:
         >>> normalize(Scalar("large_string")) == normalize(Scalar("string_view"))

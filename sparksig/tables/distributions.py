@@ -25,7 +25,7 @@ from sparksig.tables.arrow import Part
 Bins = tuple[tuple[str, int], ...]
 
 _COUNTED_ROWS = 2**17
-"""At least so many rows of a large table are counted."""
+"""The minimum number of rows that are counted in a large table."""
 
 _MULTIPLIER = 2_654_435_769
 """2**32 divided by the golden ratio, whose multiples spread the counted rows without a period."""
@@ -66,7 +66,7 @@ class Distributions:
             column.add(array if positions is None else array.take(positions))
 
     def _choose_rows(self, count: int) -> pa.Array:
-        """Return the positions of the counted rows among the next ones."""
+        """Return the positions of the rows to count among the next ``count`` rows."""
         size, start = self._block_rows, self._rows
         blocks = np.arange(start // size, (start + count - 1) // size + 1)
         chosen = blocks * size + (blocks * _MULTIPLIER % 2**32 * size >> 32) - start
@@ -118,7 +118,7 @@ class _Column:
             return label_bins(self._histogram, partial(_format_time, plain.unit))
         is_text = pa.types.is_string(plain) or pa.types.is_large_string(plain)
         return label_bins(
-            self._histogram, unit="characters" if is_text else "items" if pa.types.is_nested(plain) else ""
+            self._histogram, unit="character" if is_text else "item" if pa.types.is_nested(plain) else ""
         )
 
 
@@ -133,7 +133,7 @@ def _plain(array: pa.Array) -> pa.Array:
 
 
 def _to_numbers(values: pa.Array) -> np.ndarray[Any, Any] | None:
-    """Return the finite numbers that values are counted by; None for types without a distribution."""
+    """Return the finite numbers by which values are counted; None for types without a distribution."""
     dtype = values.type
     if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
         values = pc.utf8_length(values)

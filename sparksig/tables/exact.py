@@ -1,4 +1,4 @@
-"""Exact types of a table's contract in other systems, and the types that signatures cannot express."""
+"""Conversion of a table's contract, with its exact types, to other systems, and the losses."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def columns_to_arrow(contract: Contract) -> pa.Schema:
     """Return the Arrow schema of a table's contract, in its exact types.
 
     Raises:
-        ConversionError: Arrow has no such type; each as a finding with its path.
+        ConversionError: Arrow lacks a type; all findings, each with its path.
 
     Example:
         >>> from sparksig.tables.contract import resolve_contract
@@ -68,7 +68,7 @@ def columns_to_arrow(contract: Contract) -> pa.Schema:
 
 
 def source_to_arrow(source: Source, path: str, findings: list[Finding]) -> pa.DataType:
-    """Return the Arrow type of an exact type; a finding, where Arrow has none."""
+    """Return the Arrow type of an exact type; add a finding if Arrow has none."""
     if isinstance(source, Decimal):
         return pa.decimal128(source.precision, source.scale)
     if isinstance(source, ListOf):
@@ -101,7 +101,7 @@ def columns_to_ddl(contract: Contract) -> tuple[str, list[Finding]]:
     """Write a table's contract as DDL, in its exact types.
 
     Returns:
-        The text, and what DDL cannot express: that items of arrays and values of maps are never null.
+        The text, and the losses: DDL cannot declare items of arrays and values of maps as NOT NULL.
 
     Example:
         >>> from sparksig.tables.contract import resolve_contract
@@ -152,7 +152,7 @@ def lost_in_signature(contract: Contract) -> list[Finding]:
 
 
 def lost_lengths(contract: Contract) -> list[Finding]:
-    """Return what Arrow cannot express of a table's contract: the lengths of texts."""
+    """Return the parts of a table's contract that Arrow cannot express: the lengths of char and varchar."""
     return [finding for finding in lost_in_signature(contract) if re.match(r"(var)?char", finding.expected)]
 
 

@@ -1,4 +1,4 @@
-"""Findings by the columns of a table: their order, and the reports of the columns."""
+"""The order of findings by the columns of a table, and the reports on the columns."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def report_columns(
     nulls: Mapping[str, int] = MappingProxyType({}),
     values: Mapping[str, tuple[tuple[str, int], ...]] = MappingProxyType({}),
 ) -> tuple[ColumnReport, ...]:
-    """Return a report on each column of a contract; on each of the table, without a contract.
+    """Return a report on each column of a contract, or of the table if there is no contract.
 
     Args:
         contract: the contract.
-        columns: of the table.
-        findings: on the table.
-        nulls: of each column that was counted.
-        values: the counts of ranges of values, of each column.
+        columns: the columns of the table.
+        findings: the findings on the table.
+        nulls: the number of nulls of each counted column.
+        values: the distribution of each counted column.
     """
     broken = broken_columns(findings)
     actual = {column.name: column.text for column in columns}
@@ -54,7 +54,7 @@ def report_columns(
 
 
 def find_missing(names: Sequence[str], columns: Iterable[str], expected: str = "a column") -> list[Finding]:
-    """Return a finding for each name that no column has, with the nearest name that one has.
+    """Return a finding for each name that no column has, with the most similar name of a column.
 
     Example:
         >>> [str(finding) for finding in find_missing(["a", "id"], ["A", "id"])]
@@ -74,7 +74,7 @@ def find_missing(names: Sequence[str], columns: Iterable[str], expected: str = "
 
 
 def order_findings(findings: Sequence[Finding], names: Sequence[str]) -> list[int]:
-    """Return the order of findings: by their columns, as a contract has them.
+    """Return the order of findings, which is the order of their columns in a contract.
 
     Example:
         >>> found = [Finding(Code.EMPTY, "ab"), Finding(Code.EMPTY, "a[]"), Finding(Code.EMPTY, "")]
@@ -88,7 +88,7 @@ def order_findings(findings: Sequence[Finding], names: Sequence[str]) -> list[in
 
 
 def broken_columns(findings: Collection[Finding]) -> set[str]:
-    """Return the roots of the findings' paths, as :func:`~sparksig.errors.step` writes names."""
+    """Return the columns of findings, as :func:`~sparksig.errors.step` formats their names."""
     return {root_of(finding.path) for finding in findings}
 
 

@@ -29,20 +29,22 @@ def sample_signature(
 ) -> SampledSignature:
     """Infer the signature of a table from some of its rows.
 
-    The types are the table's; a column, or a field of a struct, is optional where the sample has nulls.
+    The types come from the table. A column, or a field of a struct, is optional if the sample has nulls.
 
     Args:
         table: a Spark DataFrame, classic or of Spark Connect; the path of a Parquet table, which pyarrow
-            reads without Spark; or, where a Spark session is active, a Delta table's path or a table's name.
-        sampler: chooses the rows; the default :class:`Sampler`, if None.
-        columns: the columns of the signature; all of the table, if None.
+            reads without Spark; or, if a Spark session is active, the path of a Delta table or the name of a
+            table.
+        sampler: chooses the rows; None for the default :class:`Sampler`.
+        columns: the columns of the signature; None for all columns of the table.
 
     Returns:
         The signature, and the evidence for each column.
 
     Raises:
-        ContractError: not a table, or a column that it does not have.
-        InferenceError: types that no signature has, columns of one name, files that differ.
+        ContractError: ``table`` is not a table, or lacks a column.
+        InferenceError: the table has types that signatures do not support, duplicate names, or files that
+            differ.
         TableNotFoundError: the table does not exist.
 
     Example:
@@ -64,20 +66,22 @@ def infer_parquet(
 ) -> SampledSignature:
     """Infer the signature of a Parquet table from some of its rows, without Spark.
 
-    The types are the table's; a column, or a field of a struct, is optional where the sample has nulls.
+    The types come from the table. A column, or a field of a struct, is optional if the sample has nulls.
 
     Args:
         path: a file, a directory of files, or a URI of an object store.
         rows: the largest number of rows.
-        seed: the seed of their choice: the same rows for the same seed and the same files.
-        columns: the columns of the signature; all of the table, if None.
-        method: "partitions": the first rows of some row groups; "uniform": each row as likely as any other.
+        seed: the seed of the sample. The same seed and files give the same rows.
+        columns: the columns of the signature; None for all columns of the table.
+        method: "partitions": the first rows of some row groups; "uniform": each row
+            with the same probability.
 
     Returns:
         The signature, and the evidence for each column; ``signature.inputs`` are the columns.
 
     Raises:
-        InferenceError: types that no signature has, columns of one name, files that differ.
+        InferenceError: the table has types that signatures do not support, duplicate names, or files that
+            differ.
         ContractError: an argument is wrong.
         TableNotFoundError: the table does not exist.
         UnsupportedError: a Delta table.
@@ -132,5 +136,5 @@ def _choose_columns(table: Table, columns: str | Sequence[str] | None) -> list[s
         problem = "the table has no columns" if columns is None else "columns: expected at least one column"
         raise ContractError(f"{table.place}: {problem}")
     if missing := find_missing(names, actual):
-        raise ContractError.of("columns names columns of the table", missing)
+        raise ContractError.of("columns: the table has no such columns", missing)
     return names

@@ -1,4 +1,4 @@
-"""How a Parquet file stores its rows: the sizes of row groups, and times that Spark reads by other rules."""
+"""The physical layout of a Parquet file: sizes of row groups, and columns that only Spark reads correctly."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 _GREGORIAN_DAY = -141_427
-"""1582-10-15 in days: from then on both calendars of Spark agree on dates."""
+"""1582-10-15 in days: from this day on, both calendars of Spark agree on dates."""
 
 _STANDARD_SECOND = -2_208_988_800
-"""1900-01-01 in seconds: from then on both calendars of Spark agree on timestamps."""
+"""1900-01-01 in seconds: from this time on, both calendars of Spark agree on timestamps."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file stores its rows.
+    """The physical layout of a file.
 
     Attributes:
         sizes: the bytes of each row group, uncompressed.
-        reasons: why only Spark reads a column as Spark does, by the column's name.
+        reasons: the reasons why pyarrow reads a column differently from Spark, by the name of the column.
     """
 
     sizes: tuple[int, ...] = ()
@@ -75,7 +75,7 @@ def _is_time(column: Any) -> bool:
 def _list_special(
     metadata: pq.FileMetaData, names: Collection[str], fixed: Collection[str]
 ) -> Iterator[tuple[int, Any, str]]:
-    """List the leaves that are times, or in lists of a fixed size: their positions, types and columns."""
+    """Yield the leaves that are times or in lists of a fixed size: their positions, types and columns."""
     for index in range(metadata.num_columns):
         column = metadata.schema.column(index)
         name = _find_column(column.path, names)
@@ -84,7 +84,7 @@ def _list_special(
 
 
 def _find_column(path: str, names: Collection[str]) -> str:
-    """Return the column that a leaf is in; names may have dots, as paths have."""
+    """Return the column of a leaf; names may contain dots, like paths."""
     parts = path.split(".")
     prefixes = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
     return next((prefix for prefix in prefixes if prefix in names), path)
@@ -96,7 +96,7 @@ def _may_have_nulls(chunk: Any) -> bool:
 
 
 def _may_be_ancient(chunk: Any, column: Any) -> bool:
-    """Return whether a column chunk may hold times before both calendars agree, as its statistics say."""
+    """Return whether, by its statistics, a column chunk may have times before both calendars agree."""
     statistics = chunk.statistics
     if statistics is None or not statistics.has_min_max:
         return not (statistics is not None and statistics.null_count == chunk.num_values)

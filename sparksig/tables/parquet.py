@@ -1,4 +1,4 @@
-"""Parquet tables, read by pyarrow: the footers of all files, and the rows batch by batch. No Spark."""
+"""Parquet tables, read by pyarrow without Spark: the footers of all files, and the rows batch by batch."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from sparksig.tables.sample import Sample, Sampler
 from sparksig.tables.types import DUPLICATES_HINT
 
 _PEEK = 2**7
-"""The number of rows that are read to measure them."""
+"""The number of rows that are read to measure the size of a row."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class ParquetTable:
     def schema(self) -> pa.Schema:
         """The schema of the first file, which readers use for all files.
 
-        A column of the null type there has the type of the first file with another type.
+        If a column has the null type in this file, it has the type of the first file with another type.
         """
         types: dict[str, pa.DataType] = {}
         for file in self.files:
@@ -102,7 +102,7 @@ class ParquetTable:
         return sum(size for file in self.files for size in file.layout.sizes)
 
     def select(self, names: Sequence[str]) -> ParquetTable:
-        """Return the table with some of its columns, in this order; a file may lack some."""
+        """Return the table with some of its columns, in this order; a file may lack some columns."""
         files = []
         for file in self.files:
             present = [file.schema.field(name) for name in names if file.schema.get_field_index(name) >= 0]
@@ -110,10 +110,10 @@ class ParquetTable:
         return replace(self, files=tuple(files))
 
     def declare(self, names: Sequence[str]) -> Schema:
-        """Return the signature of some columns: their types, or the tensors that Spark has written.
+        """Return the schema of some columns: their types, or the tensors in their metadata.
 
         Raises:
-            ConversionError: columns of types that no signature has.
+            ConversionError: columns have types that signatures do not support.
         """
         metadata = kept_metadata(self.files[0].metadata)
         fields = []
@@ -128,8 +128,8 @@ class ParquetTable:
         """Compare the columns of each file with those of the first, whose types readers use for all files.
 
         Args:
-            names: the columns that are compared.
-            required: columns that differ also where a file has them with the null type.
+            names: the columns to compare.
+            required: columns for which the null type counts as a difference.
             fold: folds names as the readers of the table compare them.
         """
         first = _normalize_columns(self.schema, names)
@@ -160,7 +160,7 @@ class ParquetTable:
         return findings
 
     def find_unambiguous(self, names: Sequence[str]) -> list[str]:
-        """Return the columns that each file has once."""
+        """Return the columns that each file has exactly once."""
         counts = Counter(name for file in self.files for name in file.schema.names)
         present = set.intersection(*(set(file.schema.names) for file in self.files))
         return [name for name in names if name in present and counts[name] == len(self.files)]
@@ -203,7 +203,7 @@ class ParquetTable:
                     break
 
     def _read_uniformly(self, names: Sequence[str], groups: Groups, sampler: Sampler) -> Iterator[Part]:
-        """Read rows of which each is as likely as any other: positions are chosen before reading."""
+        """Read rows that are chosen with the same probability; the positions are chosen before reading."""
         generator = random.Random(sampler.seed)  # noqa: S311  a sample is no secret
         chosen = generator.sample(range(self.rows), min(sampler.rows, self.rows))
         positions = np.array(sorted(chosen), dtype=np.int64)
@@ -238,12 +238,12 @@ class ParquetTable:
             with self.store.open_input_file(file.path) as stream:
                 reader = pq.ParquetFile(stream, buffer_size=2**20, **READ_OPTIONS)
                 batch_rows = _measure_batch(reader, file, own)
-                for index in chosen:  # singly: pyarrow decodes several groups before the first batch
+                for index in chosen:  # one by one: pyarrow would decode several groups before the first batch
                     # a name with a dot may name nested columns as well, which are dropped afterwards
                     for batch in reader.iter_batches(batch_size=batch_rows, row_groups=[index], columns=own):
                         yield _complete_batch(batch, file, columns, batch.num_rows)
         except (pa.ArrowException, OSError) as error:
-            problem = f"{self.place}: the file {file.name} cannot be read to its end"
+            problem = f"{self.place}: the file {file.name} cannot be read completely"
             raise ContractError(f"{problem}: {reason_of(error)}") from None
 
 
@@ -266,7 +266,7 @@ def _complete_batch(
 
 
 def _measure_batch(reader: pq.ParquetFile, file: File, columns: Sequence[str]) -> int:
-    """Return the number of rows of a batch: repeated text is longer in memory than footers say."""
+    """Return the number of rows of a batch; repeated text needs more memory than the footers indicate."""
     if file.rows <= _PEEK:
         return file.batch_rows
     first = next(reader.iter_batches(batch_size=_PEEK, columns=columns), None)
@@ -275,7 +275,7 @@ def _measure_batch(reader: pq.ParquetFile, file: File, columns: Sequence[str]) -
 
 
 def _normalize_columns(schema: pa.Schema, names: Sequence[str]) -> dict[str, Source]:
-    """Return the types of columns, without the differences that readers do not show."""
+    """Return the types of columns, without differences that readers hide."""
     types = dict(zip(schema.names, schema.types))
     return {name: normalize(source(types[name])) for name in names if name in types}
 
@@ -286,13 +286,13 @@ def _describe_column(schema: pa.Schema, name: str) -> str:
 
 
 def _find_duplicates(file: File, names: Sequence[str], fold: Fold) -> list[str]:
-    """Return the columns that a file has twice, as readers compare names."""
+    """Return the columns that a file has twice, if names are compared as readers do."""
     counts = Counter(map(fold, file.schema.names))
     return [name for name in names if counts[fold(name)] > 1]
 
 
 def _merge_names(rules: Sequence[Rule], names: Sequence[str], keys: Sequence[str]) -> list[str]:
-    """Return all columns that are read, each once."""
+    """Return all columns to read, without duplicates."""
     return list(dict.fromkeys([*names, *(rule.column for rule in rules), *keys]))
 
 
@@ -303,22 +303,23 @@ Groups = Sequence[tuple[File, int]]
 def open_parquet(path: str | os.PathLike[str], store: tuple[Any, str] | None = None) -> ParquetTable:
     """Open the Parquet table at a path, a file or a directory of files, by the footers of its files.
 
-    Files and directories whose names begin with ``_`` or ``.`` are ignored. Directories inside name the value
-    of a column (``year=2026``).
+    Files and directories whose names begin with ``_`` or ``.`` are ignored. The names of inner directories
+    have the values of columns (``year=2026``).
 
     Args:
-        path: of the table.
-        store: the file system (of pyarrow) that has it, and the path in it; None to find it by the URI.
+        path: the path of the table.
+        store: the pyarrow file system of the table, and the path in it; None to find both by the URI.
 
     Raises:
         TableNotFoundError: there is no table, or a file in it is not Parquet.
-        UnsupportedError: a Delta table, whose deleted rows would be seen; another kind of URI.
-        ContractError: directories that name other columns than their neighbours.
+        UnsupportedError: the path is a Delta table, whose deleted rows would be read, or an unknown kind of
+            URI.
+        ContractError: the names of the directories have different columns.
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise ContractError(f"a table is a path or a URI, not {kind(path)}")
+        raise ContractError(f"table: expected a path or a URI, got {kind(path)}")
     if not os.fspath(path).strip():
-        raise ContractError("a table is a path or a URI, not an empty text")
+        raise ContractError("table: expected a path or a URI, got an empty text")
     place = shown(path)
     try:
         file_system, root = store or _find_store(path)

@@ -29,10 +29,10 @@ class TableSchema:
     """The schema of an existing table.
 
     Attributes:
-        columns: of the table.
-        metadata: of each column, as its writer has kept it.
-        partitions: columns whose types the table's directories do not keep.
-        filled: the columns that the table fills itself, with how.
+        columns: the columns of the table.
+        metadata: the metadata of each column that the writer has stored.
+        partitions: columns whose types the table's directories do not store.
+        filled: the columns that the table fills itself, with the way.
         promises: whether NOT NULL counts.
     """
 
@@ -84,19 +84,19 @@ class FileReader:
         """Return the columns that DDL declares.
 
         Raises:
-            ContractError: it is not DDL, or has types that Spark does not have.
+            ContractError: the text is not DDL, or has types that Spark does not have.
         """
         findings: list[Finding] = []
         try:
             fields = read_columns(text, findings)
         except (SignatureError, ConversionError) as error:
-            raise ContractError(f"{text!r} is {_NO_CONTRACT}: {error.message}", error.findings) from None
+            raise ContractError(f"{text!r} {_NO_CONTRACT}: {error.message}", error.findings) from None
         if findings:
-            raise ContractError.of(f"{text!r} is {_NO_CONTRACT}", findings)
+            raise ContractError.of(f"{text!r} {_NO_CONTRACT}", findings)
         return fields
 
 
-_NO_CONTRACT = "no model directory, no file, and no DDL (as 'id bigint not null, name string')"
+_NO_CONTRACT = "is not a model directory, a file, or DDL like 'id bigint not null, name string'"
 
 
 def _nullable(source: Source) -> Source:
@@ -108,15 +108,15 @@ def _nullable(source: Source) -> Source:
 
 
 _SPARK_KEY = b"org.apache.spark.sql.parquet.row.metadata"
-"""The key under which Spark keeps a table's schema in a Parquet file, with the metadata of its fields."""
+"""The key under which Spark stores a table's schema in a Parquet file, with the metadata of the fields."""
 
 
 def kept_metadata(footer: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]]:
-    """Return the metadata that Spark has kept of each column; nothing if another system wrote the file."""
+    """Return the metadata that Spark has stored for each column; empty if another system wrote the file."""
     try:
         fields = json.loads(footer.get(_SPARK_KEY, b"{}")).get("fields", [])
         return {part["name"]: part["metadata"] for part in fields if isinstance(part.get("metadata"), dict)}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # of another system
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # another system wrote the file
         return {}
 
 
@@ -146,10 +146,10 @@ class SparkReader:
         return self._table_named(text) if self._is_table(text) else None
 
     def read_ddl(self, text: str) -> Sequence[Field]:
-        """Return the columns that DDL declares; Spark's own parser reads what this reader does not know.
+        """Return the columns that DDL declares; if this package cannot parse it, Spark's parser does.
 
         Raises:
-            ContractError: it is not DDL.
+            ContractError: the text is not DDL.
         """
         try:
             return FileReader().read_ddl(text)
@@ -157,8 +157,8 @@ class SparkReader:
             reason = error.message
         try:
             table = self.spark.createDataFrame([], text).schema
-        except Exception:  # a parser's: the first reason names the position
-            raise ContractError(reason.replace("no file", "no table")) from None
+        except Exception:  # an error of the parser: the first reason has the position
+            raise ContractError(reason.replace("a file", "a table", 1)) from None
         return [column.field for column in spark_columns(table)]
 
     def _table_at(self, path: str, exists: bool, is_delta: bool) -> TableSchema:
@@ -168,26 +168,26 @@ class SparkReader:
                 frame = self.spark.read.format(form).load(path)
                 table = frame.schema
                 partitions = find_partitions(frame.inputFiles(), path) if form == "parquet" else ()
-            except Exception as error:  # Spark's, of a class that depends on the session
+            except Exception as error:  # an error of Spark, whose class depends on the session
                 reason = str(error).strip().partition("\n")[0]
                 continue
             filled = self._filled(path) if form == "delta" else {}
             return replace(spark_table(table, partitions, filled), promises=form == "delta")
-        raise TableNotFoundError(f"{path}: no table ({' or '.join(forms)}) can be read there: {reason}")
+        raise TableNotFoundError(f"{path}: cannot read a table ({' or '.join(forms)}): {reason}")
 
     def _is_table(self, text: str) -> bool:
-        if not re.fullmatch(r"[^\s:,<>()]+", text):  # which DDL has
+        if not re.fullmatch(r"[^\s:,<>()]+", text):  # DDL has these characters
             return False
         try:
             return bool(self.spark.catalog.tableExists(text))
-        except Exception:  # a parser's: it is not a name
+        except Exception:  # an error of the parser: the text is not a name
             return False
 
     def _table_named(self, name: str) -> TableSchema:
         try:
             rows = self.spark.sql(f"DESCRIBE TABLE EXTENDED {name}").collect()
             provider = {row[0]: row[1] for row in rows}.get("Provider", "")
-        except Exception:  # a temporary view's
+        except Exception:  # a temporary view has no provider
             provider = ""
         filled = self._filled(name) if str(provider).lower() == "delta" else {}
         table = spark_table(self.spark.table(name).schema, (), filled)
@@ -206,16 +206,16 @@ def spark_table(
     """Return the schema of a table that Spark has read.
 
     Args:
-        table: its columns.
-        partitions: columns whose types the table's directories do not keep.
-        filled: the columns that the table fills itself, with how.
+        table: the columns of the table.
+        partitions: columns whose types the table's directories do not store.
+        filled: the columns that the table fills itself, with the way.
     """
     metadata = {part.name: part.metadata or {} for part in table.fields}
     return TableSchema(tuple(spark_columns(table)), metadata, frozenset(partitions), filled)
 
 
 def find_partitions(files: Sequence[str], target: str) -> tuple[str, ...]:
-    """Return the partition columns of a Parquet table, as the names of its directories say.
+    """Return the partition columns of a Parquet table, from the names of its directories.
 
     Example:
         >>> find_partitions(["file:/d/k=v/t/day=2024-01-02/hour=3/part-0.parquet"], "/d/k=v/t")

@@ -22,13 +22,13 @@ class ColumnReport:
     """The result of a check for one column.
 
     Attributes:
-        name: of the column; its number, where it has none.
-        expected: the declared type, in the contract's words.
+        name: the name of the column; its number if it has no name.
+        expected: the declared type, in the notation of the contract.
         actual: the table's type; empty if the table lacks the column.
         ok: whether the column has no finding.
         nulls: the number of nulls; None if they were not counted.
         values: the distribution of the values: pairs of a range and a count. Full checks with Spark do not
-            count it, and full checks of large Parquet tables count it in some rows, evenly distributed.
+            count it. Full checks of large Parquet tables count it in some rows, which are evenly distributed.
 
     Example:
         >>> column = ColumnReport("age", "long", "bigint", False, nulls=3)
@@ -57,11 +57,11 @@ class Report(TextView):
         bad_rows: the number of rows that break the contract.
         claim: the conclusion from a sample about the entire table; empty for other checks.
         examples: keys or positions of some rows, by the index of their finding.
-        absent: the columns that the table does not have, and may lack. They do not break the contract; the
-            hint names a column whose name is nearly the same.
+        absent: the optional columns that the table lacks. They do not break the contract; the hint suggests
+            the most similar name of the table.
         seconds: the duration of the check.
         kind: the kind of the contract: "model" or "table".
-        options: the options of the contract, as ``types``, ``missing`` and ``extra``.
+        options: the options of the contract: ``types``, ``missing`` and ``extra``.
         warnings: columns that the contract does not declare, with ``extra="warn"``.
         table: the path or the name of the table; empty for a DataFrame.
 
@@ -91,14 +91,14 @@ class Report(TextView):
 
     @property
     def ok(self) -> bool:
-        """True if the table fits the contract."""
+        """Whether the table fits the contract."""
         return not self.findings
 
     def raise_if_failed(self) -> None:
-        """Raise the findings, if there are any.
+        """Raise an error if there are findings.
 
         Raises:
-            ContractError: the table breaks the contract; it carries all findings.
+            ContractError: the table breaks the contract; the error has all findings.
         """
         if self.findings:
             raise ContractError.of(f"the table breaks the contract ({self.contract})", self.findings)
@@ -248,7 +248,7 @@ class Report(TextView):
         return render("report.html", report=self, whole=whole, nested=nested, footer=footer)
 
     def to_html(self, path: str | Path) -> None:
-        """Write the report as one self-contained page: no script, no network.
+        """Write the report as a self-contained page of HTML, without scripts and external resources.
 
         Args:
             path: the path of the file; an existing file is replaced.

@@ -1,7 +1,7 @@
-"""Value rules as data: what types cannot decide, one rule for each position where values may break it.
+"""Value rules as data: conditions that types cannot decide, one rule for each position that may break it.
 
 :mod:`sparksig.tables.sql` compiles rules to Spark SQL and :mod:`sparksig.tables.arrow` to Arrow kernels. A
-law test holds both, and the engine, to the same verdict and the same counts.
+property test requires the same verdicts and counts from both, and from the engine.
 """
 
 from __future__ import annotations
@@ -20,17 +20,19 @@ from sparksig.types import Array, DataType, Map, Object, SparkMLVector, Type, de
 class StepKind(Enum):
     """The ways from a value to the values inside it."""
 
-    FIELD = "the field of a struct; a struct that is null has none"
-    DELTA_FIELD = "the field of a struct; it is null where the struct is, as Delta tables judge NOT NULL"
+    FIELD = "the field of a struct; a null struct has no field"
+    DELTA_FIELD = (
+        "the field of a struct; it is null if the struct is null, as in the NOT NULL of Delta tables"
+    )
     ITEMS = "the items of a list"
     KEYS = "the keys of a map"
     VALUES = "the values of a map"
-    KEY = "the value of one key of a map, where the map has the key"
+    KEY = "the value of one key of a map, if the map has the key"
 
 
 @dataclass(frozen=True)
 class Step:
-    """A step from a value to the values inside it; ``name`` is that of a field or a key."""
+    """A step from a value to the values inside it; ``name`` is the name of a field or a key."""
 
     kind: StepKind
     name: str = ""
@@ -41,7 +43,7 @@ _REPEATING = (ITEMS, KEYS, VALUES)
 
 
 class Test(Enum):
-    """The tests that a value fails where it breaks a rule."""
+    """The tests for values that break a rule."""
 
     __test__ = False  # not a test case of pytest
 
@@ -51,7 +53,7 @@ class Test(Enum):
     LONGER = "is a text of more characters than the argument"
     OTHER_LENGTH = "is a list of another length than the argument"
     UNEQUAL_LENGTHS = "is a list of another length than the lists of other rows"
-    DUPLICATE_KEYS = "is a map that has a key twice"
+    DUPLICATE_KEYS = "is a map with duplicate keys"
     MISSING_KEY = "is a map without the key that the argument names"
 
 
@@ -68,10 +70,10 @@ class Rule:
     """A rule for the values at one position of a table.
 
     Attributes:
-        finding: reported where values break the rule; without a count.
+        finding: the finding to report if values break the rule; without a count.
         column: the name of the column.
-        steps: the way from the column's values to the values that are tested.
-        condition: what breaks the rule.
+        steps: the steps from the column's values to the values to test.
+        condition: the condition that breaks the rule.
     """
 
     finding: Finding
@@ -81,7 +83,7 @@ class Rule:
 
     @property
     def is_repeating(self) -> bool:
-        """True if one row can break the rule several times."""
+        """Whether one row can break the rule several times."""
         return any(step in _REPEATING for step in self.steps)
 
 
@@ -103,12 +105,12 @@ Draft = tuple[Finding, tuple[Step, ...], Condition]
 
 
 def build_model_rules(schema: Schema, columns: Sequence[Field], options: ValueOptions) -> list[Rule]:
-    """Build the rules for the values of a table that a model's contract describes.
+    """Build the rules of a model's contract for the values of a table.
 
     Args:
         schema: the contract.
         columns: the columns of the table whose types widen to the contract's.
-        options: how strictly nulls and NaN are judged.
+        options: the treatment of nulls and NaN.
 
     Example:
         >>> columns = [Field("id", Scalar("int64"))]
@@ -129,12 +131,12 @@ def build_model_rules(schema: Schema, columns: Sequence[Field], options: ValueOp
 def build_table_rules(
     declared: Sequence[Field], columns: Sequence[Field], options: ValueOptions, *, is_delta: bool = False
 ) -> list[Rule]:
-    """Build the rules for the values of a table that a table's contract describes.
+    """Build the rules of a table's contract for the values of a table.
 
     Args:
         declared: the columns of the contract: NOT NULL and the lengths of texts, at every depth.
         columns: the columns of the table, whose types are those declared.
-        options: how strictly NaN is judged.
+        options: the treatment of NaN.
         is_delta: whether a field of a null struct breaks NOT NULL, as in Delta tables.
     """
     sources = {column.name: column.source for column in columns}
@@ -149,7 +151,7 @@ def build_table_rules(
 
 
 def _pair_columns(schema: Schema, columns: Sequence[Field]) -> Iterable[tuple[ColSpec | TensorSpec, Field]]:
-    """Pair the declared columns with those of the table."""
+    """Pair the declared columns with the columns of the table."""
     fields = {column.name: column for column in columns}
     if schema.has_input_names():
         return [(spec, fields[str(spec.name)]) for spec in schema if str(spec.name) in fields]

@@ -1,4 +1,4 @@
-"""Samples of a table: the choice of rows, the conclusions from them, and the signature that they show."""
+"""Samples of a table: the choice of rows, the conclusions from them, and the signature inferred from them."""
 
 from __future__ import annotations
 
@@ -26,24 +26,23 @@ if TYPE_CHECKING:
 METHODS = ("partitions", "uniform")
 
 SEVERAL = 0.05
-"""The share of partitions whose probability of being seen a sample of first rows states."""
+"""A share of the partitions. A sample of first rows states the probability that it contains one of them."""
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """Chooses rows of a table; the same rows for the same seed and the same partitions.
+    """A choice of rows of a table: the same seed and the same partitions give the same rows.
 
-    The number of cores makes no difference. How Spark divides files into partitions may depend on it: then
-    other rows are chosen.
+    Spark may divide files into other partitions with another number of cores; then other rows are chosen.
 
     Args:
         rows: the largest number of rows.
         partitions: the largest number of partitions (row groups of Parquet files) that are read, by the
             method "partitions".
         seed: the seed of the choice.
-        method: "partitions" reads the first rows of some partitions, spread over the table, and nothing of
-            others. "uniform" reads all rows, and chooses each with the same probability, so that the share of
-            bad rows has an upper bound.
+        method: "partitions" reads the first rows of some partitions, which are spread over the table.
+            "uniform" reads all rows, and chooses each with the same probability, so that the share of bad
+            rows has an upper bound.
 
     Raises:
         ContractError: an argument has a wrong type or value.
@@ -73,9 +72,9 @@ class Sampler:
             raise ContractError(f"method: expected {methods}, got {self.method!r}")
 
     def sample(self, df: DataFrame) -> Sample:
-        """Read some rows of a Spark table, by one Spark job; by partitions and on Spark Connect, by two.
+        """Read some rows of a Spark table by one Spark job, or by two on Spark Connect with "partitions".
 
-        The table must not have columns of types that Python cannot receive.
+        The types of all columns must be types that Python can receive.
 
         Args:
             df: the table, classic or of Spark Connect.
@@ -88,7 +87,7 @@ class Sampler:
         return sample_rows(df, self)
 
     def choose_partitions(self, count: int) -> list[int]:
-        """Choose some of ``count`` partitions, each as likely as any other."""
+        """Choose some of ``count`` partitions with equal probability."""
         chosen = min(self.partitions, self.rows, count)
         generator = random.Random(self.seed)  # noqa: S311  a sample is no secret
         return sorted(generator.sample(range(count), chosen))
@@ -103,8 +102,8 @@ class Sample:
     """Some rows of a table.
 
     Attributes:
-        parts: the rows, as they were read.
-        schema: the columns of the table, in Arrow.
+        parts: the rows in the order of reading.
+        schema: the Arrow schema of the table.
         method: the method by which the rows were chosen.
         partitions: the number of partitions of the table; None if they were not counted.
         opened: the number of partitions that were read.
@@ -134,7 +133,7 @@ class Sample:
 
 
 def _align(batch: pa.RecordBatch, target: pa.Schema) -> pa.RecordBatch:
-    """Cast columns that a file holds in another layout than the first file, such as a dictionary."""
+    """Cast columns whose layout differs from that in the first file, for example a dictionary."""
     arrays = [
         array if array.type == column.type else array.cast(column.type)
         for array, column in zip(batch.columns, target)
@@ -170,7 +169,7 @@ def uniform_claim(rows: int, bad: int) -> str:
 
 
 def seen_with(partitions: int, opened: int, concerned: int) -> float:
-    """Return the probability that at least one of the partitions concerned is opened.
+    """Return the probability that at least one of the ``concerned`` partitions is opened.
 
     Example:
         >>> round(seen_with(1000, 32, 50), 2)
@@ -252,13 +251,13 @@ def signature_of(
     :func:`~sparksig.infer_signature` infers the same signature from these rows.
 
     Args:
-        declared: the table's own types.
-        rows: some of its rows, in its order of columns.
+        declared: the schema of the table.
+        rows: some of its rows, with the same order of columns.
         partitions: the number of partitions that the rows come from; None for a uniform sample.
         noun: the word for a partition.
 
     Raises:
-        InferenceError: some rows have times that nanoseconds cannot hold.
+        InferenceError: some rows have times out of the range of nanoseconds.
     """
     specs, evidence = [], []
     for index, spec in enumerate(declared):

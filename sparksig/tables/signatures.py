@@ -26,8 +26,8 @@ def load_signature(path: str | os.PathLike[str]) -> ModelSignature:
         ModelNotFoundError: the path is neither a file nor a model directory.
         MissingSignatureError: the model has no signature.
         ModelDamagedError: the model's MLmodel is malformed.
-        SignatureError: the file has no signature; ``findings`` has every place.
-        OSError: it cannot be read.
+        SignatureError: the file has no signature; ``findings`` lists every problem.
+        OSError: the file cannot be read.
 
     Example:
         >>> import tempfile, sparksig
@@ -37,7 +37,7 @@ def load_signature(path: str | os.PathLike[str]) -> ModelSignature:
         ['x': double (required)]
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise SignatureTypeError(f"a signature is read from a path or a URI, not from {kind(path)}")
+        raise SignatureTypeError(f"signature: expected a path or a URI, got {kind(path)}")
     local = fetched(path)
     if (local / MLMODEL).is_file() or (local.name == MLMODEL and local.is_file()):
         return ModelDirectory.read(local).require_signature(shown(path))
@@ -59,7 +59,7 @@ def read_signature(path: Path) -> ModelSignature:
 
     Raises:
         SignatureError: the file has no signature.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     try:
         return parse_signature(path.read_bytes())
@@ -79,7 +79,7 @@ def parse_signature(content: bytes) -> ModelSignature:
     """
     try:
         body = json.loads(content)
-    except (ValueError, RecursionError) as error:  # of the encoding, too
+    except (ValueError, RecursionError) as error:  # also an error of the encoding
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise SignatureError(f"not JSON: {reason}") from None
     sides = ("inputs", "outputs", "params")

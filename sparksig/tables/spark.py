@@ -1,4 +1,4 @@
-"""Tables of Spark: all rows by one aggregation in the JVM, samples by reading few partitions."""
+"""Spark tables: one aggregation in the JVM checks all rows, and samples read a few partitions."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class SparkTable:
 
     def select(self, names: Sequence[str]) -> SparkTable:
         """Return the table with some of its columns, in this order."""
-        if list(names) == self.df.columns:  # which need not be resolved: names may be equal up to case
+        if list(names) == self.df.columns:  # without select(), which fails if names differ only by case
             return self
         return SparkTable(self.df.select([F.col(quote_name(name)) for name in names]))
 
     def restore_nulls(self, schema: Schema) -> SparkTable:
-        """Return the table with nulls in the columns that its Parquet files have with the null type."""
+        """Return the table with nulls in the columns that have the null type in its Parquet files."""
         table, df = restore_null_types(self.df, schema), self.df
         nulls = [
             restored.name
@@ -72,21 +72,21 @@ class SparkTable:
         return SparkTable(df.withColumns(dict.fromkeys(nulls, F.lit(None)))) if nulls else self
 
     def declare(self, names: Sequence[str]) -> Schema:
-        """Return the signature of some columns by their types.
+        """Return the schema of some columns by their types.
 
         Raises:
-            ConversionError: columns of types that no signature has.
+            ConversionError: columns have types that signatures do not support.
         """
         return from_spark(self.select(names).df.schema)
 
     def find_unambiguous(self, names: Sequence[str]) -> list[str]:
-        """Return the columns that every query of the session finds by their names."""
+        """Return the columns whose names are unambiguous in queries of the session."""
         counts = Counter(self.fold(column.name) for column in self.columns)
         actual = {column.name for column in self.columns}
         return [name for name in names if name in actual and counts[self.fold(name)] == 1]
 
     def sample(self, names: Sequence[str], sampler: Sampler) -> Sample:
-        """Read some rows of some columns; of types that Python cannot receive, only the nulls."""
+        """Read some rows of some columns; only the nulls if Python cannot receive the type of a column."""
         df = vectors_as_arrays(self.select(names).df)
         hidden = [column.name for column in SparkTable(df).columns if column.arrow is None]
         flags = {name: F.when(F.col(quote_name(name)).isNotNull(), F.lit(True)) for name in hidden}
@@ -116,8 +116,8 @@ def vectors_as_arrays(df: DataFrame) -> DataFrame:
 _TRANSFER = "part int, body binary"
 _ROWS = "sparksig.sample.rows"
 _AHEAD = 8 * 2**20
-"""The approximate size of the buffers between Spark and Python, which Spark always fills. Rows are padded, so
-that the buffers hold few."""
+"""The approximate size of the buffers between Spark and Python. Spark always fills them, so rows are padded
+to limit the number of rows in the buffers."""
 Batches = Iterator[pa.RecordBatch]
 
 
@@ -138,10 +138,12 @@ def _sample_uniformly(df: DataFrame, sampler: Sampler) -> Sample:
 
 
 def _sample_heads(df: DataFrame, sampler: Sampler) -> Sample:
-    few = sampler.rows // min(sampler.partitions, sampler.rows)  # of each partition, if there are enough
+    few = sampler.rows // min(
+        sampler.partitions, sampler.rows
+    )  # the number of rows from each partition, if there are enough
     numbered = _number_columns(df).withColumn("pad", F.lit("x" * min(max(_AHEAD // few, 64), 2**14)))
     with _small_batches(df, few):
-        if type(df).__module__.startswith("pyspark.sql.connect"):  # which cannot run single partitions
+        if type(df).__module__.startswith("pyspark.sql.connect"):  # Connect cannot run single partitions
             partitions = len(numbered.mapInArrow(_number_partitions(), "part int").collect())
             chosen = sampler.choose_partitions(partitions)
             take = _take_rows(frozenset(chosen), sampler.count_rows(len(chosen)))
@@ -159,7 +161,7 @@ def _sample_heads(df: DataFrame, sampler: Sampler) -> Sample:
 
 
 def _run_partitions(df: DataFrame, rdd: Any, chosen: list[int], rows: int) -> list[Any]:
-    """Run the chosen partitions, and no other one."""
+    """Run only the chosen partitions."""
     context = df.sparkSession.sparkContext
     context.setLocalProperty(_ROWS, str(rows))
     try:
@@ -169,12 +171,12 @@ def _run_partitions(df: DataFrame, rdd: Any, chosen: list[int], rows: int) -> li
 
 
 def order_of(place: SparkColumn, seed: SparkColumn) -> SparkColumn:
-    """Return the order of a uniform sample: its first rows are the sample."""
+    """Return the order of which the first rows are a uniform sample."""
     return F.xxhash64(place, seed.cast("bigint"))
 
 
 def _take_rows(chosen: frozenset[int] | None, rows: int | None) -> Callable[[Batches], Batches]:
-    """Return a function that sends the first rows of a partition, or of a chosen one, in Arrow's format.
+    """Return a function that sends the first rows of a partition in Arrow's format, if it is chosen.
 
     The number of rows is an argument or a local property. The function needs only pyarrow on the worker.
     """
@@ -226,7 +228,7 @@ def _number_partitions() -> Callable[[Batches], Batches]:
 
 @contextlib.contextmanager
 def _small_batches(df: DataFrame, rows: int) -> Iterator[None]:
-    """Make batches small: Spark fills the first one before Python can stop."""
+    """Make batches small, because Spark fills the first batch before Python can stop reading."""
     key, conf = "spark.sql.execution.arrow.maxRecordsPerBatch", df.sparkSession.conf
     before = conf.get(key)
     conf.set(key, str(min(rows, 1000)))

@@ -1,4 +1,4 @@
-"""Good rows and bad rows: the findings of each row as a column of a Spark table."""
+"""The findings of each row as a column of a Spark table, and the split into valid and invalid rows."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def violations(
     strict_nulls: bool = True,
     refuse_nan: bool = False,
 ) -> Column:
-    """Return the findings of each row as a column: an array of structs of code, path, detail; else null.
+    """Return a column with the findings of each row: an array of structs of code, path and detail, or null.
 
     Args:
-        contract: the contract, of any kind that :func:`check` accepts; its columns have names.
-        table: the schema of the table that the column is for; None for the types that the contract declares.
-        strict_nulls: as for :func:`check`.
-        refuse_nan: as for :func:`check`.
+        contract: a contract that :func:`check` accepts, whose columns have names.
+        table: the schema of the table for the column; None if the table has the types of the contract.
+        strict_nulls: as in :func:`check`.
+        refuse_nan: as in :func:`check`.
 
     Returns:
         A column for a table of that schema.
 
     Raises:
         ContractError: the contract's columns have no names, or the table's types do not fit.
-        UnsupportedError: tensors in vectors of Spark ML.
+        UnsupportedError: the contract declares tensors for vectors of Spark ML.
 
     Example:
         >>> from sparksig.schema import ColSpec, Schema
@@ -61,7 +61,7 @@ def violations(
     if table is None:
         schema = resolved.schema.as_spark_schema()
         if not isinstance(schema, T.StructType) or not resolved.schema.has_input_names():
-            raise ContractError("violations of a contract without names: pass the table's schema as table=")
+            raise ContractError("the contract has no column names: pass the schema of the table as table=")
         table = schema
     return _build_findings(resolved, table, name_folding(), ValueOptions(strict_nulls, refuse_nan))
 
@@ -97,7 +97,7 @@ def _build_findings(contract: Contract, table: T.StructType, fold: Fold, options
     vectors = [step(field.name) for field in table.fields if type(field.dataType).__name__ == "VectorUDT"]
     if vectors and contract.schema.is_tensor_spec():
         raise UnsupportedError(
-            f"violations of tensors in vectors of Spark ML ({', '.join(vectors)}): convert them by "
+            f"cannot check tensors in vectors of Spark ML ({', '.join(vectors)}): convert the vectors with "
             "vector_to_array first"
         )
     return F.expr(f"case when {is_broken(rules)} then {format_findings(rules)} end")
@@ -111,22 +111,23 @@ def split(
     strict_nulls: bool = True,
     refuse_nan: bool = False,
 ) -> tuple[DataFrame, DataFrame]:
-    """Split a table into the rows that fit a contract, and those that do not, with a column that says why.
+    """Split a table into the rows that fit a contract, and those that do not, with a column of the reasons.
 
-    Each row is in exactly one of the two.
+    Each row is in exactly one of the two tables.
 
     Args:
         df: the table.
-        contract: the contract, of any kind that :func:`check` accepts.
+        contract: a contract that :func:`check` accepts.
         findings_column: the name of the column of findings.
-        strict_nulls: as for :func:`check`.
-        refuse_nan: as for :func:`check`.
+        strict_nulls: as in :func:`check`.
+        refuse_nan: as in :func:`check`.
 
     Returns:
-        The good rows, with their own columns; the others, with the column of findings.
+        The valid rows with the columns of the table, and the invalid rows with an additional column of
+        findings.
 
     Raises:
-        ContractError: the table's types do not fit, or the table has a column named like ``findings_column``.
+        ContractError: the table's types do not fit, or the table already has a column ``findings_column``.
 
     Example:
         >>> from sparksig.schema import ColSpec, Schema

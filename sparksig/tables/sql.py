@@ -1,7 +1,7 @@
-"""Value rules compiled to Spark SQL: text, because building columns of functions calls the JVM for each one.
+"""Value rules compiled to the text of Spark SQL, which is faster to build than columns in the JVM.
 
-Spark substitutes variables (``${...}``) in SQL text, also inside quoted names. So a name with ``$`` is never
-part of the text: a column is named by bytes, and a field by its position in a struct of plain names.
+Spark substitutes variables (``${...}``) in SQL text, also inside quoted names. So the text never contains a
+name with ``$``: a column is named by bytes, and a field by its position in a struct with positional names.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class SqlRule:
     """A rule for the values of a row, in SQL.
 
     Attributes:
-        finding: reported where rows break the rule; without a count.
+        finding: the finding to report if rows break the rule; without a count.
         places: how often a row breaks the rule: an integer, never null.
-        is_repeating: whether one row can break it several times.
-        lengths: of a rule that compares the rows with each other, the least and the largest length in a row;
-            no row alone breaks it.
-        column: the only column of the rule, if it has one.
-        template: ``places`` with the name ``value`` for the value of the column; empty without such a column.
+        is_repeating: whether one row can break the rule several times.
+        lengths: the smallest and the largest length in a row, for a rule that compares rows with each other
+            (a single row cannot break it); else None.
+        column: the only column of the rule; empty for other rules.
+        template: ``places`` with the name ``value`` for the value of the column; empty without a column.
     """
 
     finding: Finding
@@ -41,7 +41,7 @@ class SqlRule:
 
     @property
     def broken(self) -> str:
-        """A condition that is true where a row breaks the rule."""
+        """The condition that a row breaks the rule."""
         return f"({self.places} > 0)"
 
 
@@ -104,7 +104,7 @@ def compile_rules(rules: Sequence[Rule], columns: Sequence[Field]) -> list[SqlRu
 
     Args:
         rules: the rules.
-        columns: the columns of the table, as Spark spells their types.
+        columns: the columns of the table, with their types in Spark's notation.
 
     Example:
         >>> from sparksig.errors import Code
@@ -139,7 +139,7 @@ def count_nulls(name: str) -> SqlRule:
 
 
 def _count_places(value: str, source: Source, steps: Sequence[Step], condition: Condition) -> str:
-    """Count how often a value breaks a rule: an integer, null where a parent is null."""
+    """Return how often a value breaks a rule: an integer, or null if a parent is null."""
     if not steps:
         return flag(_CONDITIONS[condition.test](value, condition.argument))
     step, inner_steps = steps[0], steps[1:]
@@ -176,7 +176,7 @@ def _step_into(source: Source, step: Step) -> Source:
 
 
 def _measure_lists(values: str, depth: int, end: str) -> str:
-    """Return the least or the largest length of the lists at a depth."""
+    """Return the smallest or the largest length of the lists at a depth."""
     if not depth:
         return f"case when {values} is not null then size({values}) end"
     inner = _measure_lists(f"item{depth}", depth - 1, end)
@@ -184,7 +184,7 @@ def _measure_lists(values: str, depth: int, end: str) -> str:
 
 
 def flag(condition: str) -> str:
-    """Return 1 where a condition is true, else 0."""
+    """Return SQL that is 1 if a condition is true, else 0."""
     return f"case when {condition} then 1 else 0 end"
 
 
@@ -213,7 +213,7 @@ _CONDITIONS: Mapping[Test, Callable[[str, int | str], str]] = {
 
 
 def is_broken(rules: Sequence[SqlRule]) -> str:
-    """Return whether a row breaks any rule: a balanced tree, because parsers recurse into long chains."""
+    """Return the condition that a row breaks any rule: a balanced tree, as parsers recurse into chains."""
     parts = [rule.broken for rule in rules if rule.lengths is None]
     while len(parts) > 1:
         parts = [" or ".join(parts[index : index + 16]) for index in range(0, len(parts), 16)]
@@ -240,16 +240,16 @@ def list_entries(
 ) -> tuple[list[SqlRule], str]:
     """Compile rules to one array of entries for each row: the rules that it breaks, and how often.
 
-    Columns of one type with the same rules share an expression. So plans stay small at any number of columns.
+    Columns of one type with the same rules share an expression, so that plans stay small.
 
     Args:
-        rules: the rules, which have the first numbers.
-        others: the rules that have the next numbers.
+        rules: the rules, which get the first numbers.
+        others: further rules, which get the next numbers.
         types: the types of the columns.
 
     Returns:
         The rules in the order of their numbers; an array of structs of the rule's number, the number of
-        positions (the least length, for a rule of lengths) and the largest length.
+        positions (the smallest length, for a rule of lengths) and the largest length.
 
     Example:
         >>> rules = [count_nulls(name) for name in ("a", "b")]
@@ -294,7 +294,7 @@ def _list_group(group: Sequence[Sequence[SqlRule]], numbers: Mapping[int, int]) 
 
 
 def _format_entry(rule: SqlRule, places: str, number: str) -> str:
-    """Return the entry of a rule; null where no row breaks it."""
+    """Return the entry of a rule; null if the row does not break it."""
     if rule.lengths is not None:
         least, largest = rule.lengths
         return f"case when {largest} is not null then {_format_struct(number, least, largest)} end"

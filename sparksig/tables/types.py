@@ -1,4 +1,4 @@
-"""The one judge of types: the columns of a table against a contract."""
+"""Judging the types of a table's columns by a contract."""
 
 from __future__ import annotations
 
@@ -31,16 +31,15 @@ def judge_types(
     fold: Fold = str.casefold,
     all_names: bool = False,
 ) -> list[Finding]:
-    """Judge the types of a table's columns: every finding, in the order of the contract's columns.
+    """Judge the types of a table's columns: all findings, in the order of the contract's columns.
 
-    Whether values are null, and how long texts are, only values can tell; neither is judged here.
+    Nulls and the lengths of texts are not judged, because they depend on values.
 
     Args:
-        contract: of a model or of a table.
-        columns: of the table.
+        contract: the contract of a model or a table.
+        columns: the columns of the table.
         fold: folds names as the readers of the table compare them.
-        all_names: whether columns that the contract does not declare must differ in their names, too, as
-            those of a file must.
+        all_names: whether undeclared columns must have different names, too, as in a file.
 
     Example:
         >>> from sparksig.lattice import Decimal, Field
@@ -62,11 +61,11 @@ def judge_types(
 
 
 def extra_columns(contract: Contract, columns: Sequence[Column], fold: Fold = str.casefold) -> list[Finding]:
-    """Return a finding for each column that a contract does not declare, apart from that of runs.
+    """Return a finding for each undeclared column, except the column of run ids.
 
     Args:
-        contract: with names of columns; without names, nothing is extra.
-        columns: of the table.
+        contract: the contract; if its columns have no names, no column is undeclared.
+        columns: the columns of the table.
         fold: folds names as the readers of the table compare them.
     """
     if not contract.names:
@@ -125,7 +124,7 @@ class _Names:
             self._folded.setdefault(fold(column.name), []).append(column.name)
 
     def find(self, name: str, expected: str | None, findings: list[Finding]) -> Column | None:
-        """Return the column of a name; a finding, if there are several, or none that is expected."""
+        """Return the column of a name; add a finding if there are several, or an expected one is missing."""
         column = self._exact.get(name)
         duplicates = self._folded.get(self._fold(name), [])
         if column is not None and len(duplicates) > 1:
@@ -142,12 +141,12 @@ class _Names:
 
 @dataclass(frozen=True)
 class Match:
-    """The columns of a table that a model's contract is about.
+    """The columns of a table that a model's contract declares.
 
     Attributes:
         pairs: each column with its declaration; None for the columns of an unnamed tensor.
-        findings: everything in which the table does not fit.
-        row: the object that each row of the table is, where a contract declares just that.
+        findings: all reasons why the table does not fit.
+        row: the only declared column, if each row of the table is one value of it, an object.
     """
 
     pairs: list[tuple[ColSpec | TensorSpec | None, Column]]
@@ -164,14 +163,14 @@ def match_columns(
 ) -> Match:
     """Match the columns of a table with a model's contract, and judge their types.
 
-    Named columns are found by their exact names (case sensitive); unnamed ones by the names of the model's
-    features, if it knows them, else by their positions.
+    Named columns are found by their exact names (case sensitive). Unnamed columns are found by the names of
+    the model's features, if it knows them, else by their positions.
 
     Args:
-        contract: of a model.
-        columns: of the table.
+        contract: the contract of a model.
+        columns: the columns of the table.
         fold: folds names as the readers of the table compare them.
-        by_position: whether a caller has chosen the columns of a contract without names.
+        by_position: whether the caller has chosen the columns, for a contract without names.
     """
     schema = contract.schema
     if not by_position and (row := _row_object(schema, columns)) is not None:
@@ -191,7 +190,7 @@ def match_columns(
 
 
 def _row_object(schema: Schema, columns: Sequence[Column]) -> ColSpec | None:
-    """Return the only column of a contract, if it is an object without a name, and each row is one."""
+    """Return the only column of a contract, if it is an unnamed object and each row is such an object."""
     spec = schema.inputs[0]
     if schema.has_input_names() or len(schema) > 1 or not isinstance(spec, ColSpec):
         return None
@@ -257,8 +256,8 @@ def _judge_column(column: Column, spec: ColSpec, fold: Fold) -> list[Finding]:
 
 
 def _unreachable(source: Source, path: str) -> list[Finding]:
-    """Report types, at every depth, in which Spark gives a Python worker nothing."""
-    hint = "cast it explicitly, or leave it out"
+    """Report types, at every depth, that Spark cannot pass to Python."""
+    hint = "cast it explicitly, or drop it"
     return [
         Finding(Code.UNSUPPORTED_TYPE, where, "a type that reaches Python", str(part), hint)
         for where, part in walk_source(source, path, keys=True)
@@ -275,7 +274,7 @@ def _judge_tensors(schema: Schema, columns: Sequence[Column]) -> list[Finding]:
         is_vector = getattr(column.field.source, "kind", "") == "vector"
         arrow = VECTOR_TYPE.field("values").type if is_vector else column.arrow
         if arrow is None:
-            hint = f"{column.text} does not reach Python"
+            hint = f"Spark cannot pass values of the type {column.text} to Python"
             findings.append(Finding(Code.TYPE_MISMATCH, step(column.name), repr(spec), column.text, hint))
         prepared.append((column.name, arrow, column.text))
     return findings or judge_tensors(schema, prepared)
@@ -285,13 +284,13 @@ def _judge_tensors(schema: Schema, columns: Sequence[Column]) -> list[Finding]:
 
 
 def judge_nulls(contract: Contract, columns: Sequence[Column]) -> list[Finding]:
-    """Report columns and fields that may be null by their declaration, and must not be by a table's contract.
+    """Report columns and fields that are declared nullable, but not null in a table's contract.
 
-    Only declarations are compared so; whether the values of a table are null, only they can tell.
+    This compares two declarations, not the values of a table.
 
     Args:
-        contract: of a table.
-        columns: that another contract declares.
+        contract: the contract of a table.
+        columns: the columns that another contract declares.
     """
     actual = {column.name: column.field for column in columns}
     return [

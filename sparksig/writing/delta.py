@@ -1,4 +1,4 @@
-"""Delta tables as targets: refusals, and commits that are made once."""
+"""Writes to Delta tables: refusals, and commits that happen exactly once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SPECIAL = frozenset(" ,;{}()\n\t=")
 
 
 def refusals(spark: SparkSession, table: T.StructType, existing: Existing | None, mode: str) -> list[Finding]:
-    """Report what Delta refuses for all values: overwrites of some tables, and some names."""
+    """Report what Delta refuses independently of values: overwrites of some tables, and some names."""
     findings, properties = [], {} if existing is None else existing.properties
     if mode == "overwrite" and str(properties.get("delta.appendOnly", "false")).lower() == "true":
         hint = "the table's property delta.appendOnly is true"
@@ -36,9 +36,11 @@ def refusals(spark: SparkSession, table: T.StructType, existing: Existing | None
         mapping = properties.get(f"delta.{key}")
         hint = f"rename it, or set the table's property delta.{key}=name"
     if mapping not in ("name", "id"):
-        expected = "a name without blanks, tabs, line ends and ,;{}()="
+        expected = "a name without blanks, tabs, line breaks and ,;{}()="
         odd = [path for path, name in _names(table, "") if _SPECIAL & set(name)]
-        findings += [Finding(Code.INVALID_NAME, path, expected, "one that has such", hint) for path in odd]
+        findings += [
+            Finding(Code.INVALID_NAME, path, expected, "a name with such characters", hint) for path in odd
+        ]
     return findings
 
 
@@ -71,21 +73,21 @@ _CONFLICTS = re.compile(
     r"DELTA_CONCURRENT_\w+|DELTA_(?:PROTOCOL|METADATA)_CHANGED|Concurrent\w+Exception"
     r"|(?:Protocol|Metadata)ChangedException|TABLE_OR_VIEW_ALREADY_EXISTS|DELTA_(?:TABLE_ALREADY|PATH)_EXISTS"
 )
-"""The names of Delta's errors for a commit that another one has overtaken."""
+"""The names of Delta's errors for a commit that conflicts with a faster one."""
 
 _RUN, _WRITE, _NOTE = "sparksig.run_id", "sparksig.write", "sparksig.note"
-"""The keys of the marks of a commit, or of the table that it created: run, call, note."""
+"""The keys that mark a commit, or the table that it created: run id, call, note."""
 
 
 def counts(spark: SparkSession) -> bool:
-    """Return whether Delta records the number of rows that a commit has written."""
+    """Return whether Delta records the number of rows of a commit."""
     return str(spark.conf.get("spark.databricks.delta.history.metricsEnabled", "true")).lower() == "true"
 
 
 def commit(rows: DataFrame, request: WriteRequest, *, exists: bool) -> int | None:
     """Commit rows, and count them; None if any writer has committed this run before.
 
-    The count is 0 where Delta does not record it (:func:`counts`).
+    The count is 0 if Delta does not record it (:func:`counts`).
 
     Raises:
         OutputRefusedError: another writer created or changed the table meanwhile.
@@ -94,7 +96,7 @@ def commit(rows: DataFrame, request: WriteRequest, *, exists: bool) -> int | Non
     mark = {_RUN: request.run_id or token, _WRITE: token} | ({_NOTE: request.note} if request.note else {})
     try:
         _save(rows, request, mark, exists)
-    except Exception as error:  # Delta's, of many classes
+    except Exception as error:  # an error of Delta, of one of many classes
         is_repeated = request.run_id is not None and _has_run(spark, request, exists)
         if not is_repeated and (conflict := _CONFLICTS.search(str(error))):
             raise OutputRefusedError(
@@ -147,7 +149,7 @@ def _save(rows: DataFrame, request: WriteRequest, mark: Mapping[str, str], exist
 
 
 def _has_run(spark: SparkSession, request: WriteRequest, exists: bool) -> bool:
-    """Return whether a run is in the table after its own commit has failed."""
+    """Return whether the table has a run although its commit has failed."""
     is_new = not is_path(request.target) and not exists  # catalogs learn of a table after its first commit
     for wait in (0.0, 0.5, 1.0, 2.0, 4.0) if is_new else (0.0,):
         time.sleep(wait)
@@ -158,7 +160,7 @@ def _has_run(spark: SparkSession, request: WriteRequest, exists: bool) -> bool:
 
 def _count_rows(spark: SparkSession, target: str, key: str, value: str) -> int | None:
     """Return the number of rows that the commit with a mark has written; None without such a commit."""
-    recent = " LIMIT 1000" if key == _WRITE else ""  # one's own commit is not far back
+    recent = " LIMIT 1000" if key == _WRITE else ""  # the commit of this write is recent
     history = spark.sql(f"DESCRIBE HISTORY {delta_name(target)}{recent}")
     marked = F.get_json_object("userMetadata", f"$['{key}']") == F.lit(value)
     metrics = history.where(marked).select("operationMetrics").collect()

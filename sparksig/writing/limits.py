@@ -1,4 +1,4 @@
-"""The constraints of a target that no contract has: CHECK, generated columns, partitions."""
+"""The constraints of a target in addition to its contract: CHECK, generated columns, partitions."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def constrain_columns(existing: Existing, columns: Sequence[Field]) -> list[Rule
 
     Args:
         existing: the target.
-        columns: the columns that are written, and those that the target fills by an expression.
+        columns: the columns to write, and those that the target computes by an expression.
     """
     return build_table_rules(spark_fields(existing.schema), columns, ValueOptions(), is_delta=True)
 
 
 def constrain_generated(existing: Existing, names: Sequence[str]) -> list[SqlRule]:
-    """Return the rules for generated columns among those that are written."""
+    """Return the rules for generated columns among the columns to write."""
     rules = []
     for name in names:
         fills = existing.filled.get(name)
         if fills is not None and fills.how == "generated":
             expected = f"the values that the target generates ({fills.expression})"
-            finding = Finding(Code.INVALID_VALUE, step(name), expected, "others", "leave the column out")
+            finding = Finding(Code.INVALID_VALUE, step(name), expected, "others", "drop the column")
             rules.append(SqlRule(finding, flag(f"not ({name_column(name)} <=> ({fills.expression}\n))")))
     return rules
 

@@ -1,4 +1,4 @@
-"""Directories of files that are moved to where readers look for them, on any file system. No Spark."""
+"""Publication of directories of files: they are moved to their final paths, on any file system. No Spark."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Movable(Protocol):
 
     @property
     def renames_at_once(self) -> bool:
-        """True if the file system renames a directory in one step."""
+        """Whether the file system renames a directory in one step."""
 
     def __truediv__(self, name: str) -> Any: ...
 
@@ -48,14 +48,14 @@ class Movable(Protocol):
         """Remove the file, or the directory with its content."""
 
     def move_to(self, target: Any) -> None:
-        """Rename the directory in one step, if nothing is at the target."""
+        """Rename the directory in one step, unless the target exists."""
 
     def move_file_to(self, target: Any) -> None:
         """Move a file; on object stores it is copied."""
 
 
 def move_new(source: Movable, target: Movable) -> bool:
-    """Move a directory to where nothing is; return False if something came there meanwhile."""
+    """Move a directory to a path that does not exist; return False if the path has been created meanwhile."""
     if not target.renames_at_once:
         add_files(source, target)
         return True
@@ -67,7 +67,7 @@ def move_new(source: Movable, target: Movable) -> bool:
 
 
 def add_files(source: Movable, target: Movable) -> None:
-    """Move each data file of one directory into another; after a failure none of them stays there.
+    """Move each data file of one directory into another; after a failure, remove the moved files.
 
     Files of Spark have unique names, so those of other writers are never replaced.
     """
@@ -85,7 +85,7 @@ def add_files(source: Movable, target: Movable) -> None:
 
 
 def replace_directory(staged: Movable, target: Movable) -> None:
-    """Put the staged table in the place of another one."""
+    """Replace a table by the staged table."""
     if not target.renames_at_once:
         old_files = list(target.files())
         add_files(staged, target)
@@ -110,7 +110,7 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux's <fcntl.h>
 
 
 def _exchange(first: Path, second: Path) -> bool:
-    """Exchange two directories in one step; return False where the system cannot."""
+    """Exchange two directories in one step; return False if the system does not support it."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # glibc 2.28 and newer
     if rename is None:
         return False

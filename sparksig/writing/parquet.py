@@ -1,4 +1,4 @@
-"""Directories of Parquet files as targets: existing files, unsafe settings, runs."""
+"""Writes to directories of Parquet files: existing files, unsafe settings, runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
     """Read the schema of the Parquet table at a path; None for a path without files.
 
     Raises:
-        OutputRefusedError: the path has something else.
+        OutputRefusedError: the path is not a Parquet table.
     """
     if is_nowhere(spark, target):
         return None
@@ -32,8 +32,8 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
         raise OutputRefusedError(f"{target} is a Delta table: format='delta'; nothing was written")
     try:
         frame = spark.read.format("parquet").load(target)
-        schema, files = frame.schema, frame.inputFiles()  # of Spark Connect nothing is read before
-    except Exception as error:  # Spark's, of a class that depends on the session
+        schema, files = frame.schema, frame.inputFiles()  # Spark Connect reads nothing before this
+    except Exception as error:  # an error of Spark, whose class depends on the session
         message = str(error)
         if "PATH_NOT_FOUND" in message:
             return None
@@ -43,7 +43,7 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
         raise OutputRefusedError(
             f"{target} exists and is not a Parquet table ({reason}); nothing was written"
         ) from None
-    if not schema.fields and not files:  # as some servers read a path that does not exist
+    if not schema.fields and not files:  # some servers return this for a path that does not exist
         return None
     return Existing(schema, find_partitions(files, target))
 
@@ -60,7 +60,7 @@ def _can_list(spark: SparkSession, path: str) -> bool:
         return _has_files(spark, path)
     try:
         return bool(spark.read.format("text").load(path).schema)
-    except Exception:  # Spark's: the path does not exist
+    except Exception:  # an error of Spark: the path does not exist
         return False
 
 
@@ -76,7 +76,7 @@ def _has_files(spark: SparkSession, path: str) -> bool:
     reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
     try:
         return bool(reader.load(path).select("path").limit(1).collect())
-    except Exception as error:  # Spark's, of a class that depends on the session
+    except Exception as error:  # an error of Spark, whose class depends on the session
         if "PATH_NOT_FOUND" in str(error):
             return False
         raise
@@ -86,13 +86,13 @@ _COMMITTER = "mapreduce.fileoutputcommitter.algorithm.version"
 
 
 def unsafe(spark: SparkSession) -> list[Finding]:
-    """Report settings under which a job may leave rows behind.
+    """Report settings with which a failed job may leave rows in the table.
 
     Speculative execution is safe: Spark lets a single attempt of each task commit.
     """
     conf, findings = spark.conf, []
     if any(conf.get(key, None) == "2" for key in (_COMMITTER, f"spark.hadoop.{_COMMITTER}")):
-        hint = "it moves files before the job has succeeded: a job that dies leaves some. Set it to 1"
+        hint = "it moves files before the job has succeeded, so that a failed job leaves files. Set it to 1"
         findings.append(Finding(Code.INVALID_VALUE, _COMMITTER, "1", "2", hint))
     return findings
 
@@ -149,7 +149,7 @@ def _save_by_spark(df: DataFrame, request: WriteRequest) -> int:
     writer = rows.write.format("parquet").option("partitionOverwriteMode", "static").mode(request.mode)
     try:
         (writer.partitionBy(*by) if by else writer).save(request.target)
-    except Exception as error:  # Spark's, of a class that depends on the session
+    except Exception as error:  # an error of Spark, whose class depends on the session
         if "PATH_ALREADY_EXISTS" not in str(error):
             raise
         raise OutputRefusedError(
@@ -172,10 +172,10 @@ def can_observe(df: DataFrame) -> bool:
         try:
             spark.range(1).observe(Observation(), F.count(F.lit(1)).alias("rows")).collect()
             _OBSERVES[spark] = True
-        except Exception:  # of a class that depends on the server
+        except Exception:  # its class depends on the server
             _OBSERVES[spark] = False
     return _OBSERVES[spark]
 
 
 _OBSERVES: weakref.WeakKeyDictionary[SparkSession, bool] = weakref.WeakKeyDictionary()
-"""Servers of Spark Connect that were asked whether they count rows."""
+"""Whether each server of Spark Connect can count rows."""

@@ -42,9 +42,9 @@ class WritePlan(TextView):
         target: the path or the name of the target.
         format: "parquet" or "delta".
         mode: "error", "append" or "overwrite".
-        exists: whether there is a table already.
-        columns: one entry for each column, and each nested field that is not just as in the target.
-        findings: the reasons why the write is refused; empty if it may go on.
+        exists: whether the target already exists.
+        columns: one entry for each column, and for each nested field that differs from the target.
+        findings: the reasons why the write is refused; empty if it is allowed.
 
     Example:
         >>> import tempfile
@@ -62,7 +62,7 @@ class WritePlan(TextView):
 
     @property
     def ok(self) -> bool:
-        """Whether the write may go on."""
+        """Whether the write is allowed."""
         return not self.findings
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,24 +112,24 @@ def plan_write(
     Args:
         df: the table.
         target: a path, or for Delta the name of a table.
-        contract: the contract of the rows, in any form that :func:`check` accepts; or None.
+        contract: the contract of the rows, of any kind that :func:`check` accepts; or None.
         format: "parquet" or "delta"; None for the format of the existing table, else "parquet".
         mode: "error", "append" or "overwrite".
         run_id: the name of this run.
         partition_by: columns to partition by.
         evolve: let the target's schema change.
-        side: of a signature: "inputs" or "outputs".
-        types: of the target and of a table's contract: "exact" (default), or "lossless", which casts columns
-            whose types widen to the declared ones.
+        side: the side of a signature: "inputs" or "outputs".
+        types: for the target and a table's contract: "exact" (default), or "lossless", which casts columns
+            whose types widen to the declared types.
         missing: "forbid" (default), or "allow": columns that the table lacks are null in every row.
-        extra: of the contract: "forbid", "allow" or "warn", as of :func:`check`.
+        extra: for the contract: "forbid", "allow" or "warn", as in :func:`check`.
 
     Returns:
         A plan for each column, and all findings.
 
     Raises:
         ContractError: an argument is wrong.
-        MissingDependencyError: the session knows no Delta tables.
+        MissingDependencyError: the session does not support Delta tables.
 
     Example:
         >>> import tempfile
@@ -149,15 +149,15 @@ def plan_write(
 
 @dataclass(frozen=True)
 class ResolvedWrite:
-    """A plan with everything that it was made of, each of which is read once.
+    """A plan with the facts that it was built from, so that each of them is read once.
 
     Attributes:
         plan: the plan.
         request: the arguments of the write, with the format of the target.
         existing: the table at the target.
-        layout: the same, if the write keeps its schema.
+        layout: the same as ``existing`` if the write keeps its schema, else None.
         contract: the contract of the rows.
-        partition_by: the columns to partition by; those of the layout, by default.
+        partition_by: the columns to partition by; by default those of the layout.
     """
 
     plan: WritePlan
@@ -169,7 +169,7 @@ class ResolvedWrite:
 
 
 def resolve_write(df: DataFrame, contract: Any, request: WriteRequest) -> ResolvedWrite:
-    """Plan a write; errors as of :func:`plan_write`."""
+    """Plan a write; the errors are those of :func:`plan_write`."""
     _check_arguments(df, request)
     spark, target, mode = df.sparkSession, request.target, request.mode
     format = request.format or _find_format(spark, target)
@@ -182,7 +182,7 @@ def resolve_write(df: DataFrame, contract: Any, request: WriteRequest) -> Resolv
     keeps_schema = mode == "append" or (mode == "overwrite" and is_delta and not request.evolve)
     layout = existing if keeps_schema else None
     partition_by = tuple(request.partition_by) or (() if layout is None else layout.partitions)
-    # Delta compares names up to case in every session
+    # Delta ignores the case of names in every session
     fold = str.casefold if is_delta else name_folding(spark)
     columns, refused = _plan_columns(df, layout, request, fold)
     if existing is not None and mode == "error":
@@ -204,7 +204,7 @@ def resolve_write(df: DataFrame, contract: Any, request: WriteRequest) -> Resolv
 
 
 def _read_existing(spark: SparkSession, target: str, format: str) -> Existing | None:
-    """Read the schema of the table at a target; None if there is nothing."""
+    """Read the schema of the table at a target; None if the target does not exist."""
     if format == "parquet":
         return parquet.existing(spark, target)
     existing = read_delta(spark, target)
@@ -221,7 +221,7 @@ def _judge(df: DataFrame, contract: Contract) -> list[Finding]:
 def _plan_columns(
     df: DataFrame, layout: Existing | None, request: WriteRequest, fold: Fold
 ) -> tuple[list[ColumnPlan], list[Finding]]:
-    """Plan the columns of a new table, or of one that keeps its schema."""
+    """Plan the columns of a new table, or of an existing table that keeps its schema."""
     if layout is None:
         plans = [
             ColumnPlan(step(column.name), "ok", column.text, column.text)
@@ -248,7 +248,7 @@ def _find_format(spark: SparkSession, target: str) -> str:
         return "delta" if parquet.is_delta(spark, target) else "parquet"
     try:
         details = {row[0]: row[1] for row in spark.sql(f"DESCRIBE TABLE EXTENDED {target}").collect()}
-    except Exception as error:  # Spark's, of a class that depends on the session
+    except Exception as error:  # an error of Spark, whose class depends on the session
         if "NOT_FOUND" not in str(error) and "PARSE_SYNTAX_ERROR" not in str(error):
             raise
         raise ContractError(
@@ -268,26 +268,32 @@ def _check_arguments(df: Any, request: WriteRequest) -> None:
     target, run_id = request.target, request.run_id
     require_frame(df, "write(df, target)", target)
     if not isinstance(target, str) or not target:
-        raise ContractError(f"the target is a path, or the name of a table, not {kind(target)}")
+        raise ContractError(f"target: expected a path or the name of a table, got {kind(target)}")
     if request.format is not None and request.format not in FORMATS:
-        raise ContractError(f"format is one of {', '.join(map(repr, FORMATS))}, not {request.format!r}")
+        raise ContractError(
+            f"format: expected one of {', '.join(map(repr, FORMATS))}, got {request.format!r}"
+        )
     if request.mode not in MODES:
-        raise ContractError(f"mode is one of {', '.join(map(repr, MODES))}, not {request.mode!r}")
+        raise ContractError(f"mode: expected one of {', '.join(map(repr, MODES))}, got {request.mode!r}")
     if run_id is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", str(run_id)):
         raise ContractError(
             "run_id must have at most 200 letters, digits, '.', '_' and '-', the first a letter or a digit"
         )
     if isinstance(request.partition_by, str):
-        raise ContractError(f"partition_by is a list of names: [{request.partition_by!r}]")
+        raise ContractError(
+            f"partition_by: expected a list of names, got a text. Pass [{request.partition_by!r}]"
+        )
     if is_path(target) and set("*?[]{}") & set(target):
         raise ContractError(f"{target}: Spark reads *, ?, [, ], {{ and }} as a pattern")
 
 
 def _check_target(target: str, format: str) -> None:
     if format == "delta" and is_path(target) and not re.match(r"/|[A-Za-z][\w+.-]*:/", target):
-        raise ContractError(f"Delta finds tables by absolute paths: {os.path.abspath(target)}")
+        raise ContractError(
+            f"target: expected an absolute path for Delta, got a relative one. Pass {os.path.abspath(target)}"
+        )
     if format == "parquet" and not is_path(target):
-        raise ContractError(f"a Parquet table is written to a path: ./{target}")
+        raise ContractError(f"target: expected a path for Parquet, got a name. Pass ./{target}")
 
 
 # --- findings -----------------------------------------------------------------------------------------------
@@ -295,7 +301,7 @@ def _check_target(target: str, format: str) -> None:
 
 def _find_duplicates(names: Sequence[str], fold: Fold) -> list[Finding]:
     folded = [fold(name) for name in names]
-    hint = "the target does not tell upper from lower case: rename one"
+    hint = "the target does not distinguish upper and lower case: rename one"
     return [
         Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", "several", hint)
         for index, name in enumerate(names)
@@ -324,12 +330,12 @@ _VOID = "it has only nulls and no type: cast it to its intended type"
 
 
 def _judge_run_id(run_id: str | None) -> list[Finding]:
-    """Report a run id that readers of directory names change."""
+    """Report a run id that readers of partitions return differently, for example as a number."""
     if run_id is None or not reads_back_otherwise(run_id):
         return []
     expected = "a name that readers of Parquet return unchanged"
     hint = "use run-007 instead of 007, for example"
-    return [Finding(Code.INVALID_NAME, RUN_COLUMN, expected, "a name that they read as a number", hint)]
+    return [Finding(Code.INVALID_NAME, RUN_COLUMN, expected, "a name that they return as a number", hint)]
 
 
 def _judge_partitions(
@@ -355,12 +361,12 @@ def _judge_partitions(
 
 
 def _hint_partitions(layout: Existing, run_id: str | None) -> str:
-    """Return what to do about partitions that differ from those of the table."""
+    """Return the hint for partitions that differ from those of the table."""
     if run_id is not None and RUN_COLUMN not in layout.partitions:
         return (
             "the table was written without run ids: append without run_id, or write all rows to a new path "
             "with mode='append' and a run_id"
         )
     if run_id is None and RUN_COLUMN in layout.partitions:
-        return "the table keeps its rows by runs: pass run_id"
+        return "the table is partitioned by run ids: pass run_id"
     return "pass the columns that the table is partitioned by"

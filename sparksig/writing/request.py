@@ -1,4 +1,4 @@
-"""The arguments of a write, which its plan, its Parquet files and its Delta commits share."""
+"""The arguments of a write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sparksig.tables.readers import SparkReader, spark_table
 
 @dataclass(frozen=True)
 class WriteRequest:
-    """The arguments of :func:`~sparksig.write`, apart from the DataFrame and the contract.
+    """The arguments of :func:`~sparksig.write`, except the DataFrame and the contract.
 
     ``format`` is None before the format of the existing table is known.
     """
@@ -43,7 +43,7 @@ class WriteRequest:
         return resolve_contract(declared, types=self.types) if declared.is_table else declared
 
     def resolve_target(self, existing: Existing) -> Contract:
-        """Return the contract that an existing target is; it forbids extra columns."""
+        """Return an existing target as a contract that forbids extra columns."""
         filled = {column: fills.how for column, fills in existing.filled.items()}
         partitions = existing.partitions if self.format == "parquet" else ()
         table = spark_table(existing.schema, partitions, filled)

@@ -15,10 +15,10 @@ from sparksig.spark.hadoop import Place, is_connect
 
 
 def find_source_overlap(df: DataFrame, target: str) -> list[Finding]:
-    """Find out whether a DataFrame reads the path that it is to be written to, or a path in it or around it.
+    """Report that a DataFrame reads the path that it will be written to, or a parent or child of this path.
 
-    Views, tables, cached DataFrames, joins and subqueries are looked through. On Spark Connect, files that
-    are cached, or that only a subquery reads, are not seen.
+    Views, tables, cached DataFrames, joins and subqueries are inspected. On Spark Connect, cached files and
+    files that only a subquery reads are not detected.
     """
     if is_connect(df):
         path = _path_of(target)
@@ -53,7 +53,7 @@ def _source_paths(df: DataFrame) -> set[str]:
 
 
 def _paths_of(leaf: Any) -> list[str]:
-    """Return the paths that a leaf of a plan reads; none where it reads no files."""
+    """Return the paths that a leaf of a plan reads; empty if it reads no files."""
     kind = leaf.getClass().getSimpleName()
     if kind == "HiveTableRelation":
         return [str(leaf.tableMeta().location().toString())]

@@ -1,7 +1,7 @@
-"""Parquet files are written beside their table and published by renames.
+"""Writes of Parquet files to a staging directory, which renames publish.
 
-Readers see the old table or the new one, a failure leaves the old one, and several writers never share a
-directory. Each write stages in its own hidden directory beside the target:
+Readers see the old table or the new one. After a failure the old table remains. Each write has its own hidden
+staging directory next to the target:
 
 ============================  ======================================================================
 target                        published by
@@ -13,8 +13,8 @@ does not exist                one rename of the staged directory
                               renames, between which readers see no table
 ============================  ======================================================================
 
-Object stores have no renames. There each file is copied, and an overwrite removes the old files after the
-last copy, so readers may see a part of an append, or rows of both tables, until the write has ended.
+Object stores have no renames: each file is copied, and an overwrite removes the old files after the last
+copy. Until the write has ended, readers may see a part of an append, or rows of both tables.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def save(df: DataFrame, request: WriteRequest) -> int | None:
 
 
 def _run_partition(target: Place, request: WriteRequest) -> Place:
-    """Return the directory of a run in its table, or the table where the write has no run."""
+    """Return the directory of a run in its table, or the table if the write has no run."""
     return target if request.run_id is None else target / f"{RUN_COLUMN}={request.run_id}"
 
 

@@ -23,12 +23,12 @@ class ColumnPlan:
     """The plan for a column, or for a field inside it.
 
     Attributes:
-        path: of the column or field.
+        path: the path of the column or field.
         verdict: "ok", "widened" (cast without loss), "evolution" (the target's schema has to change), or
             "refused".
-        actual: the type in the table that is written; empty if it has no such column.
+        actual: the type in the table to write; empty if it has no such column.
         target: the type in the target; empty if it has no such column.
-        reason: of a verdict that is not "ok"; and the target's own change of the values.
+        reason: the reason of a verdict other than "ok", or a change of the values by the target.
 
     Example:
         >>> ColumnPlan("price", "widened", "int", "double").to_dict()["verdict"]
@@ -67,16 +67,16 @@ def plan_columns(
     """Plan the columns of a table that is written to an existing one.
 
     Args:
-        columns: of the table that is written.
-        contract: of the existing table.
-        existing: the table.
+        columns: the columns of the table to write.
+        contract: the contract of the existing table.
+        existing: the existing table.
         fold: folds names as the target's readers compare them.
         is_delta: whether it is a Delta table.
         evolve: whether the target's schema may change.
 
     Returns:
-        The plan of each column, and the findings of :func:`judge_types`, apart from those that the evolution
-        of the target resolves.
+        The plan of each column, and the findings of :func:`judge_types`, except those that an evolution of
+        the target resolves.
     """
     planner = _Planner(contract, existing, fold, is_delta)
     actual = {column.name: column for column in columns}
@@ -136,9 +136,9 @@ class _Planner:
         self._widening = str(existing.properties.get("delta.enableTypeWidening", "false")).lower() == "true"
 
     def plan_column(self, declared: Column, column: Column, path: str) -> list[ColumnPlan]:
-        """Plan a column that both have, and the nested fields that are not the same."""
+        """Plan a column that both tables have, and the nested fields that differ."""
         if self._contract.filled.get(declared.name) == "always":
-            reason = "the target numbers it itself (GENERATED ALWAYS AS IDENTITY): leave it out"
+            reason = "the target numbers it itself (GENERATED ALWAYS AS IDENTITY): drop it"
             return [ColumnPlan(path, "refused", column.text, declared.text, reason)]
         plans = []
         differences = list(compare_fields(declared.field, column.field, path))
@@ -161,7 +161,7 @@ class _Planner:
             ]
         reason = ""
         if worst == "ok" and declared.text.startswith("char("):
-            reason = f"{declared.text}: blanks are added to shorter texts"
+            reason = f"{declared.text} pads shorter texts with blanks"
         return [ColumnPlan(path, worst, column.text, declared.text, reason), *inner]
 
     def _plan_difference(self, difference: Difference) -> ColumnPlan:
@@ -206,7 +206,7 @@ class _Planner:
         if self._is_delta:
             return ColumnPlan(path, "evolution", text, "", "a new column: evolve=True adds it")
         return ColumnPlan(
-            path, "refused", text, "", "readers of Parquet would not see it: write another table"
+            path, "refused", text, "", "readers of Parquet would ignore it: write another table"
         )
 
 
@@ -227,7 +227,7 @@ _WIDENING: dict[str, tuple[str, ...]] = {
     "float32": ("float64",),
     "date32": ("timestamp",),
 }
-"""To which types Delta widens a column while it is written, decimals aside (docs.delta.io, type widening)."""
+"""The types, except decimals, to which Delta widens a column in a write (docs.delta.io, type widening)."""
 
 
 def can_widen(existing: Source, actual: Source) -> bool:

@@ -1,4 +1,4 @@
-"""Checked writes to Parquet and Delta: a dry run first, then the check, then the write, then the counts."""
+"""Checked writes to Parquet and Delta: the plan, the check, the write, and the counts."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Written(TextView):
 
     Attributes:
         plan: the plan of the write.
-        report: the report of the check of the values, without findings. Its ``rows`` are None where no value
-            had to be checked.
+        report: the report of the check of the values, without findings. Its ``rows`` is None if no value had
+            to be checked.
         rows: the number of rows that were written; 0 if the target had this run already.
         repeated: whether the target had this run already, so that nothing was written again.
 
@@ -107,33 +107,32 @@ def write(
 ) -> Written:
     """Write a table if it satisfies a contract; otherwise write nothing.
 
-    The write is planned as by :func:`plan_write`. Then all values are checked in one Spark job, unless
-    neither the contract nor the target restricts values. Then the rows are written and counted. Cache a
-    DataFrame that is not the same each time it is computed. Columns are cast to the target's types only where
-    nothing is lost. A Delta table fills its own columns (defaults, generated columns, identities). Several
-    writers at the same time either all land, or some are refused; of several writers of one run, one writes
-    it.
+    First the write is planned, as by :func:`plan_write`. Then all values are checked in one Spark job, unless
+    neither the contract nor the target restricts values. Finally the rows are written and counted. Cache a
+    DataFrame whose rows may differ each time they are computed. Columns are cast to the target's types only
+    without loss. A Delta table fills its own columns (defaults, generated columns, identities). Simultaneous
+    writers either succeed or are refused; if several write the same run, exactly one succeeds.
 
     Args:
         df: the table.
         target: a path, or for Delta the name of a table.
-        contract: the contract of the rows, in any form that :func:`check` accepts; None for only the target's
+        contract: the contract of the rows, of any kind that :func:`check` accepts; None for only the target's
             own constraints. It is stored with a new table, if its columns have names:
             ``check(other, target)`` finds it again.
         format: "parquet" or "delta"; None for the format of the existing table, else "parquet".
         mode: "error" (the target must not exist), "append" or "overwrite".
-        run_id: the name of this run. A run that the target has already is not written again; the result
-            says ``repeated``. Parquet keeps runs apart as partitions of a column ``run_id``.
+        run_id: the name of this run. A run that the target already has is not written again; the result has
+            ``repeated=True``. In Parquet, the runs are partitions by a column ``run_id``.
         partition_by: columns to partition by. Parquet stores them as names of directories: whole numbers,
-            doubles, dates, and texts that Spark does not read as numbers and format differently, as 007.
+            doubles, dates, and texts. A text such as 007 is refused, because Spark would return it as 7.
         evolve: let the target's schema change: new columns, and wider types that Delta supports.
-        side: of a signature: "inputs" or "outputs".
-        strict_nulls: as of :func:`check`.
+        side: the side of a signature: "inputs" or "outputs".
+        strict_nulls: as in :func:`check`.
         note: a text that is stored with the run's commit to a Delta table.
-        types: of the target and of a table's contract: "exact" (default), or "lossless", which casts columns
-            whose types widen to the declared ones.
+        types: for the target and a table's contract: "exact" (default), or "lossless", which casts columns
+            whose types widen to the declared types.
         missing: "forbid" (default), or "allow": columns that the table lacks are null in every row.
-        extra: of the contract: "forbid", "allow" or "warn", as of :func:`check`.
+        extra: for the contract: "forbid", "allow" or "warn", as in :func:`check`.
 
     Returns:
         The plan, the report of the check, and the number of rows written.
@@ -141,7 +140,7 @@ def write(
     Raises:
         OutputRefusedError: the plan is refused, or another writer was faster; nothing was written.
         ContractError: values break the contract, or the target's constraints; nothing was written.
-        MissingDependencyError: the session knows no Delta tables.
+        MissingDependencyError: the session does not support Delta tables.
 
     Example:
         >>> import tempfile
@@ -162,7 +161,7 @@ def write(
 
 
 def write_resolved(df: DataFrame, resolved: ResolvedWrite, options: ValueOptions | None = None) -> Written:
-    """Write a table as it was planned; errors as of :func:`write`."""
+    """Write a table as planned; the errors are those of :func:`write`."""
     plan, request = resolved.plan, resolved.request
     if require_writable(df.sparkSession, resolved):
         return Written(plan, _BEFORE, 0, repeated=True)
@@ -177,7 +176,7 @@ def write_resolved(df: DataFrame, resolved: ResolvedWrite, options: ValueOptions
 
 
 def require_writable(spark: SparkSession, resolved: ResolvedWrite) -> bool:
-    """Check that a planned write may go on; return whether the target has its run already.
+    """Check that a planned write is allowed; return whether the target already has its run.
 
     Raises:
         OutputRefusedError: the plan is refused.
@@ -212,7 +211,7 @@ def _align_rows(df: DataFrame, resolved: ResolvedWrite) -> DataFrame:
     for target in targets:
         name, dtype = target.name, target.dataType
         if layout is not None and resolved.plan.format == "parquet" and name in layout.partitions:
-            continue  # the names of directories have no types
+            continue  # columns in the names of directories have no types
         if layout is None:
             marks = metadata[name]
         else:  # all files of a table keep the same
@@ -244,7 +243,7 @@ _OWN = (CONTRACT_KEY, TENSOR_KEY)
 """Metadata of a column that a write keeps."""
 
 _FOREIGN = {CONTRACT_KEY, "CURRENT_DEFAULT", "EXISTS_DEFAULT"}
-"""Metadata that a column has from the table that was read."""
+"""Metadata of a column that belongs to the table that was read."""
 
 
 def _mark(value: Column, field: T.StructField, marks: dict[str, str]) -> Column:
@@ -259,7 +258,7 @@ def _mark(value: Column, field: T.StructField, marks: dict[str, str]) -> Column:
 
 
 def _align(value: Column, actual: T.DataType, target: T.DataType) -> Column:
-    """Cast a value to the target's type, which can represent it."""
+    """Cast a value to the target's type without loss."""
     if actual.simpleString() == target.simpleString():
         return value
     if isinstance(actual, T.StructType) and isinstance(target, T.StructType):
@@ -286,7 +285,7 @@ def _align(value: Column, actual: T.DataType, target: T.DataType) -> Column:
 def _check_values(rows: DataFrame, resolved: ResolvedWrite, options: ValueOptions) -> Report:
     """Check the values against the contract, and against the target's own constraints, in one job.
 
-    Without rules no job is started: the rows are counted while they are written.
+    Without rules, no job is started, and the rows are counted while they are written.
     """
     contract, layout, is_delta = resolved.contract, resolved.layout, resolved.plan.format == "delta"
     df, rules = vectors_as_arrays(rows), []
@@ -332,5 +331,5 @@ def _resolves(df: DataFrame, rule: SqlRule) -> bool:
     """Return whether all columns of a rule are present; Delta itself checks the others."""
     try:
         return bool(df.selectExpr(rule.places).schema)
-    except Exception:  # Spark's, of a class that depends on the session
+    except Exception:  # an error of Spark, whose class depends on the session
         return False

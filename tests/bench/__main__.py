@@ -1,7 +1,8 @@
 """``python -m tests.bench [NAME ...] [--scale X]``: the benches, side by side, as tables of ratios.
 
-The benches ``engines``, ``files`` and ``scale`` are short by default; ``--scale 1`` is the full size. They
-print each figure when it is measured. ``--only linear,direct,mlflow`` selects workloads and engines.
+The benches ``engines``, ``files``, ``isolation`` and ``scale`` are short by default; ``--scale 1`` is the
+full size. They print each figure when it is measured. ``--only linear,direct,mlflow`` selects workloads and
+engines of ``engines`` and ``isolation``.
 
 What is printed is written to ``build/bench``, too, as Markdown and, with the seconds, as JSON.
 """
@@ -23,8 +24,11 @@ from tests.bench.harness import Result, measure, table
 BENCHES = {"infer": 5, "enforce": 7, "models": 7, "tables": 5, "spark": 3}
 """The benches of cases, with the number of their rounds."""
 
-REPORTS = ("engines", "files", "scale")
+REPORTS = ("engines", "files", "isolation", "scale")
 """The benches that measure processes of their own, and yield the lines of a table."""
+
+SELECTIVE = ("engines", "isolation")
+"""The benches that measure selected workloads and engines."""
 
 TARGET = Path("build/bench")
 
@@ -34,13 +38,15 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*BENCHES, *REPORTS]))
     parser.add_argument("--scale", type=float, help="the share of the rows; 1 is the full size")
-    parser.add_argument("--only", default="", help="workloads and engines of the bench engines, with commas")
+    parser.add_argument(
+        "--only", default="", help=f"workloads and engines of {' and '.join(SELECTIVE)}, with commas"
+    )
     options = parser.parse_args(arguments)
     for name in options.names or [*BENCHES, *REPORTS]:
         bench = import_module(f"tests.bench.{name}")
         scale = {} if options.scale is None else {"scale": options.scale}
         if name in REPORTS:
-            selected = {"only": options.only.split(",")} if options.only and name == "engines" else {}
+            selected = {"only": options.only.split(",")} if options.only and name in SELECTIVE else {}
             write_report(name, bench.__doc__, bench.report(**scale, **selected), TARGET)
             continue
         results = measure(bench.cases(**scale), BENCHES[name])

@@ -60,9 +60,7 @@ def report(scale: float = 0.01, only: Sequence[str] = ()) -> Iterator[str]:
         scale: the share of the rows.
         only: names of WORKLOADS and of ENGINES; all workloads, or all engines, without one of them.
     """
-    unknown = sorted(set(only) - WORKLOADS.keys() - ENGINES.keys())
-    if unknown:
-        raise SystemExit(f"unknown: {', '.join(unknown)}. Choose from {', '.join([*WORKLOADS, *ENGINES])}")
+    refuse_unknown_names(only, [*WORKLOADS, *ENGINES])
     yield f"{scale:g} of the rows, {PROCESSES} processes"
     yield ""
     yield "| workload | engine | warm s | CPU s | cold s | peak MB | direct is faster by | by CPU | target |"
@@ -76,10 +74,16 @@ def report(scale: float = 0.01, only: Sequence[str] = ()) -> Iterator[str]:
             shutil.rmtree(home, ignore_errors=True)
 
 
+def refuse_unknown_names(names: Sequence[str], choices: Sequence[str]) -> None:
+    """End the program if a name is none of the choices."""
+    if unknown := sorted(set(names).difference(choices)):
+        raise SystemExit(f"unknown: {', '.join(unknown)}. Choose from {', '.join(choices)}")
+
+
 def _measure_engines(home: Path, workload: str, engines: Iterable[str]) -> Iterator[str]:
     reference: Mapping[str, float] | None = None
     for engine in engines:
-        result = _measure(home, engine)
+        result = measure(home, engine)
         if engine == "direct":
             reference = result
         ratios = ["", ""]
@@ -180,9 +184,9 @@ def _fit(name: str, sample: pa.Table) -> tuple[Any, Any]:
 Scorer = Callable[[str], object]
 
 
-def make_files_scorer(home: Path, engine: str) -> Scorer:
+def make_files_scorer(home: Path, engine: str, **options: Any) -> Scorer:
     """Score with an engine for files: direct or local."""
-    options: dict[str, Any] = {"engine": engine, "keep": ["id"], "allow_pickle": True}
+    options |= {"engine": engine, "keep": ["id"], "allow_pickle": True}
     if engine == "direct":
         options["spark"] = _session()
     else:
@@ -190,16 +194,27 @@ def make_files_scorer(home: Path, engine: str) -> Scorer:
     return lambda output: sparksig.score_files(home / "table", home / "model", output, **options)
 
 
-def make_spark_scorer(home: Path) -> Scorer:
-    """Score with Spark's engine."""
-    spark = _session()
+def make_spark_scorer(home: Path, spark: Any = None, **options: Any) -> Scorer:
+    """Score with Spark's engine; in a local session, unless another one is passed."""
+    spark = spark or _session()
 
     def score(output: str) -> None:
         table = spark.read.parquet(str(home / "table"))
-        scored = sparksig.score(table, home / "model", keep=["id"], allow_pickle=True)
+        scored = sparksig.score(table, home / "model", keep=["id"], allow_pickle=True, **options)
         scored.write.parquet(output)
 
     return score
+
+
+def make_sail_scorer(home: Path) -> Scorer:
+    """Score with Spark's engine on Sail, a server of Spark Connect without a JVM."""
+    from pysail.spark import SparkConnectServer
+    from pyspark.sql import SparkSession
+
+    server = SparkConnectServer(port=0)
+    server.start(background=True)
+    spark = SparkSession.builder.remote(f"sc://localhost:{server.listening_address[1]}").getOrCreate()
+    return make_spark_scorer(home, spark, shipping="inline")
 
 
 def make_pandas_scorer(home: Path) -> Scorer:
@@ -223,7 +238,7 @@ def make_pandas_scorer(home: Path) -> Scorer:
     return score
 
 
-def make_mlflow_scorer(home: Path) -> Scorer:
+def make_mlflow_scorer(home: Path, model: str = "model", env_manager: str = "local") -> Scorer:
     """Score with MLflow's spark_udf."""
     import mlflow.pyfunc
 
@@ -231,7 +246,7 @@ def make_mlflow_scorer(home: Path) -> Scorer:
 
     def score(output: str) -> None:
         table = spark.read.parquet(str(home / "table"))
-        udf = mlflow.pyfunc.spark_udf(spark, str(home / "model"), env_manager="local")
+        udf = mlflow.pyfunc.spark_udf(spark, str(home / model), env_manager=env_manager)
         names = [name for name in table.columns if name != "id"]
         table.select("id", udf(*names).alias("prediction")).write.parquet(output)
 
@@ -287,6 +302,7 @@ ENGINES: dict[str, Callable[[Path], Scorer]] = {
     "direct": functools.partial(make_files_scorer, engine="direct"),
     "local": functools.partial(make_files_scorer, engine="local"),
     "spark": make_spark_scorer,
+    "sail": make_sail_scorer,
     "pandas_udf": make_pandas_scorer,
     "mlflow": make_mlflow_scorer,
     "loop": make_loop_scorer,
@@ -296,9 +312,9 @@ ENGINES: dict[str, Callable[[Path], Scorer]] = {
 # --- measuring --------------------------------------------------------------------------------------------
 
 
-def run_engine(home: Path, engine: str, started: float) -> None:
+def run_engine(home: Path, engine: str, make_scorer: Callable[[Path], Scorer], started: float) -> None:
     """Run an engine in this process, and print the seconds of the first and of the best later run."""
-    score, seconds, spent = ENGINES[engine](home), [], []
+    score, seconds, spent = make_scorer(home), [], []
     for number in range(ROUNDS + 1):
         output = home / "outputs" / f"{engine}-{number}"
         before, cpu_before = time.time() if number else started, _measure_cpu(os.getpid())
@@ -311,11 +327,17 @@ def run_engine(home: Path, engine: str, started: float) -> None:
     sys.stdout.write(json.dumps(result) + "\n")
 
 
-def _measure(home: Path, engine: str) -> dict[str, float]:
-    """Run an engine in a new process; return its seconds and the peak memory of it and its children in MB."""
+def measure(home: Path, engine: str, module: str = __name__) -> dict[str, float]:
+    """Run an engine in a new process; return its seconds and the peak memory of it and its children in MB.
+
+    Args:
+        home: the directory of the workload.
+        engine: the name of the engine.
+        module: the module with the engines.
+    """
     code = (
-        "from pathlib import Path; from tests.bench.engines import run_engine; "
-        f"run_engine(Path({str(home)!r}), {engine!r}, {time.time()})"
+        f"from pathlib import Path; from tests.bench import engines; from {module} import ENGINES; "
+        f"engines.run_engine(Path({str(home)!r}), {engine!r}, ENGINES[{engine!r}], {time.time()})"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONWARNINGS": "ignore"}
     process = subprocess.Popen(

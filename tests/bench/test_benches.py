@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import engines, files
+from sparksig.models.node_cache import CACHE_VARIABLE
+from tests.bench import engines, files, isolation
 from tests.bench.__main__ import BENCHES, write_report
 from tests.bench.harness import Case, Result, measure, table
 
@@ -66,9 +67,21 @@ def test_engines_without_spark_are_measured(workload):
     assert all(float(line.split(" | ")[4]) > 0 for line in lines)
 
 
+@pytest.mark.slow
+@pytest.mark.once
+def test_isolation_is_measured(monkeypatch):
+    monkeypatch.setenv(CACHE_VARIABLE, str(Path(__file__).parents[2] / "build" / "cache"))
+    lines = list(isolation.report(0.0001, ["linear", "local", "local isolated"]))[4:]
+    cells = [line.strip("| ").split(" | ") for line in lines]
+    assert [row[1] for row in cells] == ["local", "local isolated"]
+    assert float(cells[1][5].rstrip("x")) > 0
+
+
 def test_an_unknown_engine_is_refused_before_anything_is_measured():
     with pytest.raises(SystemExit, match=r"^unknown: flink\. Choose from linear, boosting"):
         next(engines.report(only=["linear", "flink"]))
+    with pytest.raises(SystemExit, match=r"^unknown: sail\. Choose from linear, boosting, local"):
+        next(isolation.report(only=["sail"]))
 
 
 def test_lines_of_a_report_are_printed_when_they_come(tmp_path, capsys):

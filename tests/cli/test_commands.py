@@ -272,7 +272,7 @@ def test_check_writes_a_page(place):
 
 def test_a_malformed_contract_is_a_usage_error(place):
     error = run_command("check", "orders", "liner", code=2)
-    assert error.startswith("sparksig: 'liner' is no model directory, no file, and no DDL")
+    assert error.startswith("sparksig: 'liner' is not a model directory, a file, or DDL")
     assert run_command("check", "orders", "linear/nothing", code=9).startswith(
         "sparksig: there is no model directory"
     )

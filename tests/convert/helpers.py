@@ -27,7 +27,7 @@ def codes(error):
 
 
 def after_the_loss(dtype, any_type):
-    """What the tables of losses leave of a type; where Any has no counterpart, a refusal."""
+    """Return a type without its documented losses; refuse Any where it has no counterpart."""
     if isinstance(dtype, AnyType):
         if not any_type:
             raise ConversionError("Any")
@@ -44,7 +44,7 @@ def after_the_loss(dtype, any_type):
 
 
 def schema_after_the_loss(schema, any_type, refused_kinds):
-    """What the tables of losses leave of a schema, or a refusal."""
+    """Return a schema without its documented losses, or refuse it."""
     texts = [str(name) for name in schema.input_names()]
     hopeless = schema.is_tensor_spec() and any(spec.type.kind in refused_kinds for spec in schema)
     if hopeless or len(set(texts)) < len(texts):

@@ -23,7 +23,7 @@ SPARK_4 = hasattr(T, "VariantType")
 
 
 def attempt(convert, value):
-    """What comes of a conversion: a result, or the error."""
+    """Return the result of a conversion, or its error."""
     try:
         return convert(value), None
     except (SignatureError, ConversionError) as error:

@@ -58,7 +58,7 @@ def again(value, dtype):
 
 
 def key(value):
-    """What tells two values apart to the bit: their types, the signs of zeros, the NaN, the zones."""
+    """Return a key that differs if any bit differs: types, signs of zeros, NaNs, time zones."""
     if isinstance(value, float):
         return ("float", "nan" if math.isnan(value) else value.hex())
     if isinstance(value, datetime.datetime):

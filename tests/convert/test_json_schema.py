@@ -41,8 +41,8 @@ def valid(schema, record):
     return Draft202012Validator(schema).is_valid(record)
 
 
-def taken(schema, record):
-    """Whether a request with one record is taken, by sparksig's own reading and judgement."""
+def is_accepted(schema, record):
+    """Return whether sparksig accepts a request with one record."""
     signature = ModelSignature(schema)
     try:
         data, _ = parse_payload(json.dumps({"inputs": [record]}), signature)
@@ -174,14 +174,14 @@ def test_columns_are_judged_as_requests_are(case):
     schema, record = case
     document, error = attempt(to_json_schema, schema)
     if error is None and not any(isinstance(spec.name, int) for spec in schema):  # JSON's keys are texts
-        assert valid(document, record) == taken(schema, record)
+        assert valid(document, record) == is_accepted(schema, record)
 
 
 @settings(deadline=None)
 @given(rows())
 def test_tensors_are_judged_as_requests_are(case):
     schema, record = case
-    assert valid(to_json_schema(schema), record) == taken(schema, record)
+    assert valid(to_json_schema(schema), record) == is_accepted(schema, record)
 
 
 @settings(deadline=None)
@@ -329,7 +329,7 @@ def test_all_findings_at_once():
 def lose(schema, record, message):
     """The schema takes a record that a request may not hold."""
     assert valid(to_json_schema(schema), record)
-    assert not taken(schema, record)
+    assert not is_accepted(schema, record)
     assert [str(finding) for finding in find_losses_in_json_schema(schema)] == [f"{message} [NOT_EXPRESSED]"]
 
 
@@ -345,9 +345,9 @@ def lose_integers():
     """No finding of its own: every double has it."""
     for dtype, limit in ((DataType.float, 2**24), (DataType.double, 2**53)):
         schema = Schema([ColSpec(dtype, "x")])
-        assert taken(schema, {"x": limit})
+        assert is_accepted(schema, {"x": limit})
         assert valid(to_json_schema(schema), {"x": limit + 1})
-        assert not taken(schema, {"x": limit + 1})
+        assert not is_accepted(schema, {"x": limit + 1})
         assert find_losses_in_json_schema(schema) == []
 
 

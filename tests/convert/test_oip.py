@@ -114,7 +114,7 @@ def test_no_contract():
 
 
 def lost(schema):
-    """What is lost of a model that gives doubles."""
+    """Return the losses of a model that returns doubles."""
     losses = find_losses_in_oip(ModelSignature(schema, Schema([ColSpec("double", "y")])))
     return [str(finding).removesuffix(" [NOT_EXPRESSED]") for finding in losses]
 

@@ -137,14 +137,14 @@ def test_a_time_with_a_zone_is_an_instant():
         ({"a": {"b c": dt.time(1)}}, "a.b c", "a value of type time"),
         ({1: 2}, "", "a key that is a value of type int"),
         (dt.timedelta(1), "", "a value of type timedelta"),
-        (10**38, "", "a longer one"),
-        (Decimal("1e40"), "", "a longer one"),
-        (Decimal("1e-39"), "", "a longer one"),
+        (10**38, "", "one with more digits"),
+        (Decimal("1e40"), "", "one with more digits"),
+        (Decimal("1e-39"), "", "one with more digits"),
         (Decimal("NaN"), "", "another"),
         (np.timedelta64(5, "ns"), "", "a value of type timedelta64"),
         (np.array([5, "NaT"], dtype="m8[s]"), "[]", "a value of type timedelta64"),
-        (Decimal("1e9999"), "", "a longer one"),
-        (Decimal(10) ** 5000, "", "a longer one"),
+        (Decimal("1e9999"), "", "one with more digits"),
+        (Decimal(10) ** 5000, "", "one with more digits"),
         (np.ma.masked_array([1, 2], [False, True]), "", "a masked array"),
         (pd.Timestamp("2024-01-01T00:00:00.000000001"), "", "a finer one"),
         (np.datetime64("2024-01-01T00:00:00.000000001", "ns"), "", "datetime64[ns]"),
@@ -178,5 +178,5 @@ def test_a_zero_is_a_zero_whatever_its_exponent(text):
 def test_a_value_inside_itself_is_refused():
     endless: list[object] = []
     endless.append(endless)
-    with pytest.raises(ConversionError, match="one inside itself"):
+    with pytest.raises(ConversionError, match="a value that contains itself"):
         to_variant(endless)

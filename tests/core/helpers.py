@@ -113,13 +113,13 @@ def nested(levels, wrap, leaf):
 
 
 def copies(value):
-    """What comes back of a value that is pickled by every protocol, copied, and copied deeply."""
+    """Return copies of a value: by every pickle protocol, copy and deepcopy."""
     pickles = [pickle.loads(pickle.dumps(value, protocol)) for protocol in range(2, 6)]
     return [*pickles, copy.copy(value), copy.deepcopy(value)]
 
 
 def attempt(build, *args):
-    """What ``build`` gives, or what sparksig refuses it with; anything else goes through."""
+    """Return the result of ``build``, or the error of sparksig; let other errors pass."""
     try:
         return build(*args)
     except SparksigError as error:

@@ -42,12 +42,12 @@ def thing(**types):
     )
 
 
-def told(findings):
+def summarize(findings):
     return [(finding.code.value, finding.path, finding.expected, finding.actual) for finding in findings]
 
 
 def verdicts(old, new):
-    """Of inputs and of outputs."""
+    """Compare as inputs and as outputs."""
     return compare(old, new).inputs.verdict, compare(old, new, side="outputs").outputs.verdict
 
 
@@ -111,7 +111,7 @@ def test_findings_have_the_required_and_the_provided_type():
     old = columns(a="double", b=("long",), price="long")
     new = columns(a="float", b="long", prize="long", c=("string",))
     side = compare(old, new).inputs
-    assert told(side.upgrade) == [
+    assert summarize(side.upgrade) == [
         ("TYPE_MISMATCH", "a", "float", "double"),
         ("MISSING_COLUMN", "b", "a required column", "an optional column"),
         ("MISSING_COLUMN", "prize", "long", "no such column"),
@@ -121,13 +121,13 @@ def test_findings_have_the_required_and_the_provided_type():
         "require it in both contracts, or in neither: it may be absent or null",
         "did you mean 'price'?",
     ]
-    assert told(side.rollback) == [("MISSING_COLUMN", "price", "long", "no such column")]
+    assert summarize(side.rollback) == [("MISSING_COLUMN", "price", "long", "no such column")]
     assert list(map(str, side.notes)) == [
         "price: only in old: dropped, like every extra column",
         "c: only in new, where it is optional",
     ]
     outputs = compare(old, new, side="outputs").outputs
-    assert told(outputs.upgrade) == [("MISSING_COLUMN", "price", "long", "no such column")]
+    assert summarize(outputs.upgrade) == [("MISSING_COLUMN", "price", "long", "no such column")]
     assert list(map(str, outputs.notes)) == [
         "a: double -> float",
         "b: optional -> required, which refuses nulls",
@@ -171,7 +171,7 @@ def test_one_output_does_not_become_several():
         "expected 1 column (a), got 2 columns (a, b) (declare one output in both, or several in "
         "both: several are returned as a struct) [SHAPE_MISMATCH]"
     ]
-    assert told(side.rollback) == [
+    assert summarize(side.rollback) == [
         ("SHAPE_MISMATCH", "", "2 columns (a, b)", "1 column (a)"),
         ("MISSING_COLUMN", "b", "long", "no such column"),
     ]
@@ -199,7 +199,7 @@ def test_dropped_column_may_return_with_another_type():
     first, second, third = columns(a="long", b="string"), columns(a="long"), columns(a="long", b=("long",))
     assert compare(first, second).ok
     assert compare(second, third).ok
-    assert told(compare(first, third).inputs.upgrade) == [("TYPE_MISMATCH", "b", "long", "string")]
+    assert summarize(compare(first, third).inputs.upgrade) == [("TYPE_MISMATCH", "b", "long", "string")]
 
 
 # --- types in types ---------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def test_types_in_types(old, new, verdict):
 def test_findings_have_paths_at_every_depth():
     old = columns(x=Array(thing(a="double", b=("long",), m=Map(thing(p=("string",))))))
     new = columns(x=Array(thing(a="float", b="long", c="string", m=Map(thing(p="string")))))
-    assert told(compare(old, new).inputs.upgrade) == [
+    assert summarize(compare(old, new).inputs.upgrade) == [
         ("TYPE_MISMATCH", "x[].a", "float", "double"),
         ("MISSING_FIELD", "x[].c", "string", "no such field"),
         ("MISSING_FIELD", "x[].b", "a required property", "an optional property"),
@@ -259,7 +259,7 @@ def test_types_are_described_as_signature_types():
 
 def test_a_map_may_lack_a_key_and_holds_values_of_one_type():
     old, new = columns(x=Map("integer")), columns(x=thing(a="integer", b=("string",)))
-    assert told(compare(old, new).inputs.upgrade) == [
+    assert summarize(compare(old, new).inputs.upgrade) == [
         ("TYPE_MISMATCH", "x.b", "string", "integer"),
         ("MISSING_FIELD", "x.a", "a required property", "a map, which may lack the key"),
     ]

@@ -14,7 +14,7 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, Map
 from tests.cases import describe_case
-from tests.core.test_comparison import columns, tensor, thing, told, unnamed
+from tests.core.test_comparison import columns, summarize, tensor, thing, unnamed
 
 IDENTICAL, FULL, BACKWARD, FORWARD, INCOMPATIBLE = Verdict
 
@@ -171,8 +171,8 @@ def test_a_schema_is_compared_as_inputs_unless_said_otherwise():
 
 
 _NO_CONTRACT = (
-    "a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType, an Arrow schema, DDL, "
-    "a model directory, a signature's JSON file, or a table, not "
+    "contract: expected a ModelSignature, a Schema, a dictionary of a signature, a StructType, an Arrow "
+    "schema, DDL, a model directory, a JSON file with a signature, or a table, got "
 )
 
 
@@ -225,7 +225,7 @@ def test_the_columns_of_a_table_are_there_and_may_hold_nulls():
         "other: only in old: dropped, like every extra column",
     ]
     missing = compare(to_arrow(table), columns(id="integer", Price="double")).inputs
-    assert told(missing.upgrade) == [
+    assert summarize(missing.upgrade) == [
         ("TYPE_MISMATCH", "id", "integer", "int64"),
         ("MISSING_COLUMN", "Price", "double", "no such column"),
     ]
@@ -234,7 +234,7 @@ def test_the_columns_of_a_table_are_there_and_may_hold_nulls():
 def test_the_columns_of_a_table_have_positions():
     table = columns(a=("long",), b=("long",))
     assert compare(to_arrow(table), unnamed("long", "long")).ok
-    assert told(compare(to_arrow(table), unnamed("long")).inputs.upgrade) == [
+    assert summarize(compare(to_arrow(table), unnamed("long")).inputs.upgrade) == [
         ("COLUMN_COUNT", "", "1 column, without names", "2 columns")
     ]
 
@@ -247,7 +247,7 @@ def test_the_columns_of_a_table_may_be_numbers_as_text():
         "1: float -> double",
         "x: only in old: dropped, like every extra column",
     ]
-    assert told(compare(to_arrow(table), Schema([ColSpec("long", 0, False)])).inputs.upgrade) == [
+    assert summarize(compare(to_arrow(table), Schema([ColSpec("long", 0, False)])).inputs.upgrade) == [
         ("TYPE_MISMATCH", "0", "long", "double")
     ]
     text = Schema([ColSpec("double", "0")])
@@ -268,18 +268,18 @@ def test_outputs_of_a_model_are_compared_with_a_table():
 def test_the_columns_of_a_table_make_tensors_as_far_as_they_widen():
     table = to_arrow(columns(a=("double",), b=("long",)))
     doubles = to_arrow(columns(a=("double",), b=("double",)))
-    assert told(compare(doubles, Schema([tensor("float64", -1, 3)])).inputs.upgrade) == [
+    assert summarize(compare(doubles, Schema([tensor("float64", -1, 3)])).inputs.upgrade) == [
         ("SHAPE_MISMATCH", "", "shape (-1, 3)", "shape (1, 2)"),
     ]
-    assert told(compare(table, Schema([tensor("float64", -1, 2)])).inputs.upgrade) == [
+    assert summarize(compare(table, Schema([tensor("float64", -1, 2)])).inputs.upgrade) == [
         ("TYPE_MISMATCH", "b", "float64", "int64"),
     ]
     named = Schema([tensor("float64", -1, name="a"), tensor("int64", -1, 2, name="c")])
-    assert told(compare(table, named).inputs.upgrade) == [
+    assert summarize(compare(table, named).inputs.upgrade) == [
         ("MISSING_COLUMN", "c", "'c': Tensor('int64', (-1, 2))", "no such column")
     ]
     lists = to_arrow(columns(v=(Array(Array("string")),)))
-    assert told(compare(lists, Schema([tensor("bool", -1, 2, 2)])).inputs.upgrade) == [
+    assert summarize(compare(lists, Schema([tensor("bool", -1, 2, 2)])).inputs.upgrade) == [
         ("TYPE_MISMATCH", "v[][]", "bool", "list<list<string>>")
     ]
     same = Schema([tensor("bool", -1, name="a")])

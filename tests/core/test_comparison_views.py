@@ -109,7 +109,7 @@ SCRIPT = "<script>alert(1)</script>"
 
 
 def text_of(page):
-    """What a browser shows."""
+    """Return the text that a browser shows."""
     return html.unescape(re.sub(r"<[^>]*>", " ", page.partition("</style>")[2]))
 
 

@@ -53,7 +53,7 @@ RECORDS = {name: kind for name, kind in CLASSES.items() if not issubclass(kind, 
 
 
 def section(text, title):
-    """What stands under a title of a docstring, as lines; None if there is none."""
+    """Return the lines of a docstring's section, or None if it has no such section."""
     match = re.search(rf"^{title}:\n((?:[ ]{{4}}.*\n|\n)+)", f"{inspect.cleandoc(text)}\n", re.MULTILINE)
     return match and textwrap.dedent(match[1]).splitlines()
 
@@ -79,7 +79,7 @@ def raised(function):
                 yield error.id
 
 
-def known(name):
+def find_error_class(name):
     """The class of an error, by its name."""
     return getattr(sparksig, name, None) or getattr(errors, name, None) or getattr(builtins, name, None)
 
@@ -123,12 +123,14 @@ def test_methods_name_what_they_take(name, function):
 
 @pytest.mark.parametrize(("name", "thing"), PUBLIC.items(), ids=PUBLIC)
 def test_what_is_raised_is_said_and_is_an_error(name, thing):
-    documented = [known(entry) for entry in entries(thing.__doc__, "Raises")]
+    documented = [find_error_class(entry) for entry in entries(thing.__doc__, "Raises")]
     assert all(isinstance(value, type) and issubclass(value, Exception) for value in documented), name
     behind = vars(thing).get("__init__") if isinstance(thing, type) else thing
     made_up = dataclasses.is_dataclass(thing) and thing.__dataclass_params__.init
     for error in set(raised(behind)) if behind and not made_up else ():
-        assert any(issubclass(known(error), value) for value in documented), f"{name} does not say {error}"
+        assert any(issubclass(find_error_class(error), value) for value in documented), (
+            f"{name} does not say {error}"
+        )
 
 
 @pytest.mark.parametrize("name", sparksig.__all__)

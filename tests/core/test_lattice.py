@@ -64,7 +64,7 @@ def struct(**fields):
     return Struct(tuple(Field(name, source) for name, source in fields.items()))
 
 
-def found(source, target, path="c", **options):
+def find_codes(source, target, path="c", **options):
     return [(f.code.value, f.path) for f in find_mismatches(source, target, path, **options)]
 
 
@@ -175,7 +175,7 @@ COMPOSITES = [
 )
 def test_composites_widen_by_their_parts(source, target, accepted):
     assert widens(source, target) is accepted
-    assert bool(found(source, target)) is not accepted
+    assert bool(find_codes(source, target)) is not accepted
 
 
 @pytest.mark.parametrize(
@@ -198,11 +198,11 @@ def test_nothing_but_nulls_is_for_what_is_optional(target):
 def test_what_is_optional_around_makes_optional_what_is_inside():
     target = Object([Property("a", Object([Property("b", "long")]), required=False)])
     assert widens(struct(a=struct(b=NULL)), target)
-    assert found(struct(a=struct(b=NULL)), Object([Property("a", Object([Property("b", "long")]))])) == [
+    assert find_codes(struct(a=struct(b=NULL)), Object([Property("a", Object([Property("b", "long")]))])) == [
         ("TYPE_MISMATCH", "c.a.b")
     ]
     assert widens(struct(a=NULL), Map("long"), required=False)
-    assert found(struct(a=NULL), Map("long")) == [("TYPE_MISMATCH", "c.a")]
+    assert find_codes(struct(a=NULL), Map("long")) == [("TYPE_MISMATCH", "c.a")]
     assert widens(MapOf(STRING, NULL), Object([Property("a", "long", False)]))
 
 
@@ -268,7 +268,7 @@ def test_all_findings_of_a_nested_source_with_their_paths():
     ids=str,
 )
 def test_paths(source, target, findings):
-    assert [path for _, path in found(source, target)] == findings
+    assert [path for _, path in find_codes(source, target)] == findings
 
 
 def test_a_field_that_is_there_twice_is_a_finding():
@@ -281,7 +281,7 @@ def test_a_field_that_is_there_twice_is_a_finding():
 
 def test_a_map_has_no_place_for_a_field_that_is_there_twice():
     twice = Struct((Field("a", Scalar("int8")), Field("a", Scalar("int8"))))
-    assert found(twice, Map("long")) == [("DUPLICATE_NAME", "c.a")]
+    assert find_codes(twice, Map("long")) == [("DUPLICATE_NAME", "c.a")]
 
 
 def test_what_is_long_is_cut_in_findings():

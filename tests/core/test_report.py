@@ -73,7 +73,7 @@ SAMPLED = Report(
 
 
 class Page(HTMLParser):
-    """What a browser sees: the tags with their attributes, and the text between them."""
+    """The tags of a page with their attributes, and the text between them."""
 
     VOID = ("meta", "link", "br")
 

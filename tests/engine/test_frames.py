@@ -149,7 +149,7 @@ def is_null(value):
     return value is None or value is pd.NA or value is pd.NaT or value != value
 
 
-def same(left, right):
+def assert_same(left, right):
     """Values one by one, nulls of any kind alike, zeros with their sign."""
     assert len(left) == len(right)
     for value, other in zip(left, right):
@@ -187,7 +187,7 @@ def test_what_a_model_sees_depends_on_the_schema_alone(kind, name, build):
             else:
                 result = enforce(frame, schema)["a"]
                 assert result.dtype == SEEN[kind][0 if required else 1]
-                same(result.tolist(), expected)
+                assert_same(result.tolist(), expected)
 
 
 @pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
@@ -204,7 +204,7 @@ def test_python_objects_without_a_value_are_nulls_of_any_type(kind, rows, requir
         return
     result = enforce(frame, schema)["a"]
     assert result.dtype == SEEN[kind][0 if required else 1]
-    same(result.tolist(), [None] * rows)
+    assert_same(result.tolist(), [None] * rows)
 
 
 ARROW = {
@@ -234,7 +234,7 @@ def test_a_record_batch_becomes_the_same_frame(kind, required, rows, names):
     assert result.index.equals(pd.RangeIndex(rows))
     for name in names:
         assert result[name].dtype == SEEN[specs[name].type][0 if specs[name].required else 1]
-        same(result[name].tolist(), texts if name == "c" else values)
+        assert_same(result[name].tolist(), texts if name == "c" else values)
     if rows:
         pd.testing.assert_frame_equal(result, enforce(batch.to_pandas(), schema))
 
@@ -433,7 +433,7 @@ def test_unnamed_and_numbered_columns_get_the_hint_as_well():
     assert refusals(frame, Schema([ColSpec("long"), ColSpec("long")]))[1].hint == MISSING_INTEGERS
 
 
-CONVERT = "convert the values explicitly, or leave the column out"
+CONVERT = "convert the values explicitly, or drop the column"
 ZONES = "convert them to one zone explicitly, for example pandas.to_datetime(values, utc=True)"
 MIXTURES = {
     "number and text": [1, "x"],
@@ -600,7 +600,7 @@ def test_objects_of_one_python_type_are_converted(value, kind):
     frame = pd.DataFrame({"a": pd.Series([value, None], dtype=object)})
     result = enforce(frame, Schema([ColSpec(kind, "a", False)]))["a"]
     expected = pd.Timestamp(value) if kind == "datetime" else float(value) if kind == "double" else value
-    same(result.tolist(), [expected, None])
+    assert_same(result.tolist(), [expected, None])
 
 
 # --- the caller's data ----------------------------------------------------------------------------------
@@ -940,7 +940,7 @@ def test_enforce_is_an_ordinary_function_with_its_own_signature():
 def test_the_arguments_themselves():
     inputs = Schema([ColSpec("double", "x")])
     for other in (None, [inputs], 5):
-        text = "^a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType"
+        text = "^contract: expected a ModelSignature, a Schema, a dictionary of a signature, a StructType"
         with pytest.raises(ContractError, match=text):
             enforce(pd.DataFrame({"x": [1.5]}), other)
         with pytest.raises(ContractError, match=text):

@@ -52,7 +52,7 @@ def check(rows, item, **options):
 
 
 def lines(call):
-    """What a call reports, a line each; one that passes fails the test."""
+    """Return the findings of a call that must fail, one a line."""
     with pytest.raises(ContractError, match=BROKEN) as caught:
         call()
     return [str(finding) for finding in caught.value.findings]
@@ -66,16 +66,16 @@ def once(path, text, code="TYPE_MISMATCH"):
     return f"{path}: {text}, once, first in row 0 [{code}]"
 
 
-def same(value, other):
+def are_same(value, other):
     """Equal, of the same types all the way down, a NaN being itself."""
     if type(value) is not type(other):
         return False
     if isinstance(value, list):
-        return len(value) == len(other) and all(map(same, value, other))
+        return len(value) == len(other) and all(map(are_same, value, other))
     if isinstance(value, dict):
-        return list(value) == list(other) and all(map(same, value.values(), other.values()))
+        return list(value) == list(other) and all(map(are_same, value.values(), other.values()))
     if isinstance(value, BaseModel):
-        return same(dict(value), dict(other))
+        return are_same(dict(value), dict(other))
     return value == other or (value != value and other != other)
 
 
@@ -225,7 +225,7 @@ def test_a_scalar_reaches_its_hint_or_is_refused(hint, wrap, name, value):
     outer, around = wrap
     if name in ACCEPTED[hint]:
         (got,) = check([around(value)], outer(hint))
-        assert same(got, around(ACCEPTED[hint][name])), name
+        assert are_same(got, around(ACCEPTED[hint][name])), name
     else:
         assert len(refused([around(value)], outer(hint))) == 1, name
 
@@ -238,7 +238,7 @@ def test_field_of_a_model_accepts_what_its_hint_accepts(hint):
             continue
         if case in ACCEPTED[hint]:
             (got,) = check([{name: value}], Holder)
-            assert same(getattr(got, name), ACCEPTED[hint][case]), case
+            assert are_same(getattr(got, name), ACCEPTED[hint][case]), case
         else:
             (line,) = refused([{name: value}], Holder)
             assert line.startswith(f"[].{name}: expected {name}, got "), case
@@ -296,7 +296,7 @@ def test_an_aware_time_keeps_its_zone(value):
 @given(st.integers())
 def test_an_int_reaches_float_if_a_double_holds_it_for_sure(value):
     if abs(value) <= 2**53:
-        assert same(check([value], float), [float(value)])
+        assert are_same(check([value], float), [float(value)])
     else:
         assert len(refused([value], float)) == 1
 
@@ -311,7 +311,7 @@ def test_many_values_have_the_same_result_as_single_values(values):
             except ContractError:
                 break
         if len(good) == len(values):
-            assert same(check(values, hint), good)
+            assert are_same(check(values, hint), good)
         else:
             refused(values, hint)
 
@@ -377,13 +377,13 @@ def test_keys_must_be_strings(key):
 )
 def test_exact_member_of_a_union_comes_first(hint, value):
     for item, around in ((hint, value), (list[hint], [value]), (dict[str, hint], {"k": value})):
-        assert same(check([around], item), [around])
+        assert are_same(check([around], item), [around])
 
 
 def test_first_convertible_member_of_a_union_is_used_otherwise():
-    assert same(check([np.float32(0.5), 1], Union[str, float]), [0.5, 1.0])
-    assert same(check([np.int8(1)], Union[float, int]), [1.0])
-    assert same(check([[None, DAY]], list[Union[str, dt.datetime, None]]), [[None, MIDNIGHT]])
+    assert are_same(check([np.float32(0.5), 1], Union[str, float]), [0.5, 1.0])
+    assert are_same(check([np.int8(1)], Union[float, int]), [1.0])
+    assert are_same(check([[None, DAY]], list[Union[str, dt.datetime, None]]), [[None, MIDNIGHT]])
 
 
 def test_value_that_fits_no_member_of_a_union():
@@ -399,7 +399,7 @@ def test_value_that_fits_no_member_of_a_union():
 
 def test_a_literal_is_one_of_its_values():
     assert check(["a", "b"], Literal["a", "b"]) == ["a", "b"]
-    assert same(check([Text("a"), np.str_("b")], Literal["a", "b"]), ["a", "b"])
+    assert are_same(check([Text("a"), np.str_("b")], Literal["a", "b"]), ["a", "b"])
     assert refused(["a", "c", "d"], Literal["a", "b"]) == [
         "[]: expected one of ('a', 'b'), got a value that is not listed, 2 times, first in rows "
         "1, 2 [INVALID_VALUE]"
@@ -420,7 +420,7 @@ Above = Annotated[int, Field(gt=0)]
 
 
 def test_constraints_hold_for_elements():
-    assert same(check([1, np.int8(2)], Above), [1, 2])
+    assert are_same(check([1, np.int8(2)], Above), [1, 2])
     assert refused([1, 0, -1], Above) == [
         "[]: expected int, got a value against the rule greater_than, 2 times, first in rows 1, 2 "
         "[INVALID_VALUE]"
@@ -432,7 +432,7 @@ def test_constraints_hold_for_elements():
 
 
 def test_constraints_hold_for_fields():
-    assert same(check([{"n": 1, "m": 2}], Positive), [Positive(n=1, m=2.0)])
+    assert are_same(check([{"n": 1, "m": 2}], Positive), [Positive(n=1, m=2.0)])
     assert refused([{"n": 0, "m": 10}], Positive) == [
         once("[].n", "expected int, got a value against the rule greater_than", "INVALID_VALUE"),
         once("[].m", "expected float, got a value against the rule less_than", "INVALID_VALUE"),
@@ -481,7 +481,7 @@ class Strange(BaseModel):
 
 def test_a_dictionary_becomes_an_instance():
     (got,) = check([{"sku": "a", "price": 1}], Item)
-    assert same(got, Item(sku="a", price=1.0))
+    assert are_same(got, Item(sku="a", price=1.0))
 
 
 def test_instance_is_returned_itself():
@@ -593,7 +593,7 @@ def test_fields_are_read_by_alias_and_by_name(row):
     (got,) = check([row], Aliased)
     assert (got.price, got.name) == (2.0, "x")
     for key in ("in", "inner"):
-        assert same(check([{key: row}], Outer)[0].inner, got)
+        assert are_same(check([{key: row}], Outer)[0].inner, got)
 
 
 def test_aliases_come_before_names():
@@ -770,7 +770,7 @@ def test_values_reach_a_model_by_the_rules_of_the_hints():
         "times": [np.datetime64(NOON)],
     }
     (got,) = check([request], Event)
-    assert same(got, Event(day=DAY, at=MIDNIGHT, raw=b"a", times=[NOON]))
+    assert are_same(got, Event(day=DAY, at=MIDNIGHT, raw=b"a", times=[NOON]))
 
 
 class Cat(BaseModel):
@@ -798,7 +798,7 @@ def test_a_union_of_models_takes_an_instance_of_each_as_it_is():
     got = check([cat, dog, {"name": "c"}], Union[Cat, Dog])
     assert got[0] is cat
     assert got[1] is dog
-    assert same(got[2], Cat(name="c"))
+    assert are_same(got[2], Cat(name="c"))
 
 
 def test_an_instance_in_a_dictionary_stays_of_its_class():
@@ -814,7 +814,7 @@ def test_an_instance_of_a_subclass_stays_one():
     kitten = Kitten(name="a", age=3)
     assert check([kitten], Cat)[0] is kitten
     (got,) = check([{"pet": kitten}], Owner)
-    assert same(got.pet, kitten)
+    assert are_same(got.pet, kitten)
 
 
 class Strict(Forbidding):
@@ -875,8 +875,8 @@ JSON = [
 
 @pytest.mark.parametrize(("hint", "text", "expected"), JSON, ids=str)
 def test_json_has_bytes_and_times_as_text(hint, text, expected):
-    assert same(check([[text]], list[hint], from_json=True), [[expected]])
-    assert same(check([{"k": text}], dict[str, hint], from_json=True), [{"k": expected}])
+    assert are_same(check([[text]], list[hint], from_json=True), [[expected]])
+    assert are_same(check([{"k": text}], dict[str, hint], from_json=True), [{"k": expected}])
     if hint in (bytes, dt.datetime, dt.date):
         assert refused([text], hint) == [once("[]", f"expected {hint.__name__}, got a value of type str")]
 
@@ -898,8 +898,8 @@ def test_json_reaches_the_fields_of_a_model():
         blobs={"a": b"hi"},
         either=MIDNIGHT,
     )
-    assert same(check([row], Event, from_json=True), [expected])
-    assert same(check([{"k": [row]}], dict[str, list[Event]], from_json=True), [{"k": [expected]}])
+    assert are_same(check([row], Event, from_json=True), [expected])
+    assert are_same(check([{"k": [row]}], dict[str, list[Event]], from_json=True), [{"k": [expected]}])
     assert refused([row], Event) == [
         once("[].day", "expected date, got a value of type str"),
         once("[].at", "expected datetime, got a value of type str"),
@@ -911,10 +911,10 @@ def test_json_reaches_the_fields_of_a_model():
 
 
 def test_values_of_python_pass_beside_json():
-    assert same(check([b"a", NOON.isoformat().encode()], bytes, from_json=True)[:1], [b"a"])
-    assert same(check([DAY, NOON], dt.datetime, from_json=True), [MIDNIGHT, NOON])
+    assert are_same(check([b"a", NOON.isoformat().encode()], bytes, from_json=True)[:1], [b"a"])
+    assert are_same(check([DAY, NOON], dt.datetime, from_json=True), [MIDNIGHT, NOON])
     (got,) = check([{"day": DAY, "at": pd.Timestamp(NOON), "raw": bytearray(b"a")}], Event, from_json=True)
-    assert same(got, Event(day=DAY, at=NOON, raw=b"a"))
+    assert are_same(got, Event(day=DAY, at=NOON, raw=b"a"))
 
 
 @pytest.mark.parametrize(
@@ -990,7 +990,7 @@ def test_a_list_is_its_rows():
 )
 def test_a_frame_gives_its_cells_or_its_rows(frame, hint, expected):
     before = frame.copy(deep=True)
-    assert same(through(frame, hint), expected)
+    assert are_same(through(frame, hint), expected)
     pd.testing.assert_frame_equal(frame, before)
 
 
@@ -1022,7 +1022,7 @@ def test_what_is_missing_is_nan_for_float_and_none_elsewhere():
             "either": [pd.NA],
         }
     )
-    assert same(through(frame, Event), [Event(day=DAY, times=[NOON, MIDNIGHT])])
+    assert are_same(through(frame, Event), [Event(day=DAY, times=[NOON, MIDNIGHT])])
     assert lines(lambda: through(pd.DataFrame({"sku": [None], "count": [np.nan]}), Item)) == [
         once("[].sku", "expected str, got None"),
         once("[].count", "expected int, got None"),
@@ -1043,7 +1043,7 @@ def test_a_single_column_may_be_a_field_of_dictionaries_by_name_or_alias(name):
 
 def test_a_union_of_models_takes_the_rows_of_a_frame():
     frame = pd.DataFrame({"name": ["a"], "lives": [3]})
-    assert same(through(frame, Union[Cat, Dog]), [Cat(name="a", lives=3)])
+    assert are_same(through(frame, Union[Cat, Dog]), [Cat(name="a", lives=3)])
 
 
 @pytest.mark.parametrize("hint", [int, list[int], dt.datetime], ids=str)
@@ -1082,7 +1082,7 @@ def test_duplicate_labels_are_refused(hint, labels):
     ids=lambda case: str(case).replace("\n", " ")[:40],
 )
 def test_a_series_gives_its_values(column, hint, expected):
-    assert same(through(column, hint), expected)
+    assert are_same(through(column, hint), expected)
 
 
 @pytest.mark.parametrize(
@@ -1105,7 +1105,7 @@ def test_a_series_gives_its_values(column, hint, expected):
     ids=lambda case: str(case).replace("\n", " ")[:40],
 )
 def test_an_array_gives_its_values_or_its_rows(array, hint, expected):
-    assert same(through(array, hint), expected)
+    assert are_same(through(array, hint), expected)
 
 
 @pytest.mark.parametrize("dtype", ["datetime64[ns]", "datetime64[us]", "timedelta64[ns]", "timedelta64[s]"])
@@ -1152,11 +1152,11 @@ MUTABLE = [
 def test_what_the_caller_gave_is_never_changed(value, hint):
     before = copy.deepcopy(value)
     check(value, hint)
-    assert same(value, before)
+    assert are_same(value, before)
     frame = pd.DataFrame({0: value})
     through(frame, hint)
-    assert same(value, before)
-    assert same(frame[0].tolist(), before)
+    assert are_same(value, before)
+    assert are_same(frame[0].tolist(), before)
 
 
 def test_converted_values_do_not_share_memory_with_the_data():

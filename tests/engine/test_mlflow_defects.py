@@ -52,7 +52,7 @@ def _quiet():
     logger.setLevel(level)
 
 
-def one(dtype, required=True):
+def single_column(dtype, required=True):
     return Schema([ColSpec(dtype, "a", required)])
 
 
@@ -65,7 +65,7 @@ def cells(*values):
 
 
 def theirs(data, schema):
-    """What MLflow makes of it by the same schema: the first column's values, or an array."""
+    """Enforce data with MLflow and the same schema: the values of the first column, or an array."""
     actual = _enforce_schema(data, mlflow.types.Schema.from_json(schema.to_json()))
     return actual.iloc[:, 0].tolist() if isinstance(actual, pd.DataFrame) else actual
 
@@ -89,7 +89,7 @@ def _inferred_by_mlflow(data):
 
 
 def gives_up(data):
-    """Whether MLflow infers one column of anything from it."""
+    """Return whether MLflow infers one column of any type from it."""
     return _inferred_by_mlflow(data).to_dict() == [{"type": "any", "required": True}]
 
 
@@ -100,7 +100,7 @@ def they_refuse_what_they_inferred(data):
 
 
 def round_trip(data):
-    """What we enforce by what we infer."""
+    """Enforce data by the schema that is inferred from it."""
     inputs = infer_signature(data).inputs
     return inputs, enforce(data, inputs)
 
@@ -115,27 +115,27 @@ def round_trip(data):
     sparksig="stays as it is",
 )
 def test_9_1_01_a_null_in_an_array_of_texts():
-    texts = one(Array("string"))
+    texts = single_column(Array("string"))
     assert theirs(cells(["a", None]), texts) != [["a", None]]
     assert ours(cells(["a", None]), texts) == [["a", None]]
-    blobs = one(Array("binary"))
+    blobs = single_column(Array("binary"))
     assert theirs(cells([b"a", None]), blobs) != [[b"a", None]]
     assert ours(cells([b"a", None]), blobs) == [[b"a", None]]
 
 
 def test_9_1_02_trailing_zeros_and_objects_as_texts():
-    assert theirs(cells([b"a\0"]), one(Array("binary"))) == [[b"a"]]
-    assert ours(cells([b"a\0"]), one(Array("binary"))) == [[b"a\0"]]
-    assert theirs(cells(["a\0"]), one(Array("string"))) == [["a"]]
-    assert ours(cells(["a\0"]), one(Array("string"))) == [["a\0"]]
-    assert theirs(cells([None]), one(Array("string"))) == [["None"]]
-    assert ours(cells([None]), one(Array("string"))) == [[None]]
-    assert theirs(cells([datetime.date(2020, 1, 1)]), one(Array("string"))) == [["2020-01-01"]]
+    assert theirs(cells([b"a\0"]), single_column(Array("binary"))) == [[b"a"]]
+    assert ours(cells([b"a\0"]), single_column(Array("binary"))) == [[b"a\0"]]
+    assert theirs(cells(["a\0"]), single_column(Array("string"))) == [["a"]]
+    assert ours(cells(["a\0"]), single_column(Array("string"))) == [["a\0"]]
+    assert theirs(cells([None]), single_column(Array("string"))) == [["None"]]
+    assert ours(cells([None]), single_column(Array("string"))) == [[None]]
+    assert theirs(cells([datetime.date(2020, 1, 1)]), single_column(Array("string"))) == [["2020-01-01"]]
 
 
 @pytest.mark.parametrize("value", [datetime.date(2020, 1, 1), b"a", decimal.Decimal(1)], ids=describe_case)
 def test_9_1_02_objects_as_texts(value):
-    assert refused(cells([value]), one(Array("string"))) == [(Code.TYPE_MISMATCH, "a[]")]
+    assert refused(cells([value]), single_column(Array("string"))) == [(Code.TYPE_MISMATCH, "a[]")]
 
 
 @differs(
@@ -145,8 +145,8 @@ def test_9_1_02_objects_as_texts(value):
     sparksig="stay as they are",
 )
 def test_9_1_03_an_array_of_times():
-    assert theirs(cells([NOON]), one(Array("datetime"))) == [[1577880000000000000]]
-    assert ours(cells([NOON]), one(Array("datetime"))) == [[NOON]]
+    assert theirs(cells([NOON]), single_column(Array("datetime"))) == [[1577880000000000000]]
+    assert ours(cells([NOON]), single_column(Array("datetime"))) == [[NOON]]
 
 
 @differs(
@@ -156,14 +156,16 @@ def test_9_1_03_an_array_of_times():
     sparksig="refused",
 )
 def test_9_1_04_an_array_of_booleans():
-    assert theirs(cells(["a", 1]), one(Array("boolean"))) == [[True, True]]
-    assert theirs(cells([None]), one(Array("boolean"))) == [[False]]
-    assert ours(cells([None]), one(Array("boolean"))) == [[None]]
+    assert theirs(cells(["a", 1]), single_column(Array("boolean"))) == [[True, True]]
+    assert theirs(cells([None]), single_column(Array("boolean"))) == [[False]]
+    assert ours(cells([None]), single_column(Array("boolean"))) == [[None]]
 
 
 @pytest.mark.parametrize("value", [["a", 1], [b"x"], [0, 1]], ids=describe_case)
 def test_9_1_04_an_array_of_other_values_than_booleans(value):
-    assert {code for code, _ in refused(cells(value), one(Array("boolean")))} == {Code.TYPE_MISMATCH}
+    assert {code for code, _ in refused(cells(value), single_column(Array("boolean")))} == {
+        Code.TYPE_MISMATCH
+    }
 
 
 @differs(
@@ -202,7 +204,7 @@ def test_9_1_06_a_column_of_arrays_as_a_tensor():
     sparksig="refused: nothing is parsed",
 )
 def test_9_1_07_objects_as_doubles():
-    double = one("double")
+    double = single_column("double")
     assert theirs(cells(True, None), double)[0] == 1.0
     assert refused(cells(True, None), double) == [(Code.TYPE_MISMATCH, "a")]
     assert theirs(cells(1, "2"), double) == [1, 2]
@@ -215,8 +217,8 @@ def test_9_1_07_objects_as_doubles():
 
 def test_9_1_08_a_number_beside_na_is_no_time():
     data = cells(1, pd.NA)
-    assert theirs(data, one("datetime"))[0] == pd.Timestamp(1)
-    assert refused(data, one("datetime")) == [(Code.TYPE_MISMATCH, "a")]
+    assert theirs(data, single_column("datetime"))[0] == pd.Timestamp(1)
+    assert refused(data, single_column("datetime")) == [(Code.TYPE_MISMATCH, "a")]
 
 
 @differs(
@@ -226,8 +228,8 @@ def test_9_1_08_a_number_beside_na_is_no_time():
     sparksig="refused",
 )
 def test_9_1_09_columns_of_objects():
-    assert theirs(cells("x"), one("binary")) == ["x"]
-    assert refused(cells("x"), one("binary")) == [(Code.TYPE_MISMATCH, "a")]
+    assert theirs(cells("x"), single_column("binary")) == ["x"]
+    assert refused(cells("x"), single_column("binary")) == [(Code.TYPE_MISMATCH, "a")]
 
 
 @pytest.mark.parametrize(
@@ -237,8 +239,8 @@ def test_9_1_09_columns_of_objects():
 )
 def test_9_1_09_objects_are_neither_booleans_nor_strings(data):
     for dtype in ("boolean", "string"):
-        assert theirs(data, one(dtype)) == data["a"].tolist()
-        assert len(refused(data, one(dtype))) >= 1
+        assert theirs(data, single_column(dtype)) == data["a"].tolist()
+        assert len(refused(data, single_column(dtype))) >= 1
 
 
 @differs(
@@ -249,10 +251,10 @@ def test_9_1_09_objects_are_neither_booleans_nor_strings(data):
 )
 def test_9_1_10_columns_of_anything():
     big = cells(2**53 + 1, None)
-    assert theirs(big, one(AnyType()))[0] == 2.0**53
-    assert ours(big, one(AnyType())) == [2**53 + 1, None]
-    assert theirs({"a": {"x": 1}}, one(AnyType())) == [1]
-    assert ours({"a": {"x": 1}}, one(AnyType())) == [{"x": 1}]
+    assert theirs(big, single_column(AnyType()))[0] == 2.0**53
+    assert ours(big, single_column(AnyType())) == [2**53 + 1, None]
+    assert theirs({"a": {"x": 1}}, single_column(AnyType())) == [1]
+    assert ours({"a": {"x": 1}}, single_column(AnyType())) == [{"x": 1}]
 
 
 @pytest.mark.parametrize(
@@ -261,7 +263,7 @@ def test_9_1_10_columns_of_anything():
     ids=["int32", "Int64", "category"],
 )
 def test_9_1_10_columns_of_anything_keep_their_dtype(column):
-    assert enforce(pd.DataFrame({"a": column}), one(AnyType()))["a"].dtype == column.dtype
+    assert enforce(pd.DataFrame({"a": column}), single_column(AnyType()))["a"].dtype == column.dtype
 
 
 @differs(
@@ -271,7 +273,7 @@ def test_9_1_10_columns_of_anything_keep_their_dtype(column):
     sparksig="are as they were",
 )
 def test_9_1_16_the_callers_dictionaries():
-    schema = one(Object([Property("x", "long")]))
+    schema = single_column(Object([Property("x", "long")]))
     for call, form in ((theirs, np.int64), (ours, int)):
         cell = {"x": 1}
         call(cells(cell), schema)
@@ -290,12 +292,12 @@ def test_9_1_16_the_callers_dictionaries():
 )
 def test_9_1_18_required_and_nulls():
     texts, longs = cells("x", None), pd.DataFrame({"a": pd.array([1, None], dtype="Int64")})
-    assert theirs(texts, one("string"))[1] is None
-    assert refused(texts, one("string"), strict_nulls=True) == [(Code.NULL_IN_REQUIRED, "a")]
+    assert theirs(texts, single_column("string"))[1] is None
+    assert refused(texts, single_column("string"), strict_nulls=True) == [(Code.NULL_IN_REQUIRED, "a")]
     with pytest.raises(ValueError, match="cannot convert"):
-        theirs(longs, one("long", required=False))
-    assert ours(longs, one("long", required=False)) == [1, pd.NA]
-    assert refused(longs, one("long")) == [(Code.NULL_IN_REQUIRED, "a")]
+        theirs(longs, single_column("long", required=False))
+    assert ours(longs, single_column("long", required=False)) == [1, pd.NA]
+    assert refused(longs, single_column("long")) == [(Code.NULL_IN_REQUIRED, "a")]
 
 
 # --- 9.2: what is inferred is enforceable ---------------------------------------------------------------
@@ -363,7 +365,11 @@ def test_times_beyond_nanoseconds(form):
 def test_nan_beside_text():
     data = [{"a": float("nan")}, {"a": "x"}]
     assert [spec.required for spec in _inferred_by_mlflow(data).inputs] == [True]
-    assert round_trip(data)[0] == infer_signature(pd.DataFrame(data)).inputs == one("string", required=False)
+    assert (
+        round_trip(data)[0]
+        == infer_signature(pd.DataFrame(data)).inputs
+        == single_column("string", required=False)
+    )
 
 
 @differs(
@@ -376,8 +382,8 @@ def test_nan_beside_text():
 def test_sequences_in_cells(form):
     data = [{"a": form(["x", "y"])}]
     with pytest.raises(MlflowException, match="Expected data to be list or numpy array"):
-        theirs(data, one(Array("string")))
-    assert [list(cell) for cell in ours(data, one(Array("string")))] == [["x", "y"]]
+        theirs(data, single_column(Array("string")))
+    assert [list(cell) for cell in ours(data, single_column(Array("string")))] == [["x", "y"]]
 
 
 @differs(
@@ -444,15 +450,15 @@ def test_9_2_28_none_in_a_list():
 def test_9_2_29_pythons_numbers():
     point = Object([Property("x", "double"), Property("n", "integer")])
     with pytest.raises(Exception, match="Failed to enforce"):
-        theirs(cells({"x": 2, "n": 1}), one(point))
-    assert ours(cells({"x": 2, "n": 1}), one(point)) == [{"x": 2.0, "n": 1}]
+        theirs(cells({"x": 2, "n": 1}), single_column(point))
+    assert ours(cells({"x": 2, "n": 1}), single_column(point)) == [{"x": 2.0, "n": 1}]
 
 
 @pytest.mark.parametrize(("dtype", "value"), [("integer", [1, 2]), ("float", [1.5]), ("double", [2])])
 def test_9_2_29_pythons_numbers_in_lists(dtype, value):
     with pytest.raises(Exception, match="Can not safely convert"):
-        theirs(cells(value), one(Array(dtype)))
-    assert ours(cells(value), one(Array(dtype))) == [value]
+        theirs(cells(value), single_column(Array(dtype)))
+    assert ours(cells(value), single_column(Array(dtype))) == [value]
 
 
 @differs(
@@ -463,13 +469,13 @@ def test_9_2_29_pythons_numbers_in_lists(dtype, value):
 )
 def test_9_2_30_values_decide_nothing_about_typed_columns():
     fine, other = pd.DataFrame({"a": [0, 1]}), pd.DataFrame({"a": [0, 2]})
-    assert theirs(fine, one("double")) == [0.0, 1.0]
+    assert theirs(fine, single_column("double")) == [0.0, 1.0]
     with pytest.raises(Exception, match="Can not safely convert int64 to float64"):
-        theirs(other, one("double"))
+        theirs(other, single_column("double"))
     for data in (fine, other, fine.head(0), pa.table({"a": [0, 1]})):
-        assert refused(data, one("double")) == [(Code.TYPE_MISMATCH, "a")]
+        assert refused(data, single_column("double")) == [(Code.TYPE_MISMATCH, "a")]
     with pytest.raises(ContractError, match="a: expected double, got bigint"):
-        bind(T.StructType([T.StructField("a", T.LongType())]), one("double"))
+        bind(T.StructType([T.StructField("a", T.LongType())]), single_column("double"))
 
 
 @differs(
@@ -509,7 +515,7 @@ def test_9_2_31_duplicate_labels_and_sparse_matrices():
 def test_9_2_32_what_cannot_be_inferred_is_told_and_not_taken_for_anything():
     assert gives_up([1, 1.5])
     inputs, actual = round_trip(pd.DataFrame({"a": np.array([1.5], "float16")}))
-    assert inputs == one("float")
+    assert inputs == single_column("float")
     assert actual["a"].tolist() == [1.5]
 
 
@@ -539,17 +545,17 @@ def test_9_2_32_scalars_are_inferred_by_their_type(value, kind):
 )
 def test_9_2_34_extra_columns_and_keys_missing_columns_and_rows():
     point = Object([Property("x", "long")])
-    assert theirs(pd.DataFrame({"a": [1], "z": [2]}), one("long")) == [1]
+    assert theirs(pd.DataFrame({"a": [1], "z": [2]}), single_column("long")) == [1]
     with pytest.raises(Exception, match="Invalid properties not defined in the schema"):
-        theirs(cells({"x": 1, "z": 2}), one(point))
+        theirs(cells({"x": 1, "z": 2}), single_column(point))
     row = {"a": {"x": 1, "z": 2}, "z": 2}
-    assert ours([row], one(point)) == [{"x": 1}]
-    assert sorted(refused([row], one(point), extra="forbid")) == [
+    assert ours([row], single_column(point)) == [{"x": 1}]
+    assert sorted(refused([row], single_column(point), extra="forbid")) == [
         (Code.EXTRA_COLUMN, "z"),
         (Code.UNKNOWN_KEY, "a.z"),
     ]
     other = pd.DataFrame({"z": [1, 2]})
-    schema = one("long", required=False)
+    schema = single_column("long", required=False)
     assert len(_enforce_schema(other, mlflow.types.Schema.from_json(schema.to_json()))) == 0
     assert enforce(other, schema).shape == (2, 0)
 
@@ -562,8 +568,8 @@ def test_9_2_34_extra_columns_and_keys_missing_columns_and_rows():
 )
 def test_9_2_35_dictionaries_are_read_one_way():
     texts, longs = {"a": ["x", "y"]}, {"b": [1, 2]}
-    assert theirs(texts, one("string")) == [["x", "y"]]
-    assert ours(texts, one("string")) == ["x", "y"]
+    assert theirs(texts, single_column("string")) == [["x", "y"]]
+    assert ours(texts, single_column("string")) == ["x", "y"]
     both = Schema([ColSpec("string", "a"), ColSpec("long", "b")])
     assert theirs({**texts, **longs}, both) == ours({**texts, **longs}, both) == ["x", "y"]
     schema = Schema([ColSpec("string", "a"), ColSpec(Array("long"), "b")])
@@ -576,7 +582,7 @@ def test_9_2_35_dictionaries_are_read_one_way():
 
 
 def test_9_1_12_predictions_are_never_cut_parsed_or_padded():
-    assert encode({"a": ["x", None]}, one("string"), 2).to_pylist() == ["x", None]
+    assert encode({"a": ["x", None]}, single_column("string"), 2).to_pylist() == ["x", None]
     ragged = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
     with pytest.raises(PredictionError, match="rows of unequal length"):
         encode([[1.0], [1.0, 2.0]], ragged, 2)
@@ -596,12 +602,12 @@ def test_9_1_12_predictions_are_never_cut_parsed_or_padded():
 )
 def test_9_1_12_predictions_of_another_type_are_refused(dtype, wrong):
     with pytest.raises(PredictionError):
-        encode({"a": wrong}, one(dtype), len(wrong))
+        encode({"a": wrong}, single_column(dtype), len(wrong))
 
 
 def test_9_1_13_integers_beside_nulls_in_objects_stay_integers():
     table = pa.table({"a": pa.array([{"n": 2**53 + 1}, {"n": None}, None])})
-    schema = one(Object([Property("n", "long", required=False)]), required=False)
+    schema = single_column(Object([Property("n", "long", required=False)]), required=False)
     assert enforce(table, schema)["a"].to_pylist() == table["a"].to_pylist()
     assert build_model_frame(table, schema)["a"].tolist() == [{"n": 2**53 + 1}, {"n": None}, None]
 
@@ -609,7 +615,7 @@ def test_9_1_13_integers_beside_nulls_in_objects_stay_integers():
 def test_9_1_14_a_zoned_time_comes_back_as_the_instant_that_it_was():
     """05:30 UTC is the first of two 01:30 in New York: told apart, or told that it cannot be."""
     noon = pa.array([datetime.datetime(2020, 1, 1, 17)], pa.timestamp("us", "America/New_York"))
-    schema = one("datetime")
+    schema = single_column("datetime")
     result = enforce(pa.table({"a": noon}), schema)["a"].combine_chunks()
     assert place_times(result, "America/New_York").cast(pa.timestamp("us", "UTC")) == noon.cast(
         pa.timestamp("us", "UTC")
@@ -627,7 +633,7 @@ def test_9_1_15_a_named_output_is_found_by_its_name():
         encode(frame, outputs, 1)
     assert encode(frame[["p"]], outputs, 1).to_pylist() == [1.5]
     with pytest.raises(PredictionError):  # two columns are no single number
-        encode(np.ones((1, 2)), one("double"), 1)
+        encode(np.ones((1, 2)), single_column("double"), 1)
 
 
 # --- params, hints, JSON, and what errors say ------------------------------------------------------------
@@ -717,7 +723,7 @@ def test_9_3_37_an_absent_required_is_true():
     sparksig="is read",
 )
 def test_9_3_38_what_is_written_can_be_read(name, dtype):
-    schema = one(Object([Property(name, dtype)]))
+    schema = single_column(Object([Property(name, dtype)]))
     with pytest.raises(Exception):  # noqa: B017, PT011 - of several kinds
         assert mlflow.types.Schema.from_json(schema.to_json()).to_json() == schema.to_json()
     assert Schema.from_json(schema.to_json()) == schema

@@ -69,7 +69,7 @@ def lines(call):
 
 
 def reference(value, actual_type, dtype):
-    """What a value of ``to_pylist()`` is to a model."""
+    """Return a value of ``to_pylist()`` as a model receives it."""
     if pa.types.is_dictionary(actual_type):
         actual_type = actual_type.value_type
     if value is None or isinstance(dtype, AnyType):
@@ -131,14 +131,14 @@ def bits(value):
 
 
 def assert_is(array, dtype, arrived):
-    """What arrived is the reference's, value by value, and of the declared type."""
+    """Assert that the result equals the reference, value by value, and has the declared type."""
     expected = [reference(value, array.type, dtype) for value in array.to_pylist()]
     assert bits(arrived.to_pylist()) == bits(expected)
     assert is_declared(arrived.type, dtype), f"{arrived.type} is not {dtype}"
 
 
 def is_declared(actual_type, dtype):
-    """Whether it is ``to_arrow(dtype)``, but for nullability, names of items, and absent optional fields."""
+    """Return whether a type is ``to_arrow(dtype)``, up to nullability, item names and absent fields."""
     if isinstance(dtype, AnyType):
         return True
     if isinstance(dtype, DataType):
@@ -156,7 +156,7 @@ def is_declared(actual_type, dtype):
 
 
 def problems(value, actual_type, dtype, path, required, strict=False):
-    """What is wrong with one row's value, as codes and paths."""
+    """Return the problems of one row's value, as codes and paths."""
     if pa.types.is_dictionary(actual_type):
         actual_type = actual_type.value_type
     if value is None:
@@ -197,7 +197,7 @@ def expected_findings(array, dtype, required=True, strict=False):
     return {problem: (len(positions), tuple(positions[:5])) for problem, positions in rows.items()}
 
 
-def found(array, dtype, required=True, **options):
+def find_problems(array, dtype, required=True, **options):
     """The same from the engine."""
     try:
         apply(array, dtype, required, **options)
@@ -539,7 +539,7 @@ def test_fields_of_a_null_struct_are_ignored():
     array = pa.StructArray.from_arrays([ints, times], ["n", "t"], mask=hidden("", "null", ""))
     dtype = obj(n="long", t="datetime")
     assert apply(array, dtype).to_pylist()[1] is None
-    assert found(array, dtype) == {}
+    assert find_problems(array, dtype) == {}
     for outer in (
         pa.StructArray.from_arrays([array], ["o"]),
         pa.StructArray.from_arrays([array], ["o"], mask=hidden("", "", "null")),
@@ -548,7 +548,7 @@ def test_fields_of_a_null_struct_are_ignored():
     full = pa.StructArray.from_arrays([ints, times], ["n", "t"])
     masked = pa.StructArray.from_arrays([full], ["o"], mask=hidden("", "null", ""))
     assert_is(masked, obj(o=dtype), apply(masked, obj(o=dtype), strict_nulls=False))
-    assert [list(rows) for rows in found(full, dtype)] == [
+    assert [list(rows) for rows in find_problems(full, dtype)] == [
         [Code.NULL_IN_REQUIRED, "a.n"],
         [Code.OUT_OF_RANGE, "a.t"],
     ]
@@ -593,7 +593,7 @@ def test_a_null_among_the_values_of_a_dictionary_is_a_null_in_a_struct_too(mask,
     codes = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0, None], pa.int8()), values)
     array = pa.StructArray.from_arrays([codes], ["n"], mask=mask)
     expected = {(Code.NULL_IN_REQUIRED, "a.n"): (len(rows), rows)}
-    assert found(array, obj(n="long")) == expected
+    assert find_problems(array, obj(n="long")) == expected
 
 
 def test_decimals_without_a_value_arrive():
@@ -649,9 +649,9 @@ def test_rows_of_findings_are_those_of_the_batch():
             (Code.NULL_IN_REQUIRED, f"{path}.n"): (2, (3, 5)),
             (Code.OUT_OF_RANGE, f"{path}.t"): (2, (3, 5)),
         }
-        assert found(array, declared) == expected == expected_findings(array, declared)
+        assert find_problems(array, declared) == expected == expected_findings(array, declared)
         tail = dict.fromkeys(expected, (1, (1,)))
-        assert found(array.slice(4), declared) == tail
+        assert find_problems(array.slice(4), declared) == tail
 
 
 def test_only_the_first_rows_are_named_and_all_counted():
@@ -674,7 +674,7 @@ def test_only_the_first_rows_are_named_and_all_counted():
     ids=describe_case,
 )
 def test_elements_and_items_may_be_null(values, actual_type, dtype, strict):
-    assert found(pa.array(values, actual_type), dtype, strict_nulls=strict) == {}
+    assert find_problems(pa.array(values, actual_type), dtype, strict_nulls=strict) == {}
 
 
 def test_strict_nulls_reach_every_required_property_and_no_element():
@@ -685,7 +685,7 @@ def test_strict_nulls_reach_every_required_property_and_no_element():
     row = {"s": "", "x": 0.0, "l": [None], "o": {"m": [("k", None)]}, "e": None}
     blank = dict.fromkeys(row)
     array = pa.array([row, blank, {**row, "o": {"m": None}}, None], actual_type)
-    assert found(array, dtype) == {}
+    assert find_problems(array, dtype) == {}
     assert sorted(lines(lambda: apply(array, dtype, strict_nulls=True))) == [
         f"a.l: expected Array(long) without nulls, got nulls, once, first in row 1 {NULL}",
         f"a.o.m: expected {describe(Map('long'))} without nulls, got nulls, once, first in row 2 {NULL}",
@@ -694,8 +694,8 @@ def test_strict_nulls_reach_every_required_property_and_no_element():
         f"a.x: expected double without nulls, got nulls, once, first in row 1 {NULL}",
         f"a: expected {describe(dtype)} without nulls, got nulls, once, first in row 3 {NULL}",
     ]
-    assert found(array, dtype, strict_nulls=True) == expected_findings(array, dtype, strict=True)
-    assert (Code.NULL_IN_REQUIRED, "a") not in found(array, dtype, required=False, strict_nulls=True)
+    assert find_problems(array, dtype, strict_nulls=True) == expected_findings(array, dtype, strict=True)
+    assert (Code.NULL_IN_REQUIRED, "a") not in find_problems(array, dtype, required=False, strict_nulls=True)
 
 
 def test_keys_that_a_map_lacks_are_counted():
@@ -708,10 +708,10 @@ def test_keys_that_a_map_lacks_are_counted():
         "a.l: expected double, got maps without that key, 3 times, first in rows 3, 4, 5 [MISSING_FIELD]",
     ]
     for part in windows(array):
-        assert found(part, dtype) == expected_findings(part, dtype)
+        assert find_problems(part, dtype) == expected_findings(part, dtype)
     lists = pa.array([[rows[0]], [], None, [rows[0], rows[3]]], pa.list_(texts_to(pa.int8())))
-    assert found(lists, Array(dtype)) == expected_findings(lists, Array(dtype))
-    assert found(lists, Array(dtype))[Code.MISSING_FIELD, "a[].k"] == (1, (3,))
+    assert find_problems(lists, Array(dtype)) == expected_findings(lists, Array(dtype))
+    assert find_problems(lists, Array(dtype))[Code.MISSING_FIELD, "a[].k"] == (1, (3,))
 
 
 def test_timestamps_out_of_range_are_found_at_any_depth():
@@ -725,7 +725,7 @@ def test_timestamps_out_of_range_are_found_at_any_depth():
         f"a.t: {expected}, once, first in row 1 {hint}",
     ]
     maps = pa.array([[("k", near)], [], [("k", rows[1]), ("l", rows[1])]], texts_to(actual_type))
-    assert found(maps, Map(dtype)) == expected_findings(maps, Map(dtype))
+    assert find_problems(maps, Map(dtype)) == expected_findings(maps, Map(dtype))
 
 
 def test_findings_of_all_columns_and_depths_come_at_once():
@@ -1017,10 +1017,10 @@ def test_any_columns_findings_are_the_references(dtype, seed, required, strict):
     rng = random.Random(seed)
     array = build(rng, source_of(rng, dtype), 6, far=rng.random() < 0.3)
     expected = expected_findings(array, dtype, required, strict)
-    assert found(array, dtype, required, strict_nulls=strict) == expected
+    assert find_problems(array, dtype, required, strict_nulls=strict) == expected
     cut = rng.randint(0, 6)
     for part in (array.slice(0, cut), array.slice(cut)):
-        assert found(part, dtype, required, strict_nulls=strict) == expected_findings(
+        assert find_problems(part, dtype, required, strict_nulls=strict) == expected_findings(
             part, dtype, required, strict
         )
     if not expected:
@@ -1033,7 +1033,7 @@ def test_any_map_arrives_as_an_object(name, target, seed):
     labels = dict.fromkeys(["k", "x", name])
     dtype = Object([Property(label, target, rng.random() < 0.3) for label in labels])
     array = build(rng, texts_to(rng.choice(SOURCES[target])), 5)
-    assert found(array, dtype) == expected_findings(array, dtype)
+    assert find_problems(array, dtype) == expected_findings(array, dtype)
     assert_is(array, relaxed(dtype), apply(array, relaxed(dtype)))
 
 
@@ -1111,7 +1111,7 @@ def addresses(array):
 
 
 def is_plain(dtype):
-    """Whether values of that type need no look at: no instants, no vectors, nothing of any type."""
+    """Return whether values of a type need no inspection: no timestamps, no vectors, no Any."""
     if isinstance(dtype, (Array, Map)):
         return is_plain(dtype.dtype if isinstance(dtype, Array) else dtype.value_type)
     if isinstance(dtype, Object):

@@ -40,7 +40,7 @@ def schema_of(**types):
 
 
 def findings(call):
-    """What a call reports; one that passes fails the test."""
+    """Return the findings of a call that must fail."""
     with pytest.raises(ContractError) as error:
         call()
     return error.value.findings

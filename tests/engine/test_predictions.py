@@ -169,7 +169,7 @@ def test_not_a_number_and_minus_zero_stay(dtype):
 
 
 def survives(actual, declared):
-    """Whether the corner values of a dtype come back from another, found by trying."""
+    """Return whether the corner values of a dtype survive a cast to another."""
     if actual.kind == "f":
         corners = [np.finfo(actual).max, np.finfo(actual).smallest_subnormal, 0.1]
     else:
@@ -638,7 +638,7 @@ def test_an_optional_output_may_be_absent():
 def test_a_dict_of_unequal_lengths():
     with pytest.raises(PredictionError):
         encode({"a": [1, 2], "b": [1]}, columns(a="long", b="long"), 2)
-    with pytest.raises(PredictionError, match="b: expected 2 rows, as the longest column, got 1"):
+    with pytest.raises(PredictionError, match="b: expected 2 rows, like the longest column, got 1"):
         encode({"a": [1, 2], "b": 2}, columns(a="long", b="long"), 2)
 
 
@@ -951,7 +951,7 @@ SEQUENCES = {
 def test_a_sequence_under_an_array_column_is_the_value_of_one_row(value):
     assert encode({"v": value, "s": "x"}, NAMED, 1).to_pylist() == [{"v": [0.5, 1.5], "s": "x"}]
     assert encode([{"v": value, "s": "x"}] * 2, NAMED, 2).to_pylist() == [{"v": [0.5, 1.5], "s": "x"}] * 2
-    with pytest.raises(PredictionError, match="v: expected 2 rows, as the longest column, got 1"):
+    with pytest.raises(PredictionError, match="v: expected 2 rows, like the longest column, got 1"):
         encode({"v": value, "s": ["x", "y"]}, NAMED, 2)
 
 

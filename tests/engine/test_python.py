@@ -42,7 +42,7 @@ def optional(**types):
 
 
 def columns(data, schema, **options):
-    """What a model sees, column by column."""
+    """Return the columns that a model receives."""
     return {name: list(values) for name, values in enforce(data, schema, **options).items()}
 
 
@@ -54,7 +54,7 @@ def lines(data, schema, **options):
     return str(error.value).splitlines()
 
 
-def told(data, schema, **options):
+def format_findings(data, schema, **options):
     """The lines of the findings."""
     first, *remaining = lines(data, schema, **options)
     assert first == f"{BROKEN}: {len(remaining)} finding{'s' if len(remaining) != 1 else ''}"
@@ -100,8 +100,8 @@ def test_list_is_read_by_the_type_of_its_own_column():
     data = {"a": ["x", "y"], "b": [1, 2]}
     assert columns({"a": data["a"]}, named(a="string")) == {"a": ["x", "y"]}
     assert columns(data, named(a="string", b="long")) == data
-    assert told(data, named(a="string", b=Array("long"))) == [
-        "b: expected 2 rows, as the longest column, got 1 (pass lists of equal length; for a column "
+    assert format_findings(data, named(a="string", b=Array("long"))) == [
+        "b: expected 2 rows, like the longest column, got 1 (pass lists of equal length; for a column "
         "declared an Array, a list is the value of one row) "
         "[ROW_COUNT]"
     ]
@@ -113,9 +113,9 @@ def test_columns_of_different_lengths_are_refused():
         "[ROW_COUNT]"
     )
     data = {"a": [1, 2, 3], "b": [1], "c": 5, "d": [1, 2, 3]}
-    assert told(data, named(a="long", b="long", c="long", d="long")) == [
-        f"b: expected 3 rows, as the longest column, got 1 {hint}",
-        f"c: expected 3 rows, as the longest column, got 1 {hint}",
+    assert format_findings(data, named(a="long", b="long", c="long", d="long")) == [
+        f"b: expected 3 rows, like the longest column, got 1 {hint}",
+        f"c: expected 3 rows, like the longest column, got 1 {hint}",
     ]
 
 
@@ -129,30 +129,30 @@ NO_COLUMN = "(pass a list, an array of rank 1 that pandas supports, or one value
 )
 def test_arrays_that_are_refused_as_columns(value):
     text = f"a: expected a column, got a value of type {type(value).__name__} {NO_COLUMN}"
-    assert told({"a": value}, named(a="double")) == [text]
+    assert format_findings({"a": value}, named(a="double")) == [text]
 
 
 @pytest.mark.parametrize("value", [{1, 2}, iter([1])], ids=describe_case)
 def test_other_collections_are_no_columns(value):
     actual = f"got a value of type {type(value).__name__}, once, first in row 0"
-    assert told({"a": value}, named(a="long"))[0].startswith(f"a: expected long, {actual}")
-    [line] = told({"a": value}, named(a=Array("long")))
+    assert format_findings({"a": value}, named(a="long"))[0].startswith(f"a: expected long, {actual}")
+    [line] = format_findings({"a": value}, named(a=Array("long")))
     assert line == f"a: expected Array(long), {actual} [TYPE_MISMATCH]"
 
 
 @pytest.mark.parametrize("name", ["1", 1])
 def test_names_that_are_equal_as_text_are_refused(name):
-    assert told({"1": [1], 1: [2]}, Schema([ColSpec("long", name)])) == [
+    assert format_findings({"1": [1], 1: [2]}, Schema([ColSpec("long", name)])) == [
         "1: expected one column of that name, as text, got several [DUPLICATE_NAME]"
     ]
 
 
 def test_missing_columns():
-    assert told({"A": 1}, named(a="long", b="string")) == [
+    assert format_findings({"A": 1}, named(a="long", b="string")) == [
         "a: expected long, got no such column (did you mean 'A'? Names are case sensitive) [MISSING_COLUMN]",
         "b: expected string, got no such column [MISSING_COLUMN]",
     ]
-    assert told({}, named(a="long")) == ["a: expected long, got no such column [MISSING_COLUMN]"]
+    assert format_findings({}, named(a="long")) == ["a: expected long, got no such column [MISSING_COLUMN]"]
     assert enforce({}, optional(a="long")).shape == (0, 0)
 
 
@@ -177,17 +177,17 @@ def test_dictionaries_reach_unnamed_columns_by_position(form):
     text = (
         "expected 1 column, got 2 columns (pass exactly these: columns without names are matched by position)"
     )
-    assert told(DICTIONARIES[form], unnamed("long")) == [f"{text} [COLUMN_COUNT]"]
+    assert format_findings(DICTIONARIES[form], unnamed("long")) == [f"{text} [COLUMN_COUNT]"]
 
 
 def test_a_row_without_one_of_the_unnamed_columns_is_refused():
-    assert told([{"x": 1, "y": "a"}, {"x": 1}], unnamed("long", "string")) == [
+    assert format_findings([{"x": 1, "y": "a"}, {"x": 1}], unnamed("long", "string")) == [
         "y: expected string, got rows without it, once, first in row 1 [MISSING_COLUMN]"
     ]
 
 
 def test_labels_of_unnamed_columns_are_names():
-    [line] = told({1.5: [1], "x": [2]}, unnamed("long", "long"))
+    [line] = format_findings({1.5: [1], "x": [2]}, unnamed("long", "long"))
     assert line == "`1.5`: expected a string or an integer, got a value of type float [INVALID_NAME]"
 
 
@@ -213,17 +213,17 @@ def test_a_column_named_0_takes_objects(data):
 
 def test_other_numbers_are_names():
     schema = Schema([ColSpec("long", 1), ColSpec("long", 2)])
-    assert told(np.array([[1, 2]]), schema) == [
+    assert format_findings(np.array([[1, 2]]), schema) == [
         "expected named columns, got an array without names (pass a DataFrame or a dictionary of arrays) "
         "[TYPE_MISMATCH]"
     ]
-    assert told({"x": [1], "y": [2]}, NUMBERED) == [
+    assert format_findings({"x": [1], "y": [2]}, NUMBERED) == [
         f"{number}: expected long, got no such column [MISSING_COLUMN]" for number in (0, 1)
     ]
 
 
 def test_an_object_is_a_value_of_an_unnamed_column():
-    assert told({"x": "s"}, unnamed(POINT)) == [
+    assert format_findings({"x": "s"}, unnamed(POINT)) == [
         "0.x: expected long, got a value of type str, once, first in row 0 [TYPE_MISMATCH]"
     ]
 
@@ -263,7 +263,7 @@ def test_a_list_has_one_element_a_row(data, schema, expected):
 def test_columns_without_names_of_all_types_side_by_side():
     schema = unnamed(Array("long"), "long", POINT, "string")
     assert columns([[[1], 5, {"x": 1}, "a"]], schema) == {0: [[1]], 1: [5], 2: [{"x": 1}], 3: ["a"]}
-    assert [line[:11] for line in told([[["a"], "b", 5, 6]], schema)] == [
+    assert [line[:11] for line in format_findings([[["a"], "b", 5, 6]], schema)] == [
         "0[]: expect",
         "1: expected",
         "2: expected",
@@ -273,39 +273,41 @@ def test_columns_without_names_of_all_types_side_by_side():
 
 def test_rows_without_a_key():
     rows = [{"a": 1}, {}, {"b": 1}, {"a": 1, "b": 1}]
-    assert told(rows, named(a="long", b="long")) == [
+    assert format_findings(rows, named(a="long", b="long")) == [
         "a: expected long, got rows without it, 2 times, first in rows 1, 2 [MISSING_COLUMN]",
         "b: expected long, got rows without it, 2 times, first in rows 0, 1 [MISSING_COLUMN]",
     ]
-    assert told([{"b": 1}], named(a="long")) == ["a: expected long, got no such column [MISSING_COLUMN]"]
-    assert told([{"a": None}, {"a": 1}], named(a="long")) == [
+    assert format_findings([{"b": 1}], named(a="long")) == [
+        "a: expected long, got no such column [MISSING_COLUMN]"
+    ]
+    assert format_findings([{"a": None}, {"a": 1}], named(a="long")) == [
         "a: expected long without nulls, got nulls, once, first in row 0 (declare it optional, or double) "
         "[NULL_IN_REQUIRED]"
     ]
 
 
 def test_a_list_of_other_things_where_columns_have_names():
-    hint = "(name the values of a row, as {'name': value}) [TYPE_MISMATCH]"
+    hint = "(name the values of a row, for example {'name': value}) [TYPE_MISMATCH]"
     text = "expected a list of dictionaries, got a list of"
-    assert told([1, "a", 2], named(a="long")) == [f"{text} int, str {hint}"]
-    assert told([{"a": 1}, None], named(a="long")) == [f"{text} NoneType {hint}"]
-    assert told([[1]], named(a="long")) == [f"{text} list {hint}"]
+    assert format_findings([1, "a", 2], named(a="long")) == [f"{text} int, str {hint}"]
+    assert format_findings([{"a": 1}, None], named(a="long")) == [f"{text} NoneType {hint}"]
+    assert format_findings([[1]], named(a="long")) == [f"{text} list {hint}"]
 
 
 def test_rows_of_another_width():
     rows = [[1, 2], [3], "ab", {"x": 1, "y": 2}, 5, None, [1, 2, 3]]
-    assert told(rows, unnamed("long", "long")) == [
+    assert format_findings(rows, unnamed("long", "long")) == [
         "expected a list of 2 values for each row, got other rows, 6 times, first in rows 1, 2, 3, 4, 5 "
         "[COLUMN_COUNT]"
     ]
 
 
 def test_values_of_a_column_that_are_of_other_types():
-    end = "(convert the values explicitly, or leave the column out) [TYPE_MISMATCH]"
+    end = "(convert the values explicitly, or drop the column) [TYPE_MISMATCH]"
     text = "expected {}, got a value of type {}, once, first in row {} " + end
-    assert told([1, "a"], unnamed("long")) == ["0: " + text.format("long", "str", 1)]
-    assert told({"a": [True, 1]}, named(a="boolean")) == ["a: " + text.format("boolean", "int", 1)]
-    assert told([[1, 2]], unnamed("long")) == ["0: " + text.format("long", "list", 0)]
+    assert format_findings([1, "a"], unnamed("long")) == ["0: " + text.format("long", "str", 1)]
+    assert format_findings({"a": [True, 1]}, named(a="boolean")) == ["a: " + text.format("boolean", "int", 1)]
+    assert format_findings([[1, 2]], unnamed("long")) == ["0: " + text.format("long", "list", 0)]
 
 
 # --- scalars, Series, arrays ----------------------------------------------------------------------------
@@ -329,11 +331,11 @@ SCALARS = [
 @pytest.mark.parametrize(("value", "dtype", "expected"), SCALARS, ids=describe_case)
 def test_a_scalar_is_one_row(value, dtype, expected):
     assert columns(value, unnamed(dtype)) == {0: [expected]}
-    assert told(value, named(a=dtype)) == [
+    assert format_findings(value, named(a=dtype)) == [
         f"expected a dictionary, or a list of dictionaries, got a value of type {type(value).__name__} "
         f"(the schema is ['a': {dtype} (required)]) [TYPE_MISMATCH]"
     ]
-    [line] = told(value, unnamed(dtype, dtype))
+    [line] = format_findings(value, unnamed(dtype, dtype))
     assert line.startswith(f"expected a list of rows, got a value of type {type(value).__name__} (")
 
 
@@ -347,7 +349,7 @@ def test_no_data_at_all(data):
     for dtype in (DataType.long, AnyType(), Array("long")):
         text = f"data: expected a scalar, list, dictionary, array or frame, got {what}"
         assert lines(data, unnamed(dtype)) == [text]
-    assert told(data, named(a="long")) == [
+    assert format_findings(data, named(a="long")) == [
         f"expected a dictionary, or a list of dictionaries, got {what} (the schema is ['a': long "
         "(required)]) [TYPE_MISMATCH]"
     ]
@@ -382,7 +384,9 @@ def test_a_series_is_a_column(series, schema, expected):
 
 
 def test_a_series_of_another_name():
-    assert told(pd.Series([1]), named(a="long")) == ["a: expected long, got no such column [MISSING_COLUMN]"]
+    assert format_findings(pd.Series([1]), named(a="long")) == [
+        "a: expected long, got no such column [MISSING_COLUMN]"
+    ]
 
 
 ARRAYS = [
@@ -411,21 +415,21 @@ def test_an_array_of_rows_that_are_arrays():
 
 
 def test_arrays_that_do_not_fit():
-    assert told(np.ones((2, 2, 2)), unnamed("double", "double")) == [
+    assert format_findings(np.ones((2, 2, 2)), unnamed("double", "double")) == [
         "expected an array of rank 1 or 2, got one of rank 3 [SHAPE_MISMATCH]"
     ]
-    assert told(np.ma.array([1.0, 2.0], mask=[True, False]), unnamed("double")) == [
+    assert format_findings(np.ma.array([1.0, 2.0], mask=[True, False]), unnamed("double")) == [
         "expected an array without masked values, got masked values (fill them explicitly) [INVALID_VALUE]"
     ]
-    assert told(np.ones((2, 3)), unnamed("double")) == [
+    assert format_findings(np.ones((2, 3)), unnamed("double")) == [
         "expected 1 column, got 3 columns (select exactly these: columns without names are "
         "matched by position) [COLUMN_COUNT]"
     ]
-    assert told(np.ones(2), named(a="double")) == [
+    assert format_findings(np.ones(2), named(a="double")) == [
         "expected named columns, got an array without names (pass a DataFrame or a dictionary of arrays) "
         "[TYPE_MISMATCH]"
     ]
-    assert told(np.ones(2), unnamed(Array("double"))) == [
+    assert format_findings(np.ones(2), unnamed(Array("double"))) == [
         "0: expected Array(double), got float64 [TYPE_MISMATCH]"
     ]
 
@@ -439,7 +443,7 @@ def test_extra_columns_and_keys_are_forbidden_on_demand():
     row = {"o": {"x": 1, "z": 2}, "z": 1}
     for data in (row, [row], pd.DataFrame([row])):
         assert columns(data, named(o=POINT)) == {"o": [{"x": 1}]}
-        assert sorted(told(data, named(o=POINT), extra="forbid")) == [key, column]
+        assert sorted(format_findings(data, named(o=POINT), extra="forbid")) == [key, column]
     assert columns([], named(a="long"), extra="forbid") == {"a": []}
 
 
@@ -460,7 +464,7 @@ def test_any_value_comes_as_it_is():
     rows = [{"v": 2**53 + 1}, {"v": None}, {"v": [1, {"x": (2,)}]}]
     result = enforce(rows, named(v=AnyType()))["v"]
     assert all(new is row["v"] for new, row in zip(result, rows))
-    assert told(rows, named(v=AnyType()), strict_nulls=True) == [
+    assert format_findings(rows, named(v=AnyType()), strict_nulls=True) == [
         "v: expected Any without nulls, got nulls, once, first in row 1 (declare it optional) "
         "[NULL_IN_REQUIRED]"
     ]

@@ -150,16 +150,16 @@ def invalid(item):
     return [str(finding) for finding in caught.value.findings]
 
 
-def same(value, other):
+def are_same(value, other):
     """Equal, and of the same classes all the way down."""
     if type(value) is not type(other):
         return False
     if isinstance(value, (list, tuple)):
-        return len(value) == len(other) and all(map(same, value, other))
+        return len(value) == len(other) and all(map(are_same, value, other))
     if isinstance(value, dict):
-        return value.keys() == other.keys() and all(same(value[key], other[key]) for key in value)
+        return value.keys() == other.keys() and all(are_same(value[key], other[key]) for key in value)
     if dataclasses.is_dataclass(value) or isinstance(value, BaseModel):
-        return same(vars(value), vars(other))
+        return are_same(vars(value), vars(other))
     return value == other and str(value) == str(other)
 
 
@@ -525,14 +525,14 @@ DICTS = {
 @pytest.mark.parametrize(("hint", "rows", "expected"), DICTS.values(), ids=DICTS)
 def test_values_become_instances(hint, rows, expected):
     before = repr(rows)
-    assert same(check(rows, hint), expected)
+    assert are_same(check(rows, hint), expected)
     assert repr(rows) == before
 
 
 @pytest.mark.parametrize(("hint", "rows", "expected"), DICTS.values(), ids=DICTS)
 def test_instances_are_kept(hint, rows, expected):
     again = check(list(expected), hint)
-    assert same(again, expected)
+    assert are_same(again, expected)
     if dataclasses.is_dataclass(hint):
         assert all(value is other for value, other in zip(again, expected))
 
@@ -550,7 +550,7 @@ def test_values_become_instances_in_a_pydantic_model():
         price=Decimal("0.50"),
         rider=ID,
     )
-    assert same(check([row, expected], Order), [expected, expected])
+    assert are_same(check([row, expected], Order), [expected, expected])
 
 
 def test_pydantic_models_and_constraints_hold_in_records():
@@ -566,7 +566,7 @@ def test_pydantic_models_and_constraints_hold_in_records():
         ],
     )
     [line] = check([{"item": {"sku": "a"}, "count": 1, "many": [{"name": "b"}]}], record_type)
-    assert same(line, record_type(Item(sku="a"), 1, [Stop("b")]))
+    assert are_same(line, record_type(Item(sku="a"), 1, [Stop("b")]))
     assert refused([{"item": {"sku": ""}, "count": 0, "many": [Stop("b"), {"name": "c"}]}], record_type) == [
         "[].item.sku: expected str, got a value against the rule string_too_short, once, first in row 0 "
         "[INVALID_VALUE]",
@@ -579,8 +579,8 @@ def test_pydantic_models_and_constraints_hold_in_records():
 
 def test_an_instance_with_other_values_is_built_anew_without_changing_it():
     leg, trip = Leg(1, {"name": "a"}), Trip(1, [{"name": "b"}])
-    assert same(check([leg], Leg), [Leg(1.0, Stop("a"))])
-    assert same(check([trip], Trip), [Trip(1.0, [Stop("b")])])
+    assert are_same(check([leg], Leg), [Leg(1.0, Stop("a"))])
+    assert are_same(check([trip], Trip), [Trip(1.0, [Stop("b")])])
     assert (leg, trip) == (Leg(1, {"name": "a"}), Trip(1, [{"name": "b"}]))
 
 
@@ -592,7 +592,7 @@ def test_a_subclass_of_a_dataclass_stays_one():
     hub = Hub("a", None, 3)
     assert check([hub], Stop)[0] is hub
     [rebuilt] = check([Hub(np.str_("a"), None, 3)], Stop)
-    assert same(rebuilt, hub)
+    assert are_same(rebuilt, hub)
 
 
 MONEY = "[]: expected a Decimal of at most 9 digits, 2 after the point, got "
@@ -763,7 +763,7 @@ def test_a_decimal_comes_back_from_its_double(number):
 
 def test_json_has_texts_for_uuids_and_values_for_enumerations():
     row = {"stop": {"name": "a", "at": "2020-01-31T12:00:00"}, "miles": 1.5}
-    assert same(check([row], Leg, from_json=True), [Leg(1.5, Stop("a", NOON))])
+    assert are_same(check([row], Leg, from_json=True), [Leg(1.5, Stop("a", NOON))])
     assert check([str(ID)], uuid.UUID, from_json=True) == [ID]
     assert check(["2020-01-01"], Day, from_json=True) == [Day.FIRST]
 
@@ -792,7 +792,7 @@ FRAMES = {
 @pytest.mark.parametrize(("data", "hint", "expected"), FRAMES.values(), ids=FRAMES)
 def test_a_frame_gives_instances(data, hint, expected):
     listing = parse_input_hint(list[hint])
-    assert same(check_rows(to_rows(data, listing), listing), expected)
+    assert are_same(check_rows(to_rows(data, listing), listing), expected)
 
 
 def test_a_missing_decimal_is_none_and_not_a_number():
@@ -863,4 +863,4 @@ def test_a_decimal_that_a_float_cannot_hold_stays_one():
 
 @given(st.builds(Leg, st.floats(allow_nan=False), st.builds(Stop, st.text()), st.none() | st.text()))
 def test_an_instance_comes_back_from_its_dictionary(leg):
-    assert same(check([to_builtins(leg)], Leg), [leg])
+    assert are_same(check([to_builtins(leg)], Leg), [leg])

@@ -41,7 +41,7 @@ def column(values, dtype=None):
     return pd.DataFrame({"q": pd.Series(values, dtype=dtype)})
 
 
-def told(data, schema, **options):
+def format_findings(data, schema, **options):
     with pytest.raises(ContractError) as error:
         enforce(data, schema, **options)
     first, *remaining = str(error.value).splitlines()
@@ -58,7 +58,7 @@ def codes(data, schema, **options):
     return [(finding.path, finding.code) for finding in error.value.findings]
 
 
-def same(actual, expected, dtype):
+def assert_same(actual, expected, dtype):
     assert isinstance(actual, np.ndarray)
     assert actual.dtype == np.dtype(dtype)
     assert (actual.shape, actual.tolist()) == (np.shape(expected), np.asarray(expected).tolist())
@@ -126,8 +126,8 @@ DTYPES = [
 def test_a_dtype_is_the_declared_one(array, dtype, actual):
     name = np.dtype(dtype).name
     text = f"expected {name}, got {actual} (cast it explicitly: astype('{name}')) [TYPE_MISMATCH]"
-    assert told(array, tensor(dtype, -1)) == [text]
-    assert told(array, tensor(dtype, -1, name="x")) == [f"x: {text}"]
+    assert format_findings(array, tensor(dtype, -1)) == [text]
+    assert format_findings(array, tensor(dtype, -1, name="x")) == [f"x: {text}"]
 
 
 SHAPES = [((2, 3), (-1, 2)), ((2, 3), (-1,)), ((2, 3), (3, 3)), ((2,), (-1, 1)), ((), (-1,)), ((1,), ())]
@@ -136,8 +136,8 @@ SHAPES = [((2, 3), (-1, 2)), ((2, 3), (-1,)), ((2, 3), (3, 3)), ((2,), (-1, 1)),
 @pytest.mark.parametrize(("shape", "declared"), SHAPES, ids=describe_case)
 def test_a_shape_is_the_declared_one(shape, declared):
     text = f"expected shape {declared}, got shape {shape} [SHAPE_MISMATCH]"
-    assert told(np.ones(shape), tensor("float64", *declared)) == [text]
-    assert len(told(np.ones(shape, "int8"), tensor("float64", *declared))) == 2
+    assert format_findings(np.ones(shape), tensor("float64", *declared)) == [text]
+    assert len(format_findings(np.ones(shape, "int8"), tensor("float64", *declared))) == 2
 
 
 def test_a_tensor_of_rank_0():
@@ -149,7 +149,7 @@ def test_a_tensor_of_rank_0():
 def test_masked_values_are_refused():
     text = "expected an array without masked values, got masked values (fill the masked values explicitly)"
     masked = np.ma.array([1.0, 2.0], mask=[True, False])
-    assert told(masked, tensor("float64", -1)) == [f"{text} [INVALID_VALUE]"]
+    assert format_findings(masked, tensor("float64", -1)) == [f"{text} [INVALID_VALUE]"]
     assert codes(cells(masked), tensor("float64", -1, 2)) == [("q[]", Code.INVALID_VALUE)]
 
 
@@ -157,7 +157,7 @@ def test_masked_values_are_refused():
 def test_other_data_is_no_tensor(data):
     what = "None" if data is None else f"a value of type {type(data).__name__}"
     hint = "pass an array: numpy.asarray(..., dtype='float64')"
-    assert told(data, tensor("float64", -1)) == [
+    assert format_findings(data, tensor("float64", -1)) == [
         f"expected Tensor('float64', (-1,)), got {what} ({hint}) [TYPE_MISMATCH]"
     ]
 
@@ -191,7 +191,7 @@ NOT_RAGGED = [
 
 @pytest.mark.parametrize(("array", "shape", "expected", "actual", "row"), NOT_RAGGED, ids=describe_case)
 def test_unequal_rows_that_do_not_fit(array, shape, expected, actual, row):
-    assert told(array, tensor("float64", *shape)) == [
+    assert format_findings(array, tensor("float64", *shape)) == [
         f"[]: expected {expected}, got {actual}, once, first in row {row} "
         f"[{'TYPE' if expected == 'float64' else 'SHAPE'}_MISMATCH]"
     ]
@@ -219,12 +219,12 @@ def test_sparse_stays_sparse(form):
 def test_other_formats_are_refused(form, kind):
     text = f"expected the format csr or csc, got {form} (convert it with tocsr()) [TYPE_MISMATCH]"
     matrix = getattr(scipy.sparse, f"{form}_{kind}")(np.eye(2))
-    assert told(matrix, tensor("float64", -1, 2)) == [text]
+    assert format_findings(matrix, tensor("float64", -1, 2)) == [text]
 
 
 def test_all_that_is_wrong_with_a_sparse_matrix():
     matrix = scipy.sparse.coo_matrix(np.eye(2, dtype="float32"))
-    assert told({"x": matrix}, tensor("float64", -1, 3, name="x")) == [
+    assert format_findings({"x": matrix}, tensor("float64", -1, 3, name="x")) == [
         "x: expected the format csr or csc, got coo (convert it with tocsr()) [TYPE_MISMATCH]",
         "x: expected float64, got float32 (cast it explicitly: astype('float64')) [TYPE_MISMATCH]",
         "x: expected shape (-1, 3), got shape (2, 2) [SHAPE_MISMATCH]",
@@ -240,18 +240,18 @@ def test_a_dictionary_of_tensors_comes_in_the_schemas_order():
     assert list(result) == ["a", "b"]
     assert all(result[name] is data[name] for name in result)
     assert list(data) == ["z", "b", "a"]
-    assert told(data, TWO, extra="forbid") == [
+    assert format_findings(data, TWO, extra="forbid") == [
         "z: expected only declared tensors, got an undeclared tensor [EXTRA_COLUMN]"
     ]
 
 
 def test_all_that_is_wrong_with_a_dictionary_of_tensors():
-    assert told({"A": 1, "b": np.ones((3, 2))}, TWO) == [
+    assert format_findings({"A": 1, "b": np.ones((3, 2))}, TWO) == [
         "a: expected 'a': Tensor('float64', (-1,)), got no such tensor (did you mean 'A'? Names are case "
         "sensitive) [MISSING_COLUMN]",
         "b: expected int64, got float64 (cast it explicitly: astype('int64')) [TYPE_MISMATCH]",
     ]
-    assert told({"a": [1.0], "b": np.ones((1, 3), "int64")}, TWO) == [
+    assert format_findings({"a": [1.0], "b": np.ones((1, 3), "int64")}, TWO) == [
         "a: expected 'a': Tensor('float64', (-1,)), got a value of type list "
         "(pass an array: numpy.asarray(..., dtype='float64')) [TYPE_MISMATCH]",
         "b: expected shape (-1, 2), got shape (1, 3) [SHAPE_MISMATCH]",
@@ -271,7 +271,7 @@ def test_a_fixed_first_dimension_is_no_number_of_rows():
     )
     tensors = {"kernel": np.ones((2, 3), "int64"), "x": np.ones(5, "int64")}
     assert enforce(tensors, schema) == tensors
-    assert told({**tensors, "kernel": np.ones((3, 3), "int64")}, schema) == [
+    assert format_findings({**tensors, "kernel": np.ones((3, 3), "int64")}, schema) == [
         "kernel: expected shape (2, -1), got shape (3, 3) [SHAPE_MISMATCH]"
     ]
 
@@ -279,7 +279,9 @@ def test_a_fixed_first_dimension_is_no_number_of_rows():
 @pytest.mark.parametrize("data", [np.ones(3), [1.0], [{"a": 1}], None, pd.Series([1.0])], ids=describe_case)
 def test_several_tensors_have_names(data):
     what = "None" if data is None else f"a value of type {type(data).__name__}"
-    assert told(data, TWO) == [f"expected a dictionary of the tensors a, b, got {what} [TYPE_MISMATCH]"]
+    assert format_findings(data, TWO) == [
+        f"expected a dictionary of the tensors a, b, got {what} [TYPE_MISMATCH]"
+    ]
 
 
 # --- frames ---------------------------------------------------------------------------------------------
@@ -399,16 +401,18 @@ LOSSY = [
 
 @pytest.mark.parametrize(("data", "schema", "text"), LOSSY, ids=describe_case)
 def test_lossy_conversion_to_a_tensor_is_refused(data, schema, text):
-    assert told(data, schema) == [text]
+    assert format_findings(data, schema) == [text]
 
 
 def test_frames_of_other_widths():
     frame = pd.DataFrame({"a": [1.0], "b": [2.0]})
     for shape in ((-1, 3), (-1,), (-1, 2, 1)):
         text = f"expected shape {shape}, got shape (1, 2) [SHAPE_MISMATCH]"
-        assert told(frame, tensor("float64", *shape)) == [text]
+        assert format_findings(frame, tensor("float64", *shape)) == [text]
     text = "a: expected 'a': Tensor('float64', (-1,)), got several [DUPLICATE_NAME]"
-    assert told(pd.DataFrame([[1.0, 2.0]], columns=["a", "a"]), tensor("float64", -1, name="a")) == [text]
+    assert format_findings(
+        pd.DataFrame([[1.0, 2.0]], columns=["a", "a"]), tensor("float64", -1, name="a")
+    ) == [text]
 
 
 def test_columns_are_tensors_by_name():
@@ -416,8 +420,8 @@ def test_columns_are_tensors_by_name():
     for data in (frame, pa.Table.from_pandas(frame)):
         result = enforce(data, TWO)
         assert list(result) == ["a", "b"]
-        same(result["a"], [1.5, 2.5], "float64")
-        same(result["b"], [[1, 2], [3, 4]], "int64")
+        assert_same(result["a"], [1.5, 2.5], "float64")
+        assert_same(result["b"], [[1, 2], [3, 4]], "int64")
         assert codes(data, TWO, extra="forbid") == [("z", Code.EXTRA_COLUMN)]
 
 
@@ -441,8 +445,10 @@ def test_no_rows_are_a_tensor_of_no_rows(data, schema, shape):
 
 def test_polars():
     pl = pytest.importorskip("polars")
-    same(enforce(pl.DataFrame({"a": [[1.5], [2.5]]}), tensor("float64", -1, 1)), [[1.5], [2.5]], "float64")
-    same(enforce(pl.Series("a", [1.5]), tensor("float64", -1)), [1.5], "float64")
+    assert_same(
+        enforce(pl.DataFrame({"a": [[1.5], [2.5]]}), tensor("float64", -1, 1)), [[1.5], [2.5]], "float64"
+    )
+    assert_same(enforce(pl.Series("a", [1.5]), tensor("float64", -1)), [1.5], "float64")
 
 
 # --- nothing changes silently ---------------------------------------------------------------------------
@@ -454,9 +460,9 @@ def test_polars():
 def test_trailing_zeros_are_not_cut(dtype, value):
     """NumPy's strings cannot end with them."""
     for data in (column([value], object), pa.table({"q": [value]})):
-        assert len(told(data, tensor(dtype, -1))) == 1
+        assert len(format_findings(data, tensor(dtype, -1))) == 1
     for data in (cells([value]), pa.table({"q": [[value]]})):
-        assert len(told(data, tensor(dtype, -1, 1))) == 1
+        assert len(format_findings(data, tensor(dtype, -1, 1))) == 1
 
 
 FINE = ["2020-01-01 00:00:01.5"]
@@ -472,7 +478,7 @@ FINE = ["2020-01-01 00:00:01.5"]
     ids=describe_case,
 )
 def test_times_are_not_cut_to_a_coarser_unit(data):
-    assert len(told(data, tensor("M8[s]", -1))) == 1
+    assert len(format_findings(data, tensor("M8[s]", -1))) == 1
 
 
 def test_zoned_times_become_local_times_in_tensors():
@@ -534,7 +540,7 @@ def test_every_form_of_the_same_rows_is_the_same_tensor(array):
         pa.table({"q": pa.array(array.tolist(), pa.list_(pa.int64()))}),
     ]
     for data in forms:
-        same(enforce(data, spec), array, "int64")
+        assert_same(enforce(data, spec), array, "int64")
 
 
 def test_cells_of_texts_stay_texts():

@@ -29,7 +29,7 @@ RANGE = "(replace them or filter the rows: models receive timestamps in nanoseco
 
 
 def enforced(values, dtype, required=True, **options):
-    """What comes of a column, and the lines of its findings; the values stay as they were."""
+    """Enforce a column without changing it: return the result and the lines of its findings."""
     original = copy.deepcopy(values)
     findings = []
     result = enforce_values(values, dtype, "p", findings, required=required, **options)
@@ -41,7 +41,7 @@ def lines(values, dtype, required=True, **options):
     return enforced(values, dtype, required, **options)[1]
 
 
-def same(left, right):
+def assert_same(left, right):
     """Values alike to their types, at any depth."""
     assert type(left) is type(right)
     if isinstance(left, np.ndarray):
@@ -51,7 +51,7 @@ def same(left, right):
         assert len(left) == len(right)
         keys = left if isinstance(left, dict) else range(len(left))
         for key in keys:
-            same(left[key], right[key])
+            assert_same(left[key], right[key])
     else:
         assert left == right or (left != left and right != right)
 
@@ -147,7 +147,7 @@ def test_narrower_values_are_widened(values, dtype, expected):
     dtype = DataType[dtype] if isinstance(dtype, str) else dtype
     result, findings = enforced(values, dtype)
     assert findings == []
-    same(list(result), expected)
+    assert_same(list(result), expected)
 
 
 UNITS = ["Y", "M", "D", "h", "m", "s", "ms", "us", "ns"]

@@ -36,8 +36,8 @@ def theirs(model_input=None, model_output=None, params=None):
             logging.disable(logging.NOTSET)
 
 
-def found(example=None, params=None):
-    """What stands in the way of a signature; an example that has one fails the test."""
+def find_problems(example=None, params=None):
+    """Return the findings of an example that must have no signature."""
     with pytest.raises(InferenceError) as error:
         infer(example, params=params)
     assert error.value.findings
@@ -52,7 +52,7 @@ def body(signature, side="inputs"):
 
 @contextmanager
 def within(seconds):
-    """Whatever takes longer is interrupted, and fails."""
+    """Interrupt and fail a block that takes longer."""
 
     def stop(*_):
         raise TimeoutError(f"not done in {seconds} s")

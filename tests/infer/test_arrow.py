@@ -20,7 +20,7 @@ from sparksig.infer.python import from_list
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, Map, Object, Property
 from tests.cases import describe_case
-from tests.infer.helpers import found, infer
+from tests.infer.helpers import find_problems, infer
 
 PAIR = pa.struct([("a", pa.int64()), ("b", pa.string())])
 FULL, GAP = {"a": 1, "b": "x"}, {"a": 1, "b": None}
@@ -145,7 +145,7 @@ def test_objects_without_arrow_data_are_refused_without_their_text():
     ids=describe_case,
 )
 def test_pieces_of_pyarrow_that_are_no_data(piece):
-    [finding] = found(piece)
+    [finding] = find_problems(piece)
     assert finding.code is Code.UNSUPPORTED_TYPE
 
 
@@ -185,7 +185,7 @@ def test_a_type_is_read_off_even_without_rows(dtype, kind):
 
 @pytest.mark.parametrize("example", [pa.table({}), Stream(pa.table({}))], ids=describe_case)
 def test_a_table_without_columns(example):
-    assert str(found(example)[0]) == "expected at least one column, got none [EMPTY]"
+    assert str(find_problems(example)[0]) == "expected at least one column, got none [EMPTY]"
 
 
 def union():
@@ -216,7 +216,7 @@ PATHS = ["u", "`x.y`[]", "s.t", "s.deep[].u", "d", "i", "n", "m[]", "k", "e"]
 
 
 def test_all_types_that_no_signature_has_come_at_once():
-    findings = found(pa.table({"fine": [1], **FOREIGN}))
+    findings = find_problems(pa.table({"fine": [1], **FOREIGN}))
     assert [finding.path for finding in findings] == PATHS
     assert {finding.code for finding in findings} == {Code.UNSUPPORTED_TYPE}
     lines = {finding.path: str(finding) for finding in findings}
@@ -234,18 +234,19 @@ def test_all_types_that_no_signature_has_come_at_once():
 def test_they_are_refused_alone_and_without_rows(name):
     for array in (FOREIGN[name], FOREIGN[name].slice(0, 0)):
         expected = [path for path in PATHS if path.strip("`").startswith(name)]
-        assert [finding.path for finding in found(pa.table({name: array}))] == expected
+        assert [finding.path for finding in find_problems(pa.table({name: array}))] == expected
 
 
 def test_equal_names_are_refused():
     assert [
-        str(finding) for finding in found(pa.table([[1], [2], ["x"], [3]], names=["b", "a", "b", "a"]))
+        str(finding)
+        for finding in find_problems(pa.table([[1], [2], ["x"], [3]], names=["b", "a", "b", "a"]))
     ] == [
         "b: expected one column of that name, got several [DUPLICATE_NAME]",
         "a: expected one column of that name, got several [DUPLICATE_NAME]",
     ]
     twins = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["f", "f"])
-    [finding] = found(pa.table({"s": twins}))
+    [finding] = find_problems(pa.table({"s": twins}))
     assert (finding.path, finding.code) == ("s.f", Code.DUPLICATE_NAME)
 
 
@@ -256,7 +257,7 @@ def test_more_than_a_hundred_levels_are_refused():
     assert infer(table([], dtype)).inputs
     for _ in range(3):
         dtype = pa.list_(dtype)
-        [finding] = found(table([], dtype))
+        [finding] = find_problems(table([], dtype))
         assert finding.code is Code.UNSUPPORTED_TYPE
 
 
@@ -387,11 +388,11 @@ def test_polars():
     assert infer(frame["a"]).inputs == Schema([ColSpec("long", "a", False)])
     assert infer(frame["d"]).inputs == Schema([infer(frame).inputs.inputs[3]])
     assert infer(pl.Series([1, 2])).inputs == Schema([ColSpec("long")])
-    [first, second] = found(
+    [first, second] = find_problems(
         pl.DataFrame({"a": pl.Series([1], dtype=pl.UInt64), "b": [datetime.time(1)], "c": ["x"]})
     )
     assert (first.path, second.path) == ("a", "b")
-    [finding] = found(frame.lazy())
+    [finding] = find_problems(frame.lazy())
     assert finding.actual == "a value of type LazyFrame"
 
 
@@ -413,7 +414,7 @@ def test_duckdb():
                     ColSpec(Map("long"), "m"),
                 ]
             )
-        [first, second] = found(connection.sql("select 1::hugeint h, 1::ubigint u"))
+        [first, second] = find_problems(connection.sql("select 1::hugeint h, 1::ubigint u"))
         assert (first.path, second.path) == ("h", "u")
 
 
@@ -469,15 +470,15 @@ def tables(draw):
     )
 
 
-def known(schema):
-    """Whether a value stands in every column and property: where none does, Python says Any."""
+def has_known_types(schema):
+    """Return whether every column and property has a value: without one, Python values are Any."""
     return '"any"' not in schema.to_json()
 
 
 @given(tables())
 def test_arrow_and_python_have_one_verdict(data):
     from_python = from_list(data.to_pylist())
-    if known(from_python):
+    if has_known_types(from_python):
         assert infer(data).inputs == from_python
     assert infer(backed(data)).inputs == infer(data).inputs
 
@@ -529,7 +530,7 @@ def test_columns_that_pyarrow_cannot_read_are_named(verb):
 def test_python_objects_of_polars_are_refused():
     pl = pytest.importorskip("polars")
     frame = pl.DataFrame({"a": pl.Series([{1, 2}], dtype=pl.Object), "b": [1.5]})
-    (finding,) = found(frame)
+    (finding,) = find_problems(frame)
     assert str(finding) == (
-        "a: expected a supported type, got Object (convert it explicitly, or leave it out) [UNSUPPORTED_TYPE]"
+        "a: expected a supported type, got Object (convert it explicitly, or drop it) [UNSUPPORTED_TYPE]"
     )

@@ -27,7 +27,7 @@ SCOPE = {"np": np, "pd": pd, "datetime": datetime, "decimal": decimal, "scipy": 
 
 
 def conforms(case):
-    """Whether ours is MLflow's: the same JSON, or both refuse."""
+    """Return whether the signature is MLflow's: the same JSON, or both refuse."""
     side = "params" if "params" in case else "input"
     example = eval(case[side], dict(SCOPE))
     try:

@@ -25,7 +25,7 @@ from sparksig.infer.tensors import from_array, from_arrays
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, Map, Object, Property
 from tests.cases import describe_case
-from tests.infer.helpers import found, infer, theirs
+from tests.infer.helpers import find_problems, infer, theirs
 
 UTC, HOURS = datetime.timezone.utc, datetime.timedelta(hours=2)
 BIG = 2**53 + 1
@@ -119,10 +119,10 @@ def test_what_is_inferred_is_enforceable(frame):
     back = enforce(frame, infer(frame).inputs)
     assert list(back.columns) == list(frame.columns)
     for label in frame:
-        same(back[label].tolist(), frame[label].tolist())
+        assert_same(back[label].tolist(), frame[label].tolist())
 
 
-def same(back, values):
+def assert_same(back, values):
     assert len(back) == len(values)
     for value, other in zip(back, values):
         assert pd.isna(value) == pd.isna(other)
@@ -154,7 +154,7 @@ def test_times_with_a_zone(zone, unit):
     frame = pd.DataFrame({"a": times})
     assert infer(frame).to_dict() == theirs(frame).to_dict()
     assert infer(frame).inputs == Schema([ColSpec("datetime", "a", False)])
-    same(enforce(frame, infer(frame).inputs)["a"].tolist(), times.tz_localize(None).tolist())
+    assert_same(enforce(frame, infer(frame).inputs)["a"].tolist(), times.tz_localize(None).tolist())
 
 
 OBJECTS = {
@@ -194,7 +194,7 @@ def test_objects_of_one_kind(values, kind, required):
     frame = column(values)
     assert theirs(frame).inputs.to_dict() == [{"type": kind, "name": "a", "required": required}]
     assert infer(frame).inputs == Schema([ColSpec(kind, "a", required)])
-    same(enforce(frame, infer(frame).inputs)["a"].tolist(), values)
+    assert_same(enforce(frame, infer(frame).inputs)["a"].tolist(), values)
 
 
 NOON = datetime.datetime(2020, 1, 1, 12)
@@ -222,7 +222,7 @@ def test_what_is_inferred_of_mixed_objects_is_enforceable(values):
     except InferenceError:
         return
     clocks = [v.replace(tzinfo=None) if isinstance(v, datetime.datetime) else v for v in values]
-    same(enforce(frame, schema)["a"].tolist(), clocks)
+    assert_same(enforce(frame, schema)["a"].tolist(), clocks)
 
 
 @pytest.mark.parametrize("value", [None, pd.NA, pd.NaT], ids=repr)
@@ -380,13 +380,13 @@ DIFFERENCES = {
 def test_where_ours_is_another(example, expected, reason):
     assert reason
     if expected is REFUSED:
-        assert found(example)
+        assert find_problems(example)
         return
     kind, required = expected
     assert infer(example).inputs == Schema([ColSpec(kind, "a", required)])
     assert infer(example).inputs.to_dict() != theirs(example).inputs.to_dict()
     values = [float(v) if isinstance(v, decimal.Decimal) else v for v in example["a"]]
-    same(enforce(example, infer(example).inputs)["a"].tolist(), values)
+    assert_same(enforce(example, infer(example).inputs)["a"].tolist(), values)
 
 
 # --- errors ---------------------------------------------------------------------------------------------
@@ -424,7 +424,7 @@ def test_all_columns_that_cannot_be_inferred_come_at_once():
 
 
 def test_labels_that_are_not_names_are_refused():
-    findings = found(labelled("a", ("x", "y"), 1.5))
+    findings = find_problems(labelled("a", ("x", "y"), 1.5))
     assert [(finding.path, finding.code) for finding in findings] == [
         ("('x', 'y')", Code.INVALID_NAME),
         ("`1.5`", Code.INVALID_NAME),
@@ -436,7 +436,7 @@ def test_labels_that_are_not_names_are_refused():
 
 def test_doubled_labels_come_in_the_frames_order():
     labels = list("hgfedcba")
-    findings = found(labelled(*labels, "once", *labels))
+    findings = find_problems(labelled(*labels, "once", *labels))
     assert [finding.path for finding in findings] == labels
     assert set(findings) == {
         Finding(Code.DUPLICATE_NAME, x, "one column of that name", "several") for x in labels
@@ -454,12 +454,12 @@ def test_the_texts_of_errors():
         infer_signature(pd.DataFrame())
     with refusal("expected an example, got None for model_input, model_output and params: pass at least one"):
         infer_signature()
-    [finding] = found(np.array(1.5))
+    [finding] = find_problems(np.array(1.5))
     assert str(finding) == (
         "expected an array of rank 1 or more, got an array without a dimension "
         "(add a dimension for the rows, for example with array.reshape(1)) [SHAPE_MISMATCH]"
     )
-    [finding] = found(pd.Series([1.5, None]))
+    [finding] = find_problems(pd.Series([1.5, None]))
     assert str(finding) == (
         "expected a name for a column with nulls, got none "
         "(name it: a column without a name must be required) [INVALID_NAME]"
@@ -468,12 +468,12 @@ def test_the_texts_of_errors():
 
 def test_all_tensors_that_cannot_be_inferred_come_at_once():
     example = {"a.b": np.array(1), "fine": np.zeros(1), "c": np.zeros(1, "i4,f8"), ("t",): np.zeros(1)}
-    assert [finding.path for finding in found(example)] == ["`a.b`", "c", "('t',)"]
+    assert [finding.path for finding in find_problems(example)] == ["`a.b`", "c", "('t',)"]
 
 
 @pytest.mark.parametrize("example", [{None: np.zeros(1), "a": np.zeros(1)}], ids=["label None"])
 def test_tensors_with_and_without_names(example):
-    assert found(example)
+    assert find_problems(example)
 
 
 def test_an_error_on_either_side_is_an_error():
@@ -717,7 +717,7 @@ def test_missing_times_are_missing_in_every_column_of_objects(values, kind):
 
 def test_a_long_double_is_never_rounded():
     values = [1.5, np.longdouble(1) + np.finfo(np.longdouble).eps]
-    assert len(found(column(values))) == 1
+    assert len(find_problems(column(values))) == 1
 
 
 @pytest.mark.parametrize(("dtype", "kind"), [(">i4", "integer"), (">f8", "double"), (">i8", "long")])

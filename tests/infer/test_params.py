@@ -17,7 +17,7 @@ from sparksig import InferenceError, ParamSchema, ParamSpec
 from sparksig.errors import Code
 from sparksig.infer.params import from_params
 from sparksig.params import enforce_params
-from tests.infer.helpers import body, found, infer, theirs
+from tests.infer.helpers import body, find_problems, infer, theirs
 from tests.strategies import param_schemas
 
 DAY, NOON = datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1, 12, 30)
@@ -139,7 +139,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("value", "below", "text"), REFUSED.values(), ids=REFUSED)
 def test_what_mlflow_refuses_as_well(value, below, text):
-    [finding] = found(params={"p.q": value})
+    [finding] = find_problems(params={"p.q": value})
     assert str(finding) == f"`p.q`{below}: {text}"
     with pytest.raises((MlflowException, TypeError)):
         theirs(params={"p.q": value}).to_dict()
@@ -200,13 +200,13 @@ ONLY_OURS = {
 @pytest.mark.parametrize(("value", "code", "reason"), ONLY_OURS.values(), ids=ONLY_OURS)
 def test_what_ours_refuses_alone(value, code, reason):
     assert reason
-    [finding] = found(params={"p": value})
+    [finding] = find_problems(params={"p": value})
     assert finding.code is code
     assert theirs(params={"p": value}).params
 
 
 def test_the_text_of_an_empty_list_and_of_nan():
-    assert [str(finding) for finding in found(params={"a": [], "b": NAN, "c": [NAN, 1.5]})] == [
+    assert [str(finding) for finding in find_problems(params={"a": [], "b": NAN, "c": [NAN, 1.5]})] == [
         f"a: expected at least one element, got an empty list ({BY_HAND}) [EMPTY]",
         "b: expected a default with a type and a JSON representation, got a float that is not finite "
         f"({NO_DEFAULT}) [INVALID_VALUE]",
@@ -246,7 +246,7 @@ def test_defaults_are_copies():
 
 def test_names_are_text():
     assert [spec.name for spec in infer(params={1: 1, None: 2, "x": 3}).params] == ["1", "None", "x"]
-    [finding] = found(params={1: 1, "1": 2, "fine": 3})
+    [finding] = find_problems(params={1: 1, "1": 2, "fine": 3})
     assert str(finding) == "1: expected one param of that name, as text, got several [DUPLICATE_NAME]"
 
 

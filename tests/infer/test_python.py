@@ -24,7 +24,7 @@ from sparksig.infer.python import from_dict, from_list, from_scalar
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Object, Property
 from tests.cases import describe_case
-from tests.infer.helpers import ANYTHING, body, found, infer, theirs, within
+from tests.infer.helpers import ANYTHING, body, find_problems, infer, theirs, within
 from tests.strategies import names
 
 NOON = datetime.datetime(2020, 1, 1, 12)
@@ -53,7 +53,7 @@ class Record:
     x: int = 1
 
 
-def one(kind, required=True):
+def single_column(kind, required=True):
     return Schema([ColSpec(kind, required=required)])
 
 
@@ -88,7 +88,7 @@ NULLS = {"NaN": NAN, "numpy NaN": np.float64("nan"), "NaT": pd.NaT, "NA": pd.NA}
 
 @pytest.mark.parametrize(("value", "kind"), SCALARS.values(), ids=SCALARS)
 def test_a_scalar_by_its_exact_type(value, kind):
-    assert infer(value).inputs == from_scalar(value) == one(kind)
+    assert infer(value).inputs == from_scalar(value) == single_column(kind)
     for example in (value, [value], [value, value], {"a": value}, [{"a": {"b": [value]}}]):
         assert infer(example).to_dict() == theirs(example).to_dict()
 
@@ -96,7 +96,7 @@ def test_a_scalar_by_its_exact_type(value, kind):
 @pytest.mark.parametrize("value", NULLS.values(), ids=NULLS)
 def test_a_null_is_anything(value):
     assert is_null(value)
-    assert infer(value).inputs == infer([value]).inputs == one(AnyType())
+    assert infer(value).inputs == infer([value]).inputs == single_column(AnyType())
     assert infer({"a": value}).inputs == Schema([ColSpec(AnyType(), "a", False)])
     for example in (value, [value, None], {"a": value}, {"a": [value]}, [[value], []]):
         assert infer(example).to_dict() == theirs(example).to_dict()
@@ -131,7 +131,7 @@ def test_a_type_that_no_signature_has(name):
     text = f"expected a supported type, got a value of type {name}"
     wrappings = {"": value, "a": {"a": value}, "a[]": [{"a": [value, None]}], "[]": [[], [value]]}
     for path, example in wrappings.items():
-        [finding] = found(example)
+        [finding] = find_problems(example)
         assert (finding.path, finding.code) == (path, Code.UNSUPPORTED_TYPE)
         assert text in str(finding)
         if name not in ("object", "Model"):
@@ -153,13 +153,13 @@ def test_a_scalar_is_inferred_as_a_column_of_its_dtype_is(kind, values):
         column = infer(pd.DataFrame({"a": [value]})).inputs
         assert column == Schema([ColSpec(kind, "a")])
         assert infer([{"a": value}]).inputs == infer({"a": value}).inputs == column
-        assert infer(value).inputs == infer([value]).inputs == one(kind)
+        assert infer(value).inputs == infer([value]).inputs == single_column(kind)
         assert body(theirs([value])) == ANYTHING
 
 
 def test_a_generator_is_refused_and_not_consumed():
     generator = (value for value in [1, 2])
-    assert str(found(generator)[0]) == (
+    assert str(find_problems(generator)[0]) == (
         "expected a supported type, got a value of type generator [UNSUPPORTED_TYPE]"
     )
     assert list(generator) == [1, 2]
@@ -178,13 +178,13 @@ HINTS = {
 
 @pytest.mark.parametrize("name", HINTS, ids=describe_case)
 def test_hints_of_unsupported_values(name):
-    [finding] = found([REFUSED[name]])
+    [finding] = find_problems([REFUSED[name]])
     assert finding.hint == HINTS[name]
 
 
 def test_dataclasses_and_models_in_lists_are_their_types_affair():
     hint = "pass the type, list[{}], or the fields as a dictionary"
-    assert [finding.hint for finding in found({"a": [Record()], "b": Model()})] == [
+    assert [finding.hint for finding in find_problems({"a": [Record()], "b": Model()})] == [
         hint.format("Record"),
         hint.format("Model"),
     ]
@@ -196,7 +196,7 @@ def test_dataclasses_and_models_in_lists_are_their_types_affair():
 def test_ints_of_more_than_64_bits(value):
     """Law 3: MLflow says long, which cannot hold them."""
     for path, example in {"": value, "a": {"a": value}, "a.b[]": [{"a": {"b": [1, value]}}]}.items():
-        [finding] = found(example)
+        [finding] = find_problems(example)
         assert str(finding) == (f"{path}: " if path else "") + (
             "expected integers of 64 bits, got larger integers (keep them as text, or "
             "convert them to doubles explicitly) [OUT_OF_RANGE]"
@@ -207,11 +207,11 @@ def test_ints_of_more_than_64_bits(value):
 @pytest.mark.parametrize("text", ["\ud800", "a\udfff", np.str_("\ud800")], ids=ascii)
 def test_lone_surrogate_is_refused_as_text(text):
     for path, example in {"": text, "a[]": {"a": ["x", text]}, "a": [{"a": text}]}.items():
-        [finding] = found(example)
+        [finding] = find_problems(example)
         assert str(finding) == (f"{path}: " if path else "") + (
             "expected Unicode text, got a lone surrogate [INVALID_VALUE]"
         )
-    assert infer("\U0001f600").inputs == one("string")
+    assert infer("\U0001f600").inputs == single_column("string")
 
 
 # --- lists ----------------------------------------------------------------------------------------------
@@ -245,7 +245,7 @@ LISTS = {
 
 @pytest.mark.parametrize(("example", "kind"), LISTS.values(), ids=LISTS)
 def test_a_list_is_one_unnamed_column(example, kind):
-    assert infer(example).inputs == from_list(example) == one(kind)
+    assert infer(example).inputs == from_list(example) == single_column(kind)
     assert infer(example).to_dict() == theirs(example).to_dict()
 
 
@@ -285,7 +285,7 @@ NOT_FLOATS = {
 @pytest.mark.parametrize("null", [None, NAN, np.float64("nan"), np.float32("nan"), pd.NA, pd.NaT], ids=repr)
 @pytest.mark.parametrize("name", NOT_FLOATS)
 def test_nan_among_values_other_than_floats_is_missing(name, null):
-    """As in a DataFrame: the column is optional, and the property of an object is."""
+    """A column and a property are optional, as in a DataFrame."""
     value = NOT_FLOATS[name]
     for rows in ([{"a": value}, {"a": null}], [{"a": null}, {"a": value}]):
         schema = infer(rows).inputs
@@ -367,13 +367,15 @@ def test_mixtures_are_refused_in_any_order(values, words, hint):
     text = f"expected values of one type, got {words}" + (f" ({hint})" if hint else "") + " [MIXED_TYPES]"
     for order in map(list, itertools.permutations(values)):
         for path, example in {"": order, "a[]": {"a": order}, "[]": [order]}.items():
-            assert [str(finding) for finding in found(example)] == [f"{path}: {text}" if path else text]
+            assert [str(finding) for finding in find_problems(example)] == [
+                f"{path}: {text}" if path else text
+            ]
 
 
 @pytest.mark.parametrize("other", [NOON, NOON.date(), np.datetime64("2020-01-01")], ids=repr)
 def test_times_with_a_zone_beside_others(other):
     for order in ([ZONED, other], [other, ZONED]):
-        [finding] = found({"a": order})
+        [finding] = find_problems({"a": order})
         assert str(finding) == (
             "a[]: expected times of one time zone, got times with and without a time zone (convert them to "
             "one zone explicitly, for example pandas.to_datetime(values, utc=True)) [MIXED_TYPES]"
@@ -383,7 +385,7 @@ def test_times_with_a_zone_beside_others(other):
 def test_times_of_several_offsets_are_refused_as_they_are_when_enforced():
     elsewhere = ZONED.astimezone(datetime.timezone(datetime.timedelta(hours=2)))
     for example in ([{"a": ZONED}, {"a": elsewhere}], pd.DataFrame({"a": [ZONED, elsewhere]}, dtype=object)):
-        [finding] = found(example)
+        [finding] = find_problems(example)
         assert (finding.path, finding.actual) == ("a", "times of several UTC offsets")
         with pytest.raises(ContractError) as error:
             enforce(example, Schema([ColSpec("datetime", "a")]))
@@ -425,7 +427,7 @@ FAR_TYPES = {"t[]": Array("datetime"), "o.t": Object([Property("t", "datetime")]
 @pytest.mark.parametrize("name", FAR_TIMES)
 def test_times_that_nanoseconds_cannot_hold_are_refused_as_they_are_when_enforced(name):
     example, path = FAR_TIMES[name]
-    [finding] = found(example)
+    [finding] = find_problems(example)
     assert (finding.code, finding.path) == (Code.OUT_OF_RANGE, path)
     assert finding.expected == "timestamps from 1677-09-21 to 2262-04-11"
     assert finding.count == 1
@@ -479,9 +481,9 @@ def test_vectors_of_spark_ml_are_inferred(name):
 
 
 def test_vectors_beside_others_and_matrices_are_refused():
-    [finding] = found([DenseVector(1.0), [1.0]])
+    [finding] = find_problems([DenseVector(1.0), [1.0]])
     assert finding.actual == "lists and vectors of Spark ML"
-    [finding] = found([DenseMatrix(1.0)])
+    [finding] = find_problems([DenseMatrix(1.0)])
     assert finding.actual == "a value of type DenseMatrix"
 
 
@@ -489,7 +491,7 @@ def test_vectors_beside_others_and_matrices_are_refused():
 @pytest.mark.parametrize("value", [1, True, np.int32(1)], ids=describe_case)
 def test_unnamed_column_of_these_types_refuses_nulls(value, null):
     """Law 3; MLflow says it is required, and refuses the example then."""
-    [finding] = found([value, null])
+    [finding] = find_problems([value, null])
     assert str(finding) == (
         f"expected {from_scalar(value).input_types()[0]!r} without nulls, got nulls (name the column: "
         "an unnamed column is required, and required columns of this type refuse nulls) [NULL_IN_REQUIRED]"
@@ -566,11 +568,11 @@ KEYS = {
 
 @pytest.mark.parametrize(("example", "lines"), KEYS.values(), ids=KEYS)
 def test_keys_that_are_not_names_are_refused(example, lines):
-    assert sorted(map(str, found(example))) == sorted(f"{line} [INVALID_NAME]" for line in lines)
+    assert sorted(map(str, find_problems(example))) == sorted(f"{line} [INVALID_NAME]" for line in lines)
 
 
 def test_keys_that_are_one_text():
-    [finding] = found([{1: "x", "1": "y"}])
+    [finding] = find_problems([{1: "x", "1": "y"}])
     assert str(finding) == "1: expected one column of that name, as text, got several [DUPLICATE_NAME]"
 
 
@@ -590,7 +592,7 @@ CELLS = {
 def test_an_array_in_a_cell_counts_by_its_dtype(dtype, rank):
     example = [{"v": np.zeros((2,) * rank, dtype), "a": "x"}]
     if CELLS[dtype] is None:
-        [finding] = found(example)
+        [finding] = find_problems(example)
         assert (finding.path, finding.code) == ("v" + "[]" * rank, Code.UNSUPPORTED_TYPE)
         return
     kind = DataType[CELLS[dtype]]
@@ -602,7 +604,7 @@ def test_an_array_in_a_cell_counts_by_its_dtype(dtype, rank):
 def test_an_array_of_objects_counts_as_a_list():
     ragged = np.array([[1], [1, 2]], dtype=object)
     assert infer([{"v": ragged}]).inputs == Schema([ColSpec(Array(Array("long")), "v")])
-    [finding] = found([np.array([1, "x"], dtype=object)])
+    [finding] = find_problems([np.array([1, "x"], dtype=object)])
     assert str(finding) == "[]: expected values of one type, got long and string [MIXED_TYPES]"
 
 
@@ -629,18 +631,18 @@ def test_arrays_that_are_no_cells(array, text):
         "a.b": [{"a": {"b": array}}],
     }
     for path, example in examples.items():
-        assert [str(finding) for finding in found(example)] == [f"{path}: {text}" if path else text]
+        assert [str(finding) for finding in find_problems(example)] == [f"{path}: {text}" if path else text]
 
 
 def test_a_mask_that_hides_nothing_is_fine():
-    assert infer([np.ma.masked_array([1, 2], [False, False])]).inputs == one(Array("long"))
+    assert infer([np.ma.masked_array([1, 2], [False, False])]).inputs == single_column(Array("long"))
 
 
 def test_arrays_of_several_types_at_one_path():
     example = [{"a": np.zeros(1, "int32")}, {"a": np.zeros(1, "int64")}]
-    [finding] = found(example)
+    [finding] = find_problems(example)
     assert (finding.path, finding.code, finding.actual) == ("a[]", Code.MIXED_TYPES, "integer and long")
-    [finding] = found([{"a": np.zeros(1)}, {"a": np.zeros((1, 1))}])
+    [finding] = find_problems([{"a": np.zeros(1)}, {"a": np.zeros((1, 1))}])
     assert (finding.path, finding.actual) == ("a[]", "double and Array(double)")
 
 
@@ -659,7 +661,7 @@ def nested(levels, wrap):
 )
 def test_more_than_a_hundred_levels_are_refused(wrap, path):
     assert infer(nested(100, wrap)).inputs
-    [finding] = found(nested(101, wrap))
+    [finding] = find_problems(nested(101, wrap))
     assert finding.path.startswith(path)
     assert len(finding.path) <= 200
     assert str(finding).endswith(
@@ -670,7 +672,9 @@ def test_more_than_a_hundred_levels_are_refused(wrap, path):
 def test_arrays_count_as_their_levels():
     cell = nested(60, lambda value: [np.zeros((1,) * 30) if value == 1 else value])
     assert infer([{"a": cell}]).inputs
-    [finding] = found([{"a": [nested(70, lambda value: [np.zeros((1,) * 30) if value == 1 else value])]}])
+    [finding] = find_problems(
+        [{"a": [nested(70, lambda value: [np.zeros((1,) * 30) if value == 1 else value])]}]
+    )
     assert finding.code is Code.UNSUPPORTED_TYPE
 
 
@@ -702,7 +706,7 @@ def test_a_cycle_is_refused_quickly(cycle):
     )
     for example in (cycle(), [cycle()], {"x": cycle()}):
         with within(3):
-            findings = found(example)
+            findings = find_problems(example)
         for finding in findings:
             assert str(finding).endswith(endless)
             assert len(finding.path) <= 200

@@ -10,7 +10,7 @@ from sparksig.errors import Code
 from sparksig.infer.tensors import from_array, from_arrays, from_sparse
 from sparksig.schema import Schema, TensorSpec
 from tests.cases import describe_case
-from tests.infer.helpers import ANYTHING, body, found, infer, theirs
+from tests.infer.helpers import ANYTHING, body, find_problems, infer, theirs
 
 RAGGED = np.array([[1], [1, 2]], dtype=object)
 MATRIX = np.array([[1.5, 2.5]]).view(np.matrix)
@@ -42,7 +42,7 @@ def test_a_sparse_matrix_is_a_tensor_of_its_values(form, dtype):
     "form", ["coo_matrix", "coo_array", "lil_matrix", "dok_matrix", "dia_matrix", "bsr_array"]
 )
 def test_other_formats_are_refused(form):
-    [finding] = found(getattr(scipy.sparse, form)(np.eye(2)))
+    [finding] = find_problems(getattr(scipy.sparse, form)(np.eye(2)))
     assert str(finding) == (
         f"expected a sparse matrix in the format csr or csc, got {form[:3]} (convert it with tocsr()) "
         "[UNSUPPORTED_TYPE]"
@@ -59,7 +59,7 @@ def test_other_formats_are_refused(form):
     ids=["column", "list"],
 )
 def test_a_sparse_matrix_is_no_cell(path, example):
-    [finding] = found(example)
+    [finding] = find_problems(example)
     assert (finding.path, finding.code) == (path, Code.UNSUPPORTED_TYPE)
     assert finding.actual == "a value of type csr_array"
 
@@ -98,7 +98,7 @@ def test_a_mask_that_hides_something_is_refused():
     )
     assert infer(plain).inputs == tensor("float64", (-1,))
     for path, example in {"": masked, "x": {"x": masked}}.items():
-        assert str(found(example)[0]) == (f"{path}: " if path else "") + (
+        assert str(find_problems(example)[0]) == (f"{path}: " if path else "") + (
             "expected an array without masked values, got masked values "
             "(a signature has no masks: fill the masked values explicitly) [INVALID_VALUE]"
         )
@@ -113,22 +113,22 @@ def test_all_tensors_that_have_no_spec_come_at_once():
         "void": np.zeros(1, "V3"),
         ("t",): np.zeros(1),
     }
-    assert [(finding.path, finding.code) for finding in found(example)] == [
+    assert [(finding.path, finding.code) for finding in find_problems(example)] == [
         ("masked", Code.INVALID_VALUE),
         ("`no.rows`", Code.SHAPE_MISMATCH),
         ("structured", Code.UNSUPPORTED_TYPE),
         ("void", Code.UNSUPPORTED_TYPE),
         ("('t',)", Code.INVALID_NAME),
     ]
-    assert str(found(np.zeros(1, "V3"))[0]) == (
+    assert str(find_problems(np.zeros(1, "V3"))[0]) == (
         "got |V3 (JSON cannot represent the NumPy dtype |V3) [UNSUPPORTED_TYPE]"
     )
 
 
 def test_twin_names_and_truths_are_no_names_of_tensors():
-    [finding] = found({1: np.zeros(1), "1": np.zeros(2)})
+    [finding] = find_problems({1: np.zeros(1), "1": np.zeros(2)})
     assert str(finding) == "1: expected one tensor of that name, as text, got several [DUPLICATE_NAME]"
-    [finding] = found({True: np.zeros(1), "a": np.zeros(1)})
+    [finding] = find_problems({True: np.zeros(1), "a": np.zeros(1)})
     assert str(finding) == ("True: expected a string or an integer, got a value of type bool [INVALID_NAME]")
 
 

@@ -322,7 +322,7 @@ def test_a_param_of_the_command_line_is_the_one_of_the_file(tmp_path_factory, va
 
 @given(st.lists(st.text("ab.`[]:= é", min_size=1, max_size=5), min_size=1, max_size=1))
 def test_a_path_as_findings_show_it_is_a_path_to_set(tmp_path_factory, names):
-    """What stands below a mapping with keys of one's own."""
+    """The keys below a mapping with free keys are one name, however they are formatted."""
     file = tmp_path_factory.getbasetemp() / "path.yaml"
     file.write_text(SCORE)
     path = format_key(("spark", *names))

@@ -163,7 +163,9 @@ def test_configuration_of_python_is_refused_as_the_file_is():
 
 @pytest.mark.parametrize("name", ["env_manager", "suppress_warnings"])
 def test_argument_of_mlflow_is_answered_by_name(place, name):
-    with pytest.raises(sparksig.UnsupportedError, match=f"load_model has no {name}=, as MLflow has: "):
+    with pytest.raises(
+        sparksig.UnsupportedError, match=f"load_model does not accept {name}=, unlike MLflow: "
+    ):
         sparksig.load_model("model", **{name: "local"})
     with pytest.raises(TypeError, match="unexpected keyword argument 'trust'"):
         refuse_arguments("load_model", {"trust": True})
@@ -198,7 +200,7 @@ TEXTS = {
     "no Delta": (
         "org.apache.spark.SparkClassNotFoundException: [DATA_SOURCE_NOT_FOUND] Failed to find the data "
         "source: delta. Make sure the provider name is correct",
-        "knows no Delta tables: start it with delta-spark's jars",
+        "does not support Delta tables: start it with delta-spark's jars",
     ),
     "no file system": (
         "java.lang.RuntimeException: java.lang.ClassNotFoundException: Class "

@@ -364,6 +364,19 @@ def test_the_engine_is_the_default_where_spark_is_not_installed(home):
     assert read(home).num_rows == 20
 
 
+def test_the_local_engine_does_not_import_spark(home):
+    paths = tuple(map(str, (home / "model", home / "table", home / "scored")))
+    arguments = ["score", *paths, "--engine", "local", "--keep", "id", "--set", "model.allow_pickle=true"]
+    code = (
+        "import sys\nfrom sparksig.cli import cli\n"
+        f"cli.main({arguments!r}, standalone_mode=False)\n"
+        "print('pyspark' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+    assert read(home).num_rows == 20
+
+
 def test_an_interrupt_leaves_nothing(tmp_path):
     def wait(frame):
         (tmp_path / "started").touch()

@@ -206,7 +206,7 @@ def test_places_are_taken_in_a_row_but_for_what_was_away_in_between(first, seed,
 
 
 def ancestors(path):
-    """What a path lies in, itself not included."""
+    """Return the paths that contain a path."""
     return {path[:end] for end in range(len(path)) if path[end] in ".["}
 
 
@@ -323,7 +323,7 @@ def table_for(schema, absent, rng=None, extra=False):
 
 
 def agree(before, after, dtype):
-    """Whether a value is what it was, whatever holds it."""
+    """Return whether two values are equal, in any container."""
     if before is None or after is None:
         return before is after
     if isinstance(dtype, AnyType):
@@ -369,7 +369,7 @@ def by_types(old, new):
 
 
 def lies_at(path, place):
-    """Whether a path is one of those that a place has: what is in a map is found by its keys, too."""
+    """Return whether a path is one of a location's: values of a map are found by their keys, too."""
     return re.fullmatch(re.escape(place).replace(r"\[\]", r"(\[\]|\.`[^`]*`|\.[^.`\[]+)"), path) is not None
 
 

@@ -211,17 +211,20 @@ WITNESSES = {
 WHOLE = WITNESSES | {DataType.double: 2**53}  # which no float takes, as 0.5 no long
 
 
-def told(dtype, path, absent, values=WITNESSES):
+def build_value(dtype, path, absent, values=WITNESSES):
     """A value that has everything but one property, which is None; and what narrower types do not take."""
     if path == absent:
         return None
     if isinstance(dtype, DataType):
         return values[dtype]
     if isinstance(dtype, Array):
-        return [told(dtype.dtype, f"{path}[]", absent, values)]
+        return [build_value(dtype.dtype, f"{path}[]", absent, values)]
     if isinstance(dtype, Map):
-        return {"z": told(dtype.value_type, f"{path}[]", absent, values)}
-    return {prop.name: told(prop.dtype, below(path, prop.name), absent, values) for prop in dtype.properties}
+        return {"z": build_value(dtype.value_type, f"{path}[]", absent, values)}
+    return {
+        prop.name: build_value(prop.dtype, below(path, prop.name), absent, values)
+        for prop in dtype.properties
+    }
 
 
 @given(objects, seeds, st.data())
@@ -233,11 +236,11 @@ def test_objects_that_are_told_are_taken_unless_there_is_a_reason(dtype, seed, d
     actual = reasons(old, new)
     event("refused" if actual else "taken")
     if not actual:
-        for value in (data.draw(param_values(dtype)), told(dtype, "p", None)):
+        for value in (data.draw(param_values(dtype)), build_value(dtype, "p", None)):
             assert new.enforce(value) == value
     absences = {Code.MISSING_FIELD, Code.NULL_IN_REQUIRED}
     for finding in actual:
         absent = finding.path if finding.code in absences else None
-        values = [told(dtype, "p", absent, values) for values in (WITNESSES, WHOLE)]
+        values = [build_value(dtype, "p", absent, values) for values in (WITNESSES, WHOLE)]
         assert all(old.enforce(value) == value for value in values)
         assert not all(takes(new, value) for value in values)

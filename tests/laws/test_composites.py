@@ -49,7 +49,7 @@ FAMILIES = {
 
 
 def stands(actual_type, dtype):
-    """Whether a pair stands in the table, for a column that is required; nulls apart."""
+    """Return whether the table has a pair of types, for a required column without nulls."""
     if isinstance(dtype, AnyType):
         return True
     if pa.types.is_dictionary(actual_type):

@@ -124,7 +124,7 @@ def flat_tables(draw):
 
 
 def schema_of(example):
-    """What is inferred; None if there is nothing in it to infer from."""
+    """Return the inferred signature, or None if the data has nothing to infer from."""
     try:
         return infer(example).inputs
     except InferenceError:

@@ -93,7 +93,7 @@ def span(dtype):
 
 
 def per_tick(dtype):
-    """How many nanoseconds a tick of a temporal type has."""
+    """Return the nanoseconds of a tick of a temporal type."""
     if pa.types.is_date(dtype):
         return DAY * 10**9 if pa.types.is_date32(dtype) else 10**6
     return 10**9 // UNITS[dtype.unit]
@@ -198,13 +198,13 @@ def outside_nanoseconds(dtype, raw):
 
 
 def wall_time(dtype, tick):
-    """What the clock of the column's zone shows at a tick, in nanoseconds; exact, by Python's own zones."""
+    """Return the local time of a tick in the column's zone, in exact nanoseconds, by Python's zones."""
     seconds = tick * per_tick(dtype) // 10**9
     return tick * per_tick(dtype) + offset(getattr(dtype, "tz", None), seconds) * 10**9
 
 
 def offset(zone, seconds):
-    """How many seconds a zone is ahead of UTC at an instant."""
+    """Return the seconds by which a zone is ahead of UTC at a timestamp."""
     if zone is None or zone[0] in "+-":
         sign = -1 if zone and zone[0] == "-" else 1
         return sign * (int(zone[1:3]) * 3600 + int(zone[4:6]) * 60) if zone else 0

@@ -39,7 +39,7 @@ class Fitted(NamedTuple):
     trusted: tuple[str, ...] = ()
 
     def bare(self, method="predict", data=None):
-        """What the model itself says, without any of this package."""
+        """Predict with the model itself, without this package."""
         data = self.data if data is None else data
         if isinstance(self.model, onnx.ModelProto):
             return run_graph(self.model, data)
@@ -235,7 +235,7 @@ def graph(nodes, inputs, outputs, constants=()):
 
 
 def run_graph(model, data):
-    """What onnxruntime makes of a frame: one matrix for one input, else a column for each."""
+    """Predict a frame with onnxruntime: one matrix for one input, else a column for each input."""
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     inputs = session.get_inputs()
     if len(inputs) == 1:
@@ -251,7 +251,7 @@ def run_graph(model, data):
 
 
 def as_columns(prediction):
-    """What a graph gives, as it is given for a frame: a frame as well, where all of it are columns."""
+    """Return the outputs of a graph for a frame: a frame as well, if all of them are columns."""
     if not isinstance(prediction, dict):
         return prediction
     flat = all(value.ndim == 1 or value.shape[1:] == (1,) for value in prediction.values())
@@ -298,7 +298,7 @@ def named_inputs():
 
 
 def _converted_columns():
-    """What skl2onnx makes of a table: an input of one column for each."""
+    """Convert for a table with skl2onnx: an input of one column for each column."""
     data, target = real(load_diabetes, "float32")
     data = data[["bmi", "bp"]].assign(sex=np.where(data["sex"] > 0, "f", "m"))
     steps = [("text", OneHotEncoder(), ["sex"]), ("number", StandardScaler(), ["bmi", "bp"])]

@@ -149,7 +149,7 @@ def rewrite_pyfunc(directory, **entries):
 
 
 def content(root):
-    """All that is below a directory: the bytes of files, the targets of links, None for directories."""
+    """Return the content of a directory: the bytes of files, the targets of links, None for directories."""
     return {
         path.relative_to(root).as_posix(): os.readlink(path)
         if path.is_symlink()
@@ -161,7 +161,7 @@ def content(root):
 
 
 def same_bits(left, other):
-    """Whether two arrays, Series or lists hold the same values of the same dtype, to the bit."""
+    """Return whether two arrays, Series or lists have the same bits and the same dtype."""
     left, other = np.asarray(left), np.asarray(other)
     plain = left.dtype.kind != "O"
     return (

@@ -57,7 +57,7 @@ FITTED = {
 MODELS = [pytest.param(name, marks=needs_kept if "xgboost" in name else ()) for name in FITTED]
 
 
-def bare(model, frame):
+def predict_directly(model, frame):
     """The prediction of the model itself, for columns of category dtype."""
     if isinstance(model, xgboost.Booster):
         return model.predict(xgboost.DMatrix(frame, enable_categorical=True))
@@ -71,7 +71,7 @@ def test_a_saved_booster_predicts_from_text_as_from_categories(tmp_path, name):
     sparksig.save_model(tmp_path / "m", model, input_example=TRAINED)
     loaded = sparksig.load_model(tmp_path / "m")
     assert [spec.type.name for spec in loaded.signature.inputs] == ["string", "double", "long", "long"]
-    expected = bare(model, TRAINED)
+    expected = predict_directly(model, TRAINED)
     assert np.array_equal(loaded.predict(TRIPS), expected)
     assert np.array_equal(loaded.predict(TRAINED), expected)
     # a batch with other categories, in another order, has the codes of training
@@ -89,13 +89,13 @@ def test_an_unseen_category_is_missing(tmp_path, name):
     sparksig.save_model(tmp_path / "m", model, signature=signature)
     data = TRIPS.head(3).assign(zone=["north", "uptown", None])
     trained = data.assign(zone=pd.Categorical(["north", None, None], dtype=TRAINED["zone"].dtype))
-    expected = bare(model, trained.astype({"seats": TRAINED["seats"].dtype}))
+    expected = predict_directly(model, trained.astype({"seats": TRAINED["seats"].dtype}))
     assert np.array_equal(sparksig.load_model(tmp_path / "m").predict(data), expected)
 
 
 def save_by_mlflow(home, name, model):
     module = mlflow.lightgbm if name.startswith("lightgbm") else mlflow.xgboost
-    signature = mlflow.models.infer_signature(TRIPS, bare(model, TRAINED))
+    signature = mlflow.models.infer_signature(TRIPS, predict_directly(model, TRAINED))
     module.save_model(model, home, signature=signature, pip_requirements=["numpy"])
 
 
@@ -106,7 +106,7 @@ def test_a_booster_saved_by_mlflow_predicts_from_text(tmp_path, name):
     own = type(model)
     types = ["collections.OrderedDict", "lightgbm.basic.Booster", f"{own.__module__}.{own.__name__}"]
     loaded = sparksig.load_model(tmp_path / "m", trusted_types=types, on_version_mismatch="ignore")
-    assert np.array_equal(loaded.predict(TRIPS), bare(model, TRAINED))
+    assert np.array_equal(loaded.predict(TRIPS), predict_directly(model, TRAINED))
 
 
 @pytest.mark.parametrize("library", ["lightgbm", "xgboost"])

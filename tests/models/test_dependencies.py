@@ -113,12 +113,12 @@ def test_packages_that_code_imports_are_recorded(tmp_path):
 
 
 @pytest.fixture
-def alone(monkeypatch):
+def no_process(monkeypatch):
     """No process is started."""
     monkeypatch.setattr(dependencies.subprocess, "run", lambda *args, **kwargs: pytest.fail("a process"))
 
 
-def test_a_format_that_tells_its_packages_needs_no_process(tmp_path, alone):
+def test_a_format_that_tells_its_packages_needs_no_process(tmp_path, no_process):
     estimator = LinearRegression().fit(TABLE, TABLE["x"])
     local = local_functions()
 
@@ -186,7 +186,7 @@ def test_extra_requirements_replace_those_of_the_same_packages(tmp_path):
     assert not [line for line in lines(tmp_path / "m") if line.startswith("scikit-learn")]
 
 
-def test_complete_requirements_are_written_as_they_are(tmp_path, alone):
+def test_complete_requirements_are_written_as_they_are(tmp_path, no_process):
     pin = f"sparksig=={sparksig.__version__}"
     requirements = ["scikit-learn==1.2", "nltk"]
     function = local_functions()["within"]

@@ -35,7 +35,7 @@ class Saying(PythonModel):
 
 
 def asked_of_mlflow(path, request):
-    """What a model answers to a request by MLflow's own server code."""
+    """Return the answer of MLflow's own server code to a request."""
     model = mlflow.pyfunc.load_model(str(path))
     parsed = _parse_json_data(request, model.metadata, model.metadata.get_input_schema())
     return model.predict(parsed.data)

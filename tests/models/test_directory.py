@@ -39,7 +39,7 @@ MINIMAL = b"flavors: {}\n"
 
 
 @pytest.fixture
-def made(tmp_path):
+def model_home(tmp_path):
     """A directory with an MLmodel that says nothing."""
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "MLmodel").write_bytes(MINIMAL)
@@ -340,17 +340,17 @@ def test_no_directory(tmp_path, what):
 
 
 @pytest.mark.parametrize("what", ["nothing", "directory", "dangling-link", "other-case"])
-def test_no_mlmodel(made, what):
-    made = copy_of(made)
-    (made / "MLmodel").unlink()
+def test_no_mlmodel(model_home, what):
+    model_home = copy_of(model_home)
+    (model_home / "MLmodel").unlink()
     if what == "directory":
-        (made / "MLmodel").mkdir()
+        (model_home / "MLmodel").mkdir()
     if what == "dangling-link":
-        (made / "MLmodel").symlink_to("nowhere")
+        (model_home / "MLmodel").symlink_to("nowhere")
     if what == "other-case":
-        (made / "mlmodel").write_bytes(MINIMAL)
+        (model_home / "mlmodel").write_bytes(MINIMAL)
     with pytest.raises(ModelNotFoundError, match=r"made' is not a model directory: it has no file MLmodel$"):
-        ModelDirectory.read(made)
+        ModelDirectory.read(model_home)
 
 
 NOT_A_MAPPING = {
@@ -370,8 +370,8 @@ NOT_A_MAPPING = {
 
 
 @pytest.mark.parametrize("data", NOT_A_MAPPING.values(), ids=NOT_A_MAPPING)
-def test_an_mlmodel_is_a_mapping_of_flavors(made, data):
-    assert damaged(made, data) == "expected a mapping with the key 'flavors', got something else"
+def test_an_mlmodel_is_a_mapping_of_flavors(model_home, data):
+    assert damaged(model_home, data) == "expected a mapping with the key 'flavors', got something else"
 
 
 NOT_YAML = {
@@ -393,16 +393,16 @@ NOT_YAML = {
 
 
 @pytest.mark.parametrize(("data", "text"), NOT_YAML.values(), ids=NOT_YAML)
-def test_what_is_not_yaml_is_told_with_its_place(made, data, text):
-    assert re.match(f"cannot read this YAML: {text}", damaged(made, data))
+def test_what_is_not_yaml_is_told_with_its_place(model_home, data, text):
+    assert re.match(f"cannot read this YAML: {text}", damaged(model_home, data))
 
 
-def test_yaml_has_a_bound_on_its_size(made):
+def test_yaml_has_a_bound_on_its_size(model_home):
     padding = MAX_YAML_BYTES - len(MINIMAL)
-    (made / "MLmodel").write_bytes(MINIMAL + b"#" * padding)
-    assert ModelDirectory.read(made).config == {"flavors": {}}
-    assert damaged(made, MINIMAL + b"#" * (padding + 1)) == "more than 10 MiB of YAML"
-    assert damaged(made, b"flavors: {}\na: " + b"x" * 11 * 2**20) == "more than 10 MiB of YAML"
+    (model_home / "MLmodel").write_bytes(MINIMAL + b"#" * padding)
+    assert ModelDirectory.read(model_home).config == {"flavors": {}}
+    assert damaged(model_home, MINIMAL + b"#" * (padding + 1)) == "more than 10 MiB of YAML"
+    assert damaged(model_home, b"flavors: {}\na: " + b"x" * 11 * 2**20) == "more than 10 MiB of YAML"
 
 
 DEEP = "line {}: nested more than 50 levels deep"
@@ -425,8 +425,8 @@ BOMBS = {
 
 
 @pytest.mark.parametrize(("data", "text"), BOMBS.values(), ids=BOMBS)
-def test_bombs_are_not_built(made, data, text):
-    assert re.match(f"cannot read this YAML: {text}", damaged(made, data))
+def test_bombs_are_not_built(model_home, data, text):
+    assert re.match(f"cannot read this YAML: {text}", damaged(model_home, data))
 
 
 SELF = {
@@ -438,8 +438,8 @@ SELF = {
 
 
 @pytest.mark.parametrize("data", SELF.values(), ids=SELF)
-def test_what_holds_itself_is_damage(made, data):
-    assert damaged(made, data).startswith("cannot read this YAML: line ")
+def test_what_holds_itself_is_damage(model_home, data):
+    assert damaged(model_home, data).startswith("cannot read this YAML: line ")
 
 
 def test_anchors_alone_and_moderate_nesting_are_taken():
@@ -457,8 +457,8 @@ TWINS = {
 
 
 @pytest.mark.parametrize(("data", "text"), TWINS.values(), ids=TWINS)
-def test_a_key_stands_once(made, data, text):
-    assert damaged(made, data) == f"cannot read this YAML: {text}"
+def test_a_key_stands_once(model_home, data, text):
+    assert damaged(model_home, data) == f"cannot read this YAML: {text}"
 
 
 PYTHON_TAGS = [
@@ -478,11 +478,11 @@ PYTHON_TAGS = [
 
 @pytest.mark.parametrize("value", PYTHON_TAGS)
 @pytest.mark.parametrize("where", ["top", "inside"])
-def test_python_tags_execute_nothing(made, tmp_path, value, where):
+def test_python_tags_execute_nothing(model_home, tmp_path, value, where):
     text = value.format(canary=tmp_path / "canary")
     if where == "inside":
         text = "flavors: {}\nx:\n  " + text.replace("\n", "\n  ")
-    message = damaged(made, text.encode())
+    message = damaged(model_home, text.encode())
     assert message.startswith("cannot read this YAML: line ")
     assert "could not determine a constructor for the tag " in message
     assert not (tmp_path / "canary").exists()
@@ -522,8 +522,8 @@ TAGGED = [
 
 
 @pytest.mark.parametrize("value", TAGGED)
-def test_scalars_and_tags_that_do_not_go_together_are_damage(made, value):
-    message = damaged(made, f"flavors: {{}}\nx: {value}\n".encode())
+def test_scalars_and_tags_that_do_not_go_together_are_damage(model_home, value):
+    message = damaged(model_home, f"flavors: {{}}\nx: {value}\n".encode())
     assert message.startswith("cannot read this YAML: ")
 
 
@@ -551,10 +551,10 @@ HOSTILE = st.one_of(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(HOSTILE)
-def test_whatever_is_in_mlmodel_it_is_read_or_damaged(made, data):
-    (made / "MLmodel").write_bytes(data)
+def test_whatever_is_in_mlmodel_it_is_read_or_damaged(model_home, data):
+    (model_home / "MLmodel").write_bytes(data)
     with contextlib.suppress(ModelDamagedError):
-        assert isinstance(ModelDirectory.read(made).config["flavors"], dict)
+        assert isinstance(ModelDirectory.read(model_home).config["flavors"], dict)
 
 
 # --- MLmodels that were damaged on the way --------------------------------------------------------------
@@ -618,23 +618,23 @@ def test_a_flavor_is_a_mapping(skopsed, flavor, value):
 
 
 @pytest.mark.parametrize("value", [None, "absent"])
-def test_a_model_has_the_generic_flavor(made, value):
+def test_a_model_has_the_generic_flavor(model_home, value):
     flavors = {"tf": {}, 5: {}, "keras": {}} | ({"python_function": None} if value is None else {})
-    rewrite(made, lambda config: config.update(flavors=flavors))
+    rewrite(model_home, lambda config: config.update(flavors=flavors))
     text = "made: the model has no flavor 'python_function' \\(it has: 5, keras, "
     for use in (sparksig.load_model, lambda path: ModelDirectory.read(path).pyfunc):
         with pytest.raises(UnsupportedError, match=text):
-            use(made)
+            use(model_home)
 
 
 NOTHING = {"null": None, "empty": {}, "nulls": {"inputs": None, "outputs": None, "params": None}}
 
 
 @pytest.mark.parametrize("signature", NOTHING.values(), ids=NOTHING)
-def test_no_signature_is_none_and_no_damage(made, signature):
-    assert ModelDirectory.read(made).signature is None
-    rewrite(made, lambda config: config.update(signature=signature))
-    directory = ModelDirectory.read(made)
+def test_no_signature_is_none_and_no_damage(model_home, signature):
+    assert ModelDirectory.read(model_home).signature is None
+    rewrite(model_home, lambda config: config.update(signature=signature))
+    directory = ModelDirectory.read(model_home)
     assert directory.signature is None
     with pytest.raises(
         MissingSignatureError, match=r"made: the model has no signature\. Set one: "
@@ -645,9 +645,9 @@ def test_no_signature_is_none_and_no_damage(made, signature):
         directory.require_signature("models:/a/1")
 
 
-def test_a_signature_of_lists_is_read(made):
-    rewrite(made, lambda config: config.update(signature={"inputs": [{"type": "long", "name": "a"}]}))
-    assert ModelDirectory.read(made).signature == ModelSignature(Schema([ColSpec("long", "a")]))
+def test_a_signature_of_lists_is_read(model_home):
+    rewrite(model_home, lambda config: config.update(signature={"inputs": [{"type": "long", "name": "a"}]}))
+    assert ModelDirectory.read(model_home).signature == ModelSignature(Schema([ColSpec("long", "a")]))
 
 
 NONE_OF_THREE = "a signature needs inputs, outputs or params"
@@ -682,9 +682,9 @@ SIGNATURES = {
 
 
 @pytest.mark.parametrize(("signature", "text"), SIGNATURES.values(), ids=SIGNATURES)
-def test_a_signature_that_is_none_is_damage(made, signature, text):
-    rewrite(made, lambda config: config.update(signature=signature))
-    message = damaged(made, (made / "MLmodel").read_bytes())
+def test_a_signature_that_is_none_is_damage(model_home, signature, text):
+    rewrite(model_home, lambda config: config.update(signature=signature))
+    message = damaged(model_home, (model_home / "MLmodel").read_bytes())
     assert message.startswith(f"signature: {text}")
 
 
@@ -716,44 +716,44 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize(("signature", "findings"), MALFORMED.values(), ids=MALFORMED)
-def test_a_malformed_signature_is_damage_with_every_place(made, signature, findings):
-    rewrite(made, lambda config: config.update(signature=signature))
+def test_a_malformed_signature_is_damage_with_every_place(model_home, signature, findings):
+    rewrite(model_home, lambda config: config.update(signature=signature))
     text = f"MLmodel: signature: malformed signature JSON: {len(findings)} finding"
     with pytest.raises(ModelDamagedError, match=text) as caught:
-        ModelDirectory.read(made)
+        ModelDirectory.read(model_home)
     assert [(finding.path, finding.code) for finding in caught.value.findings] == findings
 
 
 @pytest.mark.parametrize(
     "column", ['{"type": "long", "name": "a", "x": 1}', '{"type": "long", "name": "a", "requierd": true}']
 )
-def test_an_unknown_key_of_a_column_is_an_error_with_its_path(made, column):
-    rewrite(made, lambda config: config.update(signature={"outputs": f"[{column}]"}))
+def test_an_unknown_key_of_a_column_is_an_error_with_its_path(model_home, column):
+    rewrite(model_home, lambda config: config.update(signature={"outputs": f"[{column}]"}))
     with pytest.raises(ModelDamagedError, match="MLmodel: signature: malformed signature JSON") as caught:
-        ModelDirectory.read(made)
+        ModelDirectory.read(model_home)
     [finding] = caught.value.findings
     assert finding.code is Code.UNKNOWN_KEY
     assert finding.path.startswith("outputs.a.")
 
 
-def test_optional_of_mlflow_2_5_to_2_9_is_read_and_rewritten_as_required(made):
+def test_optional_of_mlflow_2_5_to_2_9_is_read_and_rewritten_as_required(model_home):
     columns = '[{"type": "string", "name": "a"}, {"type": "long", "name": "b", "optional": true}]'
-    rewrite(made, lambda config: config.update(signature={"inputs": columns}))
-    signature = ModelDirectory.read(made).signature
+    rewrite(model_home, lambda config: config.update(signature={"inputs": columns}))
+    signature = ModelDirectory.read(model_home).signature
     assert signature.inputs.optional_input_names() == ["b"]
-    sparksig.set_signature(made, signature)
-    inputs = yaml.safe_load((made / "MLmodel").read_text())["signature"]["inputs"]
+    sparksig.set_signature(model_home, signature)
+    inputs = yaml.safe_load((model_home / "MLmodel").read_text())["signature"]["inputs"]
     assert "optional" not in inputs
     assert '"name": "b", "required": false' in inputs
 
 
-def test_unknown_keys_beyond_the_columns_are_ignored_and_kept(made):
+def test_unknown_keys_beyond_the_columns_are_ignored_and_kept(model_home):
     def add(config):
         config |= {"signature": {"inputs": '[{"type": "long", "name": "a"}]', "model": 5}, "new": [1]}
         config["flavors"]["unheard"] = {"of": 1}
         config[5] = None
 
-    directory = ModelDirectory.read(rewrite(made, add))
+    directory = ModelDirectory.read(rewrite(model_home, add))
     assert directory.signature == ModelSignature(Schema([ColSpec("long", "a")]))
     assert directory.config["new"] == [1]
     assert directory.get_flavor("unheard") == {"of": 1}
@@ -763,14 +763,14 @@ def test_unknown_keys_beyond_the_columns_are_ignored_and_kept(made):
 
 
 @pytest.fixture
-def house(directory, tmp_path):
+def house(model_home, tmp_path):
     """A directory with files and links in it, beside one that it must not reach."""
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "secret").touch()
     (tmp_path / "made-up").touch()
-    (directory / "sub").mkdir()
-    (directory / "sub" / "file").touch()
-    (directory / "a..b").touch()
+    (model_home / "sub").mkdir()
+    (model_home / "sub" / "file").touch()
+    (model_home / "a..b").touch()
     for name, target in {
         "file-out": "../outside/secret",
         "directory-out": "../outside",
@@ -787,8 +787,8 @@ def house(directory, tmp_path):
         "dangling-out": "../nowhere",
         "loop": "loop",
     }.items():
-        (directory / name).symlink_to(target)
-    return ModelDirectory.read(directory)
+        (model_home / name).symlink_to(target)
+    return ModelDirectory.read(model_home)
 
 
 @pytest.mark.parametrize("name", ["sub/file", "sub", "a..b", "./sub/file", "sub//file"])

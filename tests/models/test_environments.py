@@ -279,6 +279,41 @@ def test_versions_of_an_archive_are_compared_with_those_of_the_model(model, arch
         entry_point(model, **options)
 
 
+def check_archive(model, archive, *options):
+    arguments = ["env", "check", str(model), "--environment", str(archive), *options]
+    return runner().invoke(cli, arguments, standalone_mode=False)
+
+
+def test_check_of_an_archive_lists_the_differences_that_a_run_reports(model, archive_of):
+    with_requirements(model, "cloudpickle==3.0.0\nscipy==1.13.1\nmlflow==3\n")
+    archive = archive_of({"cloudpickle": "3.1.0", "SciPy": "1.13.1"})
+    assert check_archive(model, archive).output.splitlines() == [
+        f"{archive}: 1 version differs from those that the model was saved with",
+        "  cloudpickle  expected 3.0.0, got 3.1.0  matters for loading",
+    ]
+    report = json.loads(check_archive(model, archive, "--json").output)
+    assert report["environment"] == str(archive)
+    assert [difference["installed"] for difference in report["differences"]] == ["3.1.0"]
+    archive = archive_of({"cloudpickle": "3.0.0", "scipy": "1.13.1"})
+    assert check_archive(model, archive).output == (
+        f"{archive} has the versions that the model was saved with\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "description",
+    [{"platform": "plan9-386"}, {"python": "3.99"}, None],
+    ids=["platform", "Python", "damaged"],
+)
+def test_check_refuses_the_archives_that_a_run_refuses(model, archive_of, tmp_path, monkeypatch, description):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    archive = tmp_path / "other.tar.gz"
+    archive.write_bytes(b"nothing") if description is None else archive_of(**description).rename(archive)
+    with pytest.raises(ModelError) as refused:
+        sparksig.load_model(model, environment=archive, allow_pickle=True, on_version_mismatch="ignore")
+    assert str(refused.value) in check_archive(model, archive).output
+
+
 @pytest.mark.parametrize("environment", ["worker", "model"])
 def test_unknown_reaction_to_other_versions(model, environment):
     options = {"environment": environment, "allow_install": True, "on_version_mismatch": "panic"}
@@ -299,6 +334,7 @@ def test_differences_that_matter_are_named(model):
         ("requests", False),
     ]
     result = runner().invoke(cli, ["env", "check", str(model)], standalone_mode=False)
+    assert result.output.startswith("this environment: 2 versions differ from those that the model was")
     assert "cloudpickle  expected 0.1, got" in result.output
     assert "matters for loading" in result.output
     result = runner().invoke(cli, ["env", "check", str(model), "--json"], standalone_mode=False)

@@ -33,7 +33,7 @@ class Watched(LinearRegression):
 
 
 def is_given(model, data):
-    """Whether an estimator's method is given a frame; what it is given otherwise is an array."""
+    """Return whether an estimator's method receives a frame rather than an array."""
     received = []
 
     def watched(model, name):
@@ -112,7 +112,7 @@ class Picks(BaseEstimator, TransformerMixin):
 
 
 class Alike:
-    """What looks like an estimator, and has no params."""
+    """A class that looks like an estimator, and has no params."""
 
     n_features_in_ = 2
 

@@ -74,7 +74,7 @@ def rows_of(data, params=None):
 
 
 def key(value):
-    """What tells two values apart to the bit, the missing ones by their kind."""
+    """Return a key that differs if any bit differs, or the kind of a missing value."""
     if value is None or value is pd.NA or value is pd.NaT:
         return None
     if isinstance(value, (float, np.floating)):
@@ -88,13 +88,13 @@ def key(value):
     return (type(value).__name__, value)
 
 
-def told(data):
-    """All of some enforced data, its dtypes included."""
+def describe(data):
+    """Return the values and dtypes of enforced data."""
     if isinstance(data, pd.DataFrame):
         columns = [(name, str(data.dtypes.iloc[at])) for at, name in enumerate(data.columns)]
         return (columns, list(data.index), [key(data.iloc[:, at].tolist()) for at in range(data.shape[1])])
     if isinstance(data, dict):
-        return {name: told(value) for name, value in data.items()}
+        return {name: describe(value) for name, value in data.items()}
     if hasattr(data, "toarray"):
         parts = (data.data, data.indices, data.indptr)
         return (type(data).__name__, str(data.dtype), data.shape, [key(part.tolist()) for part in parts])
@@ -219,14 +219,14 @@ OBJECTS = {
 }
 
 
-def kept(directory, example, signature=None):
+def save_example(directory, example, signature=None):
     """Save a model with an example, and compare all that can be read of it with the example itself."""
     data = example[0] if isinstance(example, tuple) else example
     save_model(directory, Returning(rows_of), signature, input_example=example)
     both_files(directory)
     model = load_model(directory, allow_pickle=True)
     expected, back = build_model_input(data, model.signature.inputs), load_input_example(directory)
-    assert told(build_model_input(back, model.signature.inputs)) == told(expected)
+    assert describe(build_model_input(back, model.signature.inputs)) == describe(expected)
     served = validate_serving_input(model, load_serving_example(directory))
     assert key(served) == key(model.predict(data, load_input_example_params(directory)))
     return back
@@ -234,20 +234,20 @@ def kept(directory, example, signature=None):
 
 @pytest.mark.parametrize("example", FRAMES.values(), ids=FRAMES)
 def test_a_frame_is_kept_with_nothing_lost(tmp_path, example):
-    back = kept(fresh(tmp_path), example)
+    back = save_example(fresh(tmp_path), example)
     assert type(back) is type(example)
     assert list(back.index) == list(example.index)
 
 
 @pytest.mark.parametrize("example", TENSORS.values(), ids=TENSORS)
 def test_a_tensor_is_kept_with_nothing_lost(tmp_path, example):
-    back = kept(fresh(tmp_path), example)
+    back = save_example(fresh(tmp_path), example)
     assert type(back) is type(example)
 
 
 @pytest.mark.parametrize("example", OBJECTS.values(), ids=OBJECTS)
 def test_python_values_are_kept_with_nothing_lost(tmp_path, example):
-    back = kept(fresh(tmp_path), example)
+    back = save_example(fresh(tmp_path), example)
     assert type(back) is (datetime.datetime if isinstance(example, datetime.date) else type(example))
 
 
@@ -262,12 +262,12 @@ def test_tables_are_kept_as_frames(tmp_path):
         examples.append(polars.DataFrame({"l": [2**53 + 1, None], "s": ["x", "y"]}))
     for example in examples:
         assert is_arrow(example)
-        assert type(kept(fresh(tmp_path), example)) is pd.DataFrame
+        assert type(save_example(fresh(tmp_path), example)) is pd.DataFrame
 
 
 def test_an_array_for_columns_is_kept_as_a_frame(tmp_path):
     signature = ModelSignature(Schema([ColSpec("double"), ColSpec("double")]))
-    back = kept(tmp_path / "m", np.array([[0.1, np.nan]]), signature)
+    back = save_example(tmp_path / "m", np.array([[0.1, np.nan]]), signature)
     assert back.columns.tolist() == [0, 1]
 
 
@@ -299,7 +299,7 @@ def frames(draw):
 @given(frames())
 def test_a_frame_of_any_schema_is_kept_with_nothing_lost(tmp_path_factory, pair):
     frame, signature = pair
-    kept(tmp_path_factory.mktemp("m") / "m", frame, signature)
+    save_example(tmp_path_factory.mktemp("m") / "m", frame, signature)
 
 
 def test_the_files_are_laid_out_as_mlflow_lays_them_out(tmp_path):
@@ -349,12 +349,12 @@ PARAMS = ParamSchema(
 def test_params_are_kept_beside_the_data(tmp_path, example):
     params = {"k": 0.1, "at": datetime.datetime(2021, 1, 1), "names": ["b", "c"]}
     home = fresh(tmp_path)
-    kept(home, (example, params))
+    save_example(home, (example, params))
     assert load_input_example_params(home) == params
     signature = load_model(home, allow_pickle=True).signature
     assert signature.params == infer_signature(params=params).params
     declared = fresh(tmp_path)
-    kept(declared, (example, params), ModelSignature(signature.inputs, params=PARAMS))
+    save_example(declared, (example, params), ModelSignature(signature.inputs, params=PARAMS))
     assert load_input_example_params(declared) == params
 
 
@@ -364,14 +364,14 @@ def test_params_are_kept_beside_the_data(tmp_path, example):
 @pytest.mark.parametrize("params", [{}, None])
 def test_no_params_are_none(tmp_path, params, example):
     home = fresh(tmp_path)
-    kept(home, (example, params))
+    save_example(home, (example, params))
     assert load_input_example_params(home) is None
     assert load_model(home, allow_pickle=True).signature.params is None
 
 
 def test_a_chat_request_has_its_params_beside_its_messages(tmp_path):
     example = ({"messages": ["x"]}, {"k": 3.5})
-    kept(tmp_path / "m", example)
+    save_example(tmp_path / "m", example)
     assert strict(load_serving_example(tmp_path / "m")) == {"messages": ["x"], "k": 3.5}
 
 
@@ -541,7 +541,7 @@ def test_mlflow_reads_what_is_kept_here(tmp_path, example):
     back = model.load_input_example(str(home))
     inputs = load_model(home, allow_pickle=True).signature.inputs
     ours, theirs = build_model_input(example, inputs), build_model_input(back, inputs)
-    assert told(theirs) == told(ours)
+    assert describe(theirs) == describe(ours)
     assert model.get_serving_input(str(home)) == load_serving_example(home)
     if model.signature.inputs.is_tensor_spec() and not hasattr(example, "toarray"):
         assert model.saved_input_example_info["type"] == "ndarray"
@@ -564,7 +564,7 @@ def test_mlflow_reads_rows_and_params(tmp_path):
 
 
 def by_mlflow(home, example):
-    """What the real MLflow writes of an example, and of the signature that it infers."""
+    """Save a model with the real MLflow: its example, and the signature that it infers."""
     home.mkdir()
     data, params = example if isinstance(example, tuple) else (example, None)
     model = Model()
@@ -608,7 +608,9 @@ def test_examples_that_mlflow_wrote_are_read_here(tmp_path, example):
     home = fresh(tmp_path)
     data = by_mlflow(home, example)
     inputs = sparksig.get_model_info(home).signature.inputs
-    assert told(build_model_input(load_input_example(home), inputs)) == told(build_model_input(data, inputs))
+    assert describe(build_model_input(load_input_example(home), inputs)) == describe(
+        build_model_input(data, inputs)
+    )
     assert load_input_example_params(home) == (example[1] if isinstance(example, tuple) else None)
     assert load_serving_example(home) == Model.load(str(home)).get_serving_input(str(home))
 
@@ -647,7 +649,7 @@ FORMS = {
 def in_form(data):
     """A value in full: its type, and what it holds."""
     if isinstance(data, pd.DataFrame):
-        return ("frame", told(data))
+        return ("frame", describe(data))
     return (type(data).__name__, key(data.tolist() if isinstance(data, pd.Series) else data))
 
 
@@ -855,5 +857,5 @@ def test_maps_and_arrays_keep_their_kinds(tmp_path):
         Schema([ColSpec(Map("double"), "m"), ColSpec(Array("binary"), "a"), ColSpec(Array("datetime"), "t")])
     )
     frame = pd.DataFrame({"m": [{"x": math.nan, "y": 1.5}], "a": [[b"\xff", None]], "t": [[NOON]]})
-    back = kept(tmp_path / "m", frame, signature)
+    back = save_example(tmp_path / "m", frame, signature)
     assert key(back.iloc[0].tolist()) == key([{"x": math.nan, "y": 1.5}, [b"\xff", None], [NOON]])

@@ -42,7 +42,7 @@ TURNED = PLANTS[["soil", "light", "water"]].assign(id=range(4))
 
 
 def are_close(left, other):
-    """Whether predictions are equal but for the order in which an array's layout lets NumPy add."""
+    """Return whether predictions are equal, up to the order in which NumPy adds."""
     return np.allclose(left, other, rtol=1e-9, atol=0)
 
 

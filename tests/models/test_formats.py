@@ -82,12 +82,12 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 PINNED = ["numpy"]  # spares MLflow from finding out
 
 
-def _same(left, other):
-    """Whether two predictions are the same to the bit: arrays, frames, or dictionaries of them."""
+def _are_same(left, other):
+    """Return whether two predictions have the same bits: arrays, frames, or dictionaries of them."""
     if isinstance(left, dict):
-        return list(left) == list(other) and all(_same(left[key], other[key]) for key in left)
+        return list(left) == list(other) and all(_are_same(left[key], other[key]) for key in left)
     if isinstance(left, pd.DataFrame):
-        return list(left) == list(other) and all(_same(left[key], other[key]) for key in left)
+        return list(left) == list(other) and all(_are_same(left[key], other[key]) for key in left)
     return same_bits(left, other)
 
 
@@ -119,10 +119,10 @@ def test_a_loaded_model_predicts_the_bits_of_the_bare_one_and_mlflow_as_well(tmp
     loaded = sparksig.load_model(path, trusted_types=fitted.trusted, on_version_mismatch="fail")
     expected = made.as_columns(fitted.bare(method))
     assert loaded.signature == fitted.signature(method)
-    assert _same(loaded.predict(fitted.data), expected)
-    assert _same(loaded.predict(fitted.data.sample(frac=1, axis=1, random_state=0)), expected)
+    assert _are_same(loaded.predict(fitted.data), expected)
+    assert _are_same(loaded.predict(fitted.data.sample(frac=1, axis=1, random_state=0)), expected)
     if method in (fitted.methods[0], fitted.methods[-1]):
-        assert _same(_by_mlflow(path, fitted.data), expected)
+        assert _are_same(_by_mlflow(path, fitted.data), expected)
 
 
 TRIED = [*made.SKLEARN, *made.ONNX, "xgb-booster", "xgb-missing", "xgb-two-targets", "xgb-classes"]
@@ -140,7 +140,7 @@ def test_an_example_completes_the_contract(tmp_path, name):
         )
     loaded = sparksig.load_model(tmp_path / name, trusted_types=fitted.trusted)
     assert loaded.signature == fitted.signature(method)
-    assert _same(loaded.predict(fitted.data), made.as_columns(fitted.bare(method)))
+    assert _are_same(loaded.predict(fitted.data), made.as_columns(fitted.bare(method)))
     pd.testing.assert_frame_equal(sparksig.load_input_example(tmp_path / name), data, check_exact=True)
     sparksig.validate_serving_input(loaded, sparksig.load_serving_example(tmp_path / name))
 
@@ -151,7 +151,7 @@ def test_another_method_can_be_asked_for_when_loading(tmp_path, name):
     sparksig.save_model(tmp_path / name, fitted.model, fitted.signature(), trusted_types=fitted.trusted)
     for method in fitted.methods:
         loaded = sparksig.load_model(tmp_path / name, method=method, trusted_types=fitted.trusted)
-        assert _same(loaded.predict(fitted.data), fitted.bare(method))
+        assert _are_same(loaded.predict(fitted.data), fitted.bare(method))
         assert (loaded.signature.outputs is None) is (method != "predict")
         assert loaded.signature.inputs == fitted.signature().inputs
 
@@ -170,8 +170,8 @@ def test_estimators_are_kept_in_each_serialization_format(tmp_path, form, name):
         trusted_types=fitted.trusted,
     )
     trust = {"trusted_types": fitted.trusted} if form == "skops" else {"allow_pickle": True}
-    assert _same(sparksig.load_model(path, **trust).predict(fitted.data), fitted.bare(method))
-    assert _same(_by_mlflow(path, fitted.data), fitted.bare(method))
+    assert _are_same(sparksig.load_model(path, **trust).predict(fitted.data), fitted.bare(method))
+    assert _are_same(_by_mlflow(path, fitted.data), fitted.bare(method))
     if form != "skops":
         with pytest.raises(ModelNotTrustedError, match=f"loading an estimator saved by {form} can run any"):
             sparksig.load_model(path, trusted_types=fitted.trusted)
@@ -185,7 +185,7 @@ def test_formats_without_code_need_no_leave_and_a_pinned_digest_serves_any(tmp_p
     fitted, path = made.fitted(name), tmp_path / name
     sparksig.save_model(path, fitted.model, fitted.signature())
     digest = sparksig.get_model_info(path).digest
-    assert _same(
+    assert _are_same(
         sparksig.load_model(path, digest=digest).predict(fitted.data), made.as_columns(fitted.bare())
     )
     with pytest.raises(ModelDamagedError, match="the content differs from the pinned digest"):
@@ -197,7 +197,7 @@ def test_saving_and_predicting_leave_the_model_as_it_was(tmp_path, name):
     fitted = made.fitted(name)
     before = made.as_columns(fitted.bare())
     sparksig.save_model(tmp_path / name, fitted.model, fitted.signature(), input_example=fitted.data.head(2))
-    assert _same(made.as_columns(fitted.bare()), before)
+    assert _are_same(made.as_columns(fitted.bare()), before)
 
 
 # --- written by MLflow ------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def _save_by_mlflow(path, flavor, name, options, **more):
 
 
 def _trust_for(fitted, options, name):
-    """What a caller must say to load what MLflow wrote."""
+    """Return the options that load a model of MLflow."""
     form = options.get("serialization_format")
     if form is None or name.startswith("lgbm-booster") or name == "lgbm-linear-trees":
         return {}
@@ -261,10 +261,10 @@ def test_what_mlflow_wrote_predicts_the_same_bits_here(tmp_path, label):
     loaded = sparksig.load_model(tmp_path / label, **_trust_for(fitted, options, name))
     assert loaded.signature == fitted.signature(method)
     ours = loaded.predict(fitted.data)
-    assert _same(ours, made.as_columns(fitted.bare(method)))
+    assert _are_same(ours, made.as_columns(fitted.bare(method)))
     if name not in ("onnx-classifier", "onnx-matrix", "onnx-named", "onnx-columns"):
         # of these MLflow makes an error, or one column as long as all of them
-        assert _same(ours, _by_mlflow(tmp_path / label, fitted.data))
+        assert _are_same(ours, _by_mlflow(tmp_path / label, fitted.data))
 
 
 def test_mlflows_onnx_keeps_its_weights_beside_the_graph(tmp_path):
@@ -275,7 +275,7 @@ def test_mlflows_onnx_keeps_its_weights_beside_the_graph(tmp_path):
     digest = sparksig.get_model_info(tmp_path / "m").digest
     pinned = sparksig.load_model(tmp_path / "m", digest=digest)
     weights.write_bytes(bytes(weights.stat().st_size))
-    assert _same(pinned.predict(fitted.data), fitted.bare())
+    assert _are_same(pinned.predict(fitted.data), fitted.bare())
     with pytest.raises(ModelDamagedError, match="the content differs from the pinned digest"):
         sparksig.load_model(tmp_path / "m", digest=digest)
     weights.unlink()
@@ -384,8 +384,8 @@ def test_a_graph_of_mlflows_that_rounds_warns(tmp_path):
     ):
         loaded = sparksig.load_model(tmp_path / "m")
     ours = loaded.predict(wide)
-    assert _same(ours, made.as_columns(graph.bare(data=wide.astype("float32"))))
-    assert _same(ours, _by_mlflow(tmp_path / "m", wide))
+    assert _are_same(ours, made.as_columns(graph.bare(data=wide.astype("float32"))))
+    assert _are_same(ours, _by_mlflow(tmp_path / "m", wide))
 
 
 def test_whole_numbers_that_a_graph_rounds_are_told_as_well(tmp_path):
@@ -395,7 +395,9 @@ def test_whole_numbers_that_a_graph_rounds_are_told_as_well(tmp_path):
     with pytest.raises(SignatureError, match="computes in float32"):
         sparksig.save_model(tmp_path / "longs", graph.model, longs)
     sparksig.save_model(tmp_path / "floats", graph.model, shorts)
-    assert _same(sparksig.load_model(tmp_path / "floats").predict(graph.data), made.as_columns(graph.bare()))
+    assert _are_same(
+        sparksig.load_model(tmp_path / "floats").predict(graph.data), made.as_columns(graph.bare())
+    )
 
 
 def test_a_graph_without_a_signature_takes_what_onnxruntime_does(tmp_path):
@@ -404,11 +406,11 @@ def test_a_graph_without_a_signature_takes_what_onnxruntime_does(tmp_path):
     sparksig.save_model(tmp_path / "matrix", matrix.model)
     loaded = sparksig.load_model(tmp_path / "named")
     arrays = {name: named.data[name].to_numpy() for name in named.data}
-    assert _same(pd.DataFrame(loaded.predict(arrays)), pd.DataFrame(named.bare()))
-    assert _same(loaded.predict(named.data), made.as_columns(named.bare()))
+    assert _are_same(pd.DataFrame(loaded.predict(arrays)), pd.DataFrame(named.bare()))
+    assert _are_same(loaded.predict(named.data), made.as_columns(named.bare()))
     rows = sparksig.load_model(tmp_path / "matrix")
-    assert _same(rows.predict(matrix.data.to_numpy()), matrix.bare())
-    assert _same(rows.predict(matrix.data.head(0)), {"Y": matrix.bare()["Y"][:0]})
+    assert _are_same(rows.predict(matrix.data.to_numpy()), matrix.bare())
+    assert _are_same(rows.predict(matrix.data.head(0)), {"Y": matrix.bare()["Y"][:0]})
     with pytest.raises(ContractError, match="n: expected int64, got nothing"):
         loaded.predict(named.data.drop(columns="n"))
     with pytest.raises(ContractError, match="n: expected int64, got float64"):
@@ -425,8 +427,8 @@ def test_a_graph_takes_tensors_by_their_names(tmp_path):
     sparksig.save_model(tmp_path / "m", model, input_example=data)
     loaded = sparksig.load_model(tmp_path / "m")
     assert loaded.signature.inputs.is_tensor_spec()
-    assert _same(loaded.predict(data), {"c": data["a"] @ data["b"]})
-    assert _same(_by_mlflow(tmp_path / "m", data), {"c": data["a"] @ data["b"]})
+    assert _are_same(loaded.predict(data), {"c": data["a"] @ data["b"]})
+    assert _are_same(_by_mlflow(tmp_path / "m", data), {"c": data["a"] @ data["b"]})
 
 
 def test_a_graph_whose_weights_are_elsewhere_is_refused(tmp_path):
@@ -439,14 +441,14 @@ def test_a_graph_whose_weights_are_elsewhere_is_refused(tmp_path):
     loaded = onnx.load(str(tmp_path / "graph.onnx"))
     sparksig.save_model(tmp_path / "m", loaded)
     fitted = made.matrix_graph()
-    assert _same(sparksig.load_model(tmp_path / "m").predict(fitted.data), fitted.bare())
+    assert _are_same(sparksig.load_model(tmp_path / "m").predict(fitted.data), fitted.bare())
 
 
 def test_lists_in_a_column_are_a_matrix_for_a_graph(tmp_path):
     fitted = made.fitted("onnx-matrix")
     data = pd.DataFrame({"X": list(fitted.data.to_numpy())})
     sparksig.save_model(tmp_path / "m", fitted.model, input_example=data)
-    assert _same(sparksig.load_model(tmp_path / "m").predict(data), fitted.bare())
+    assert _are_same(sparksig.load_model(tmp_path / "m").predict(data), fitted.bare())
 
 
 def test_a_large_graph_is_saved_with_its_weights_beside_it_and_stays_as_it_was(tmp_path, monkeypatch):
@@ -456,8 +458,8 @@ def test_a_large_graph_is_saved_with_its_weights_beside_it_and_stays_as_it_was(t
     sparksig.save_model(tmp_path / "m", graph.model, graph.signature(), input_example=graph.data.head(3))
     assert graph.model.SerializeToString() == before
     assert (tmp_path / "m" / "model.onnx").stat().st_size < 1000
-    assert _same(sparksig.load_model(tmp_path / "m").predict(graph.data), graph.bare())
-    assert _same(_by_mlflow(tmp_path / "m", graph.data), graph.bare())
+    assert _are_same(sparksig.load_model(tmp_path / "m").predict(graph.data), graph.bare())
+    assert _are_same(_by_mlflow(tmp_path / "m", graph.data), graph.bare())
 
 
 def test_nulls_in_optional_columns_are_refused_where_the_graph_has_none(tmp_path):
@@ -495,11 +497,13 @@ def test_session_options_that_mlflow_wrote_are_followed(tmp_path, label):
         rewrite(
             tmp_path / label, lambda config: config["flavors"]["onnx"].update(onnx_session_options=UNSAID)
         )
-        assert _same(_by_mlflow(tmp_path / label, fitted.data), made.as_columns(fitted.bare()))
+        assert _are_same(_by_mlflow(tmp_path / label, fitted.data), made.as_columns(fitted.bare()))
     else:
         options = {"onnx_session_options": QUIET[label]}
         _save_by_mlflow(tmp_path / label, mlflow.onnx, "onnx-sum", options)
-    assert _same(sparksig.load_model(tmp_path / label).predict(fitted.data), made.as_columns(fitted.bare()))
+    assert _are_same(
+        sparksig.load_model(tmp_path / label).predict(fitted.data), made.as_columns(fitted.bare())
+    )
 
 
 PROVIDERS = [
@@ -519,7 +523,7 @@ def test_providers_that_are_not_there_are_passed_over(tmp_path, providers):
     fitted, path = made.fitted("onnx-sum"), tmp_path / str(PROVIDERS.index(providers))
     sparksig.save_model(path, fitted.model)
     rewrite(path, lambda config: config["flavors"]["onnx"].update(providers=providers))
-    assert _same(sparksig.load_model(path).predict(fitted.data), made.as_columns(fitted.bare()))
+    assert _are_same(sparksig.load_model(path).predict(fitted.data), made.as_columns(fitted.bare()))
 
 
 def test_other_session_options_need_leave(tmp_path):
@@ -529,7 +533,7 @@ def test_other_session_options_need_leave(tmp_path):
     with pytest.raises(ModelNotTrustedError, match="an ONNX model with the session options extra_sess"):
         sparksig.load_model(tmp_path / "m")
     loaded = sparksig.load_model(tmp_path / "m", allow_pickle=True)
-    assert _same(loaded.predict(fitted.data), made.as_columns(fitted.bare()))
+    assert _are_same(loaded.predict(fitted.data), made.as_columns(fitted.bare()))
 
 
 BAD_GRAPHS = {
@@ -911,8 +915,8 @@ def test_code_files_come_with_any_format(tmp_path, forgetting):
         with pytest.raises(ModelNotTrustedError, match="loading a model with code files can run any code"):
             sparksig.load_model(tmp_path / name, trusted_types=fitted.trusted)
         loaded = sparksig.load_model(tmp_path / name, allow_pickle=True)
-        assert _same(loaded.predict(fitted.data), made.as_columns(fitted.bare()))
-        assert _same(_by_mlflow(tmp_path / name, fitted.data), made.as_columns(fitted.bare()))
+        assert _are_same(loaded.predict(fitted.data), made.as_columns(fitted.bare()))
+        assert _are_same(_by_mlflow(tmp_path / name, fitted.data), made.as_columns(fitted.bare()))
 
 
 ELSEWHERE = """
@@ -1449,7 +1453,7 @@ def test_whatever_method_is_saved_can_be_loaded(tmp_path, name):
             sparksig.save_model(path, fitted.model, method=method)
         except (ModelError, UnsupportedError):
             continue
-        assert _same(sparksig.load_model(path).predict(fitted.data), fitted.bare(method))
+        assert _are_same(sparksig.load_model(path).predict(fitted.data), fitted.bare(method))
 
 
 def test_a_python_model_has_no_choice_of_methods(tmp_path):

@@ -238,7 +238,7 @@ def saved(tmp_path_factory):
 
 @contextlib.contextmanager
 def _own_modules():
-    """What models import, and what is kept for them, is forgotten afterwards."""
+    """Forget the modules that models import, and the directories stored for them."""
     modules, path, directories = set(sys.modules), list(sys.path), list(code_module._CODE_DIRECTORIES)
     try:
         yield
@@ -252,7 +252,7 @@ def _own_modules():
 
 @pytest.fixture
 def private(tmp_path, monkeypatch):
-    """Where temporary files are; nothing may be left there."""
+    """The directory of temporary files, which must be empty at the end."""
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     with _own_modules():
@@ -792,7 +792,7 @@ at.write_text("done")
 
 
 def _in_another_process(tmp_path, *cases):
-    """What a child ends with that damages files and loads them: parsers in C++ may take it down."""
+    """Return the exit code of a child that loads damaged files: parsers in C++ may crash it."""
     ran = subprocess.run(
         [sys.executable, "-c", NATIVE, str(tmp_path / "at"), *map(str, cases)],
         capture_output=True,

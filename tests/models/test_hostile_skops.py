@@ -727,7 +727,7 @@ def _swap_first_levels(nodes):
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
-    """What became of each hostile file."""
+    """The outcome of each hostile file."""
     home = tmp_path_factory.mktemp("hostile")
     DATA.head(5).to_json(home / "data.json", orient="split")
     fitted = {name: make() for name, make in MODELS.items()}

@@ -97,7 +97,7 @@ def _their_function(path):
 
 
 def _logged(path):
-    """As a run or a registry hands it out."""
+    """A model as a run or a registry returns it."""
     _ours(linear, input_example=EXAMPLE)(path)
     more = {"run_id": "0" * 32, "artifact_path": "model", "mlflow_version": "3.17.2"}
     rewrite(path, lambda config: config.update(more))

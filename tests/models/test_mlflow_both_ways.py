@@ -322,7 +322,7 @@ def fitted(request):
 
 
 def _close(prediction, model, data):
-    """Whether it is what the estimator says; the last bits hang on its input's memory layout."""
+    """Return whether it is the estimator's prediction, up to bits that depend on the memory layout."""
     expected = model.predict(data)
     if expected.dtype.kind == "f":
         return np.allclose(prediction, expected, rtol=1e-12, atol=0)

@@ -44,7 +44,7 @@ _models = {}
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Where models are saved, each once."""
+    """The directory in which each model is saved once."""
     _models.clear()
     return tmp_path_factory.mktemp("models")
 
@@ -74,20 +74,20 @@ def tensor(dtype, *shape, **named):
     return ModelSignature(Schema([TensorSpec(np.dtype(dtype), shape)]))
 
 
-def seen(home, signature, payload):
-    """What the model sees of a request; the same of its text, its bytes, and what a parser makes of it."""
+def read_request(home, signature, payload):
+    """Return the data that a model receives from a request, given as text, bytes and parsed JSON."""
     text = payload if isinstance(payload, str) else json.dumps(payload)
     model = model_of(home, signature)
     data, _ = validate_serving_input(model, text)
     again, _ = validate_serving_input(model, text.encode())
-    assert told(again) == told(data)
+    assert describe(again) == describe(data)
     parsed, _ = validate_serving_input(model, json.loads(text))
-    assert told(parsed) == told(data)
+    assert describe(parsed) == describe(data)
     return data
 
 
 def key(value):
-    """What tells two values apart to the bit, the missing ones aside."""
+    """Return a key that differs if any bit differs, except those of missing values."""
     if value is None or value is pd.NA or value is pd.NaT:
         return None
     if isinstance(value, (float, np.floating)):
@@ -105,13 +105,13 @@ def key(value):
     return (type(value).__name__, value)
 
 
-def told(data):
-    """All of some data, its dtypes included."""
+def describe(data):
+    """Return the values and dtypes of data."""
     if isinstance(data, pd.DataFrame):
         kinds = [(name, str(data.dtypes.iloc[at])) for at, name in enumerate(data.columns)]
         return (kinds, [key(data.iloc[:, at].tolist()) for at in range(data.shape[1])])
     if isinstance(data, dict):
-        return {name: told(value) for name, value in data.items()}
+        return {name: describe(value) for name, value in data.items()}
     if isinstance(data, np.ndarray):
         return (str(data.dtype), data.shape, key(data.tolist()))
     return (type(data).__name__, key(data))
@@ -179,12 +179,12 @@ VALUES = {
 @pytest.mark.parametrize(("dtype", "sent", "expected", "displayed"), VALUES.values(), ids=VALUES)
 def test_each_type_is_read_in_each_form(home, dtype, sent, expected, displayed):
     for payload in forms("a.b", sent):
-        frame = seen(home, columns(**{"a.b": dtype}), payload)
+        frame = read_request(home, columns(**{"a.b": dtype}), payload)
         assert list(frame.columns) == ["a.b"]
         assert key(frame["a.b"].tolist()) == key(expected)
         assert displayed is None or str(frame["a.b"].dtype) == displayed
     for payload in unnamed_forms(sent):
-        frame = seen(home, columns(dtype), payload)
+        frame = read_request(home, columns(dtype), payload)
         assert key(frame.iloc[:, 0].tolist()) == key(expected)
 
 
@@ -198,19 +198,19 @@ NULLABLE = {
 @pytest.mark.parametrize(("dtype", "sent", "expected"), NULLABLE.values(), ids=NULLABLE)
 def test_nulls_of_optional_columns_stay_nulls_in_each_form(home, dtype, sent, expected):
     for payload in forms("a", sent):
-        frame = seen(home, columns(a=dtype, required=False), payload)
+        frame = read_request(home, columns(a=dtype, required=False), payload)
         assert str(frame["a"].dtype) == expected
         assert key(frame["a"].tolist()) == key(sent)
 
 
 def test_columns_may_come_as_lists_by_name(home):
     signature = columns(a="long", b="binary", c=Array("double"))
-    frame = seen(home, signature, {"inputs": {"a": [1], "b": ["/w=="], "c": [1, 2]}})
+    frame = read_request(home, signature, {"inputs": {"a": [1], "b": ["/w=="], "c": [1, 2]}})
     assert key(frame.iloc[0].tolist()) == key([1, b"\xff", [1.0, 2.0]])
-    frame = seen(home, columns(a="long", b="string"), {"inputs": {"a": [1, 2], "b": ["x", "y"]}})
+    frame = read_request(home, columns(a="long", b="string"), {"inputs": {"a": [1, 2], "b": ["x", "y"]}})
     assert frame["b"].tolist() == ["x", "y"]
-    assert seen(home, columns("double"), {"inputs": 1.5}).iloc[0, 0] == 1.5
-    assert seen(home, columns("binary"), {"inputs": "/w=="}).iloc[0, 0] == b"\xff"
+    assert read_request(home, columns("double"), {"inputs": 1.5}).iloc[0, 0] == 1.5
+    assert read_request(home, columns("binary"), {"inputs": "/w=="}).iloc[0, 0] == b"\xff"
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_columns_may_come_as_lists_by_name(home):
 )
 def test_columns_stand_in_any_order_and_others_are_left_out(home, payload):
     signature = columns(a="long", b="string")
-    frame = seen(home, signature, payload)
+    frame = read_request(home, signature, payload)
     assert list(frame.columns) == ["a", "b"]
     assert frame.iloc[0].tolist() == [1, "y"]
 
@@ -233,9 +233,9 @@ def test_columns_stand_in_any_order_and_others_are_left_out(home, payload):
 @pytest.mark.parametrize("form", ["dataframe_records", "instances", "inputs"])
 def test_an_optional_column_may_be_absent_from_some_rows_or_all(home, form):
     signature = ModelSignature(Schema([ColSpec("long", "a"), ColSpec("long", "b", required=False)]))
-    frame = seen(home, signature, {form: [{"a": 1}, {"a": 2, "b": 3}]})
+    frame = read_request(home, signature, {form: [{"a": 1}, {"a": 2, "b": 3}]})
     assert key(frame["b"].tolist()) == [None, ("int", 3)]
-    assert list(seen(home, signature, {form: [{"a": 1}]}).columns) == ["a"]
+    assert list(read_request(home, signature, {form: [{"a": 1}]}).columns) == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_an_optional_column_may_be_absent_from_some_rows_or_all(home, form):
     ids=describe_case,
 )
 def test_several_columns_without_names_are_taken_by_position(home, payload):
-    frame = seen(home, columns("double", "string"), payload)
+    frame = read_request(home, columns("double", "string"), payload)
     assert key(frame.iloc[0].tolist()) == key([1.0, "x"])
 
 
@@ -266,7 +266,7 @@ LABELLED = {
 @pytest.mark.parametrize("name", LABELLED)
 def test_names_in_a_request_are_the_labels_of_columns_without_names(home, name):
     form = name.rpartition(" ")[2]
-    frame = seen(home, columns("double", "string"), {form: LABELLED[name]})
+    frame = read_request(home, columns("double", "string"), {form: LABELLED[name]})
     assert list(frame.columns) == ["p", "q"]
     assert key(frame.iloc[0].tolist()) == key([1.0, "x"])
     [line] = refusal(model_of(home, columns("double", "string", "long")), {form: LABELLED[name]})
@@ -288,7 +288,9 @@ NUMBERED = {
 
 @pytest.mark.parametrize("name", NUMBERED)
 def test_columns_named_by_their_numbers_are_read_from_every_request(home, name):
-    frame = seen(home, ModelSignature(Schema([ColSpec("double", 0), ColSpec("binary", 1)])), NUMBERED[name])
+    frame = read_request(
+        home, ModelSignature(Schema([ColSpec("double", 0), ColSpec("binary", 1)])), NUMBERED[name]
+    )
     assert list(frame.columns) == [0, 1]
     assert key(frame.iloc[0].tolist()) == key([1.0, b"x"])
 
@@ -296,8 +298,8 @@ def test_columns_named_by_their_numbers_are_read_from_every_request(home, name):
 @pytest.mark.parametrize("form", ["inputs", "instances"])
 def test_an_object_is_one_row_unless_it_holds_lists(home, form):
     signature = columns(a="long", b="string")
-    assert seen(home, signature, {form: {"a": 1, "b": "x"}}).to_dict("list") == {"a": [1], "b": ["x"]}
-    assert seen(home, signature, {form: {"a": [1, 2], "b": ["x", "y"]}})["a"].tolist() == [1, 2]
+    assert read_request(home, signature, {form: {"a": 1, "b": "x"}}).to_dict("list") == {"a": [1], "b": ["x"]}
+    assert read_request(home, signature, {form: {"a": [1, 2], "b": ["x", "y"]}})["a"].tolist() == [1, 2]
     lines = refusal(model_of(home, signature), {form: {"a": 1}})
     assert lines == ["b: expected string, got no such column [MISSING_COLUMN]"]
 
@@ -337,7 +339,7 @@ INEXACT = {  # the contract, the request that holds a value, and its path
 def test_an_integer_is_a_number_of_the_type_or_refused(home, form, kind):
     declare, request, path = INEXACT[form]
     for value in (EXACT[kind], -EXACT[kind]):
-        seen(home, declare(kind), request(value))
+        read_request(home, declare(kind), request(value))
     for value in (EXACT[kind] + 1, -EXACT[kind] - 1, 10**30, 10**400):
         [line] = refusal(model_of(home, declare(kind)), request(value))
         assert line.startswith(f"{path}: expected " if path else "expected ")
@@ -361,8 +363,8 @@ def test_no_rows_are_no_rows(home):
         {"instances": []},
         {"inputs": []},
     ):
-        assert seen(home, signature, payload).shape == (0, 2)
-    assert seen(home, tensor("float32", -1, 3), {"inputs": []}).shape == (0, 3)
+        assert read_request(home, signature, payload).shape == (0, 2)
+    assert read_request(home, tensor("float32", -1, 3), {"inputs": []}).shape == (0, 3)
 
 
 # --- tensors ----------------------------------------------------------------------------------------------
@@ -394,21 +396,21 @@ ARRAYS = {
 def test_tensors_are_read_with_their_dtype(home, dtype, sent, expected):
     named = tensor(dtype, x=(-1, 2))
     for payload in ({"inputs": {"x": sent}}, {"inputs": sent}, {"instances": [{"x": row} for row in sent]}):
-        assert told(seen(home, named, payload)) == told({"x": expected})
+        assert describe(read_request(home, named, payload)) == describe({"x": expected})
 
 
 @pytest.mark.parametrize(("dtype", "sent", "expected"), ARRAYS.values(), ids=ARRAYS)
 @pytest.mark.parametrize("form", ["inputs", "instances"])
 def test_tensors_are_read_with_their_dtype_in_both_forms(home, dtype, sent, expected, form):
-    assert told(seen(home, tensor(dtype, -1, 2), {form: sent})) == told(expected)
+    assert describe(read_request(home, tensor(dtype, -1, 2), {form: sent})) == describe(expected)
 
 
 def test_named_tensors_come_by_name_or_row_by_row(home):
     signature = tensor("float64", a=(-1,), b=(-1, 2))
-    expected = told({"a": np.array([1.0, 2.0]), "b": np.array([[1.0, 2.0], [3.0, 4.0]])})
+    expected = describe({"a": np.array([1.0, 2.0]), "b": np.array([[1.0, 2.0], [3.0, 4.0]])})
     rows = [{"a": 1, "b": [1, 2]}, {"a": 2, "b": [3, 4]}]
     for payload in ({"inputs": {"a": [1, 2], "b": [[1, 2], [3, 4]]}}, {"inputs": rows}, {"instances": rows}):
-        assert told(seen(home, signature, payload)) == expected
+        assert describe(read_request(home, signature, payload)) == expected
     model = model_of(home, signature)
     assert refusal(model, {"instances": [{"a": 1, "b": [1, 2]}, {"a": 2}]}) == [
         "b: expected a value in each row, got rows without it, once [MISSING_FIELD]"
@@ -427,7 +429,7 @@ def test_named_tensors_come_by_name_or_row_by_row(home):
     ids=describe_case,
 )
 def test_a_tensor_may_come_as_the_columns_of_a_frame(home, payload):
-    assert told(seen(home, tensor("float64", -1, 2), payload)) == told(np.array([[1.0, 2.5]]))
+    assert describe(read_request(home, tensor("float64", -1, 2), payload)) == describe(np.array([[1.0, 2.5]]))
 
 
 MISFITS = {
@@ -652,7 +654,9 @@ def test_what_is_no_request_is_refused_without_showing_it(home, payload, lines, 
 
 def test_columns_of_different_lengths_are_refused(home):
     lines = refusal(model_of(home, columns(x="double", y="double")), {"inputs": {"x": [1, 2], "y": [1]}})
-    assert [line.partition(" (")[0] for line in lines] == ["y: expected 2 rows, as the longest column, got 1"]
+    assert [line.partition(" (")[0] for line in lines] == [
+        "y: expected 2 rows, like the longest column, got 1"
+    ]
 
 
 @pytest.mark.parametrize("index", ["secret", {"secret": 1}, 5, [1, 2]], ids=describe_case)
@@ -918,7 +922,7 @@ def test_rows_that_a_type_hint_does_not_take_are_refused(hinted, name, rows, lin
 
 
 def by_mlflow(model, payload):
-    """What the model sees of a request by MLflow's own server code."""
+    """Return the data that a model receives from MLflow's own server code."""
     theirs = mlflow.pyfunc.load_model(str(model.path))
     parsed = _parse_json_data(json.dumps(payload), theirs.metadata, theirs.metadata.get_input_schema())
     return theirs.predict(parsed.data, params=parsed.params)
@@ -927,7 +931,7 @@ def by_mlflow(model, payload):
 def same_values(ours, theirs):
     """The same to the bit, whatever the dtypes of text, and which null a missing value is."""
     if not isinstance(ours, pd.DataFrame):
-        assert told(ours) == told(theirs)
+        assert describe(ours) == describe(theirs)
         return
     assert list(ours.columns) == list(theirs.columns)
     for name in ours.columns:

@@ -461,7 +461,7 @@ with without_type_hints():
 
 
 class Logged:
-    """What the tracking server holds: URIs of the same model by all its names."""
+    """The URIs of a model on the tracking server, by all its names."""
 
     def __init__(self, home):
         self.client = mlflow.MlflowClient()

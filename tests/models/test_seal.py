@@ -97,7 +97,7 @@ def _sealed(root, files=()):
 
 
 def _verify(root):
-    """What every load does first."""
+    """Verify a directory as every load does."""
     return Trust().verify(ModelDirectory.read(root))
 
 

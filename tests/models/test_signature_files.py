@@ -94,7 +94,7 @@ def test_a_file_without_a_signature_is_refused_with_its_path(file, content, text
 def test_nothing_to_load_from(tmp_path, model):
     with pytest.raises(ModelNotFoundError, match="there is no signature file and no model directory at '"):
         sparksig.load_signature(tmp_path / "signatures.json")
-    with pytest.raises(SignatureTypeError, match="a signature is read from a path or a URI, not from None"):
+    with pytest.raises(SignatureTypeError, match="signature: expected a path or a URI, got None"):
         sparksig.load_signature(None)
     (model / "MLmodel").write_text("flavors: {}\n")
     with pytest.raises(MissingSignatureError, match="model: the model has no signature"):
@@ -150,7 +150,7 @@ def test_a_table_is_compared_as_a_table(tmp_path):
 
 
 def test_text_and_signatures_that_are_no_contract(file, model):
-    with pytest.raises(ContractError, match="'plot' is no model directory, no file, and no DDL"):
+    with pytest.raises(ContractError, match="'plot' is not a model directory, a file, or DDL"):
         sparksig.enforce(HARVEST, "plot")
     with pytest.raises(ContractError, match="the signature has no inputs"):
         sparksig.enforce(HARVEST, ModelSignature(outputs=SIGNATURE.inputs))

@@ -568,7 +568,7 @@ def test_code_files_that_are_not_there_are_damage(skopsed, code):
 
 
 def test_what_the_flavor_of_an_estimator_says_of_code_is_nothing_to_the_generic_one(skopsed):
-    """As in MLflow: its own loader adds the generic flavor's code alone."""
+    """A loader adds the code of the generic flavor only, as in MLflow."""
     rewrite(skopsed, lambda config: config["flavors"]["sklearn"].update(code="nothing"))
     data, _ = diabetes()
     assert len(sparksig.load_model(skopsed).predict(data)) == len(data)

@@ -39,7 +39,7 @@ def _text(output):
 
 
 def of(outputs, code):
-    """What the one cell with that piece of code shows."""
+    """Return the output of the cell with a piece of code."""
     [text] = [text for source, text in outputs.items() if code in source]
     return text
 

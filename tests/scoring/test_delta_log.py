@@ -157,7 +157,7 @@ def test_features_that_are_not_in_use_are_read(root, feature):
 def test_a_column_that_older_files_lack_is_left_to_spark(root):
     wider = ROWS.append_column("y", pa.array([1, 2, 3]))
     deltalake.write_deltalake(root, wider, mode="append", schema_mode="merge")
-    with pytest.raises(UnsupportedError, match=r"^y is not in day=.*, which is older than this column$"):
+    with pytest.raises(UnsupportedError, match=r"^y is missing in day=.*, which is older than this column$"):
         open_delta(LOCAL, root, root)
 
 

@@ -41,7 +41,7 @@ def test_a_split_is_scored_into_one_file(tmp_path):
     assert result.size == (tmp_path / "out" / result.files[0]).stat().st_size
     assert set(result.seconds) == {"read", "score", "write"}
     assert all(seconds > 0 for seconds in result.seconds.values())
-    assert result.summaries[""].mean == 14.0
+    assert result.summaries[()].mean == 14.0
 
 
 def test_each_attempt_writes_a_file_of_its_own(tmp_path):
@@ -145,7 +145,7 @@ def test_a_damaged_file_is_named_and_leaves_no_file(tmp_path):
     [split] = plan_splits(table, scan, 1)
     damaged = source / "part-001.parquet"
     damaged.write_bytes(damaged.read_bytes()[:5000])
-    with pytest.raises(ContractError, match=r"^the file part-001.parquet cannot be read to its end: "):
+    with pytest.raises(ContractError, match=r"^the file part-001.parquet cannot be read completely: "):
         score_split(
             split,
             load_model(tmp_path / "model", allow_pickle=True),
@@ -159,7 +159,7 @@ def test_nanoseconds_that_spark_cannot_hold_are_refused(tmp_path):
     times = pa.array([1_000, 1_001], pa.timestamp("ns"))
     source = write(tmp_path, pa.table({"x": [1.0, 2.0], "t": times}))
     with pytest.raises(
-        ContractError, match=r"part-000.parquet cannot be read to its end: Casting from timestamp"
+        ContractError, match=r"part-000.parquet cannot be read completely: Casting from timestamp"
     ):
         score_all(tmp_path, source, save(tmp_path))
     assert score_all(tmp_path, source, tmp_path / "model", keep=["x"])[0].rows == 2
@@ -176,7 +176,7 @@ def test_several_outputs_are_a_struct_or_columns(tmp_path):
     assert rows["prediction"].to_pylist() == [{"a": 0.0, "b": None}, {"a": 1.0, "b": None}]
     result, rows = score_all(tmp_path, source, model, keep=["id"], flatten=True, output="p")
     assert rows.column_names == ["id", "p_a", "p_b"]
-    assert (result.summaries["a"].mean, result.summaries["b"].nulls) == (0.5, 2)
+    assert (result.summaries[("a",)].mean, result.summaries[("b",)].nulls) == (0.5, 2)
 
 
 def test_predicted_times_are_placed_in_the_zone(tmp_path):

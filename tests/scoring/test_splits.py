@@ -155,8 +155,11 @@ def test_all_findings_come_at_once(tmp_path):
         ({"keep": ["a"]}, "a: expected a column to keep, got no such column"),
         ({"keep": "x"}, 'expected a list of names, or "\\*", got a single string'),
         ({"output": "ID"}, "ID: expected no kept column of the output's name"),
-        ({"flatten": True}, "flatten takes predictions of several outputs apart; this model's are double"),
-        ({"columns": ["x"]}, "the model's columns have names"),
+        (
+            {"flatten": True},
+            "flatten=True needs a model with several outputs; the predictions of this model are double",
+        ),
+        ({"columns": ["x"]}, "this model's columns have names"),
     ],
     ids=["missing", "single string", "taken", "flatten", "columns"],
 )

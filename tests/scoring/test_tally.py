@@ -43,7 +43,7 @@ def test_summaries_of_batches_merge_to_that_of_all_rows(dtype):
         arrays = [pa.array(batch, dtype) for batch in batches]
         [actual], [expected] = summarize(*arrays).values(), summarize(pa.concat_arrays(arrays)).values()
         assert dataclasses.replace(actual, mean=expected.mean) == expected
-        assert summarize(*reversed(arrays))[""].histogram == expected.histogram
+        assert summarize(*reversed(arrays))[()].histogram == expected.histogram
         if expected.mean is not None:
             largest = max(abs(expected.histogram.minimum), abs(expected.histogram.maximum))
             assert actual.mean == pytest.approx(expected.mean, abs=max(1e-9 * largest, 1e-300))
@@ -58,30 +58,30 @@ def test_summaries_of_batches_merge_to_that_of_all_rows(dtype):
 ROWS = {
     "doubles": (
         pa.array([1.5, 2.5, None, math.nan, math.inf]),
-        {"": "mean 2, 1.5 to 2.5, 1 NaN, 1 infinite, 1 null (20.0 %)"},
+        {(): "mean 2, 1.5 to 2.5, 1 NaN, 1 infinite, 1 null (20.0 %)"},
     ),
-    "one value": (pa.array([0.5, 0.5]), {"": "mean 0.5, all 0.5, no nulls"}),
-    "no values": (pa.array([None, None], pa.float64()), {"": "2 nulls (100.0 %)"}),
-    "largest doubles": (pa.array([1.7e308] * 3), {"": "mean 1.7e+308, all 1.7e+308, no nulls"}),
-    "few integers": (pa.array([1, 2, 2, 2]), {"": "2 75.0 %, 1 25.0 %, no nulls"}),
-    "many integers": (pa.array(range(51)), {"": "mean 25, 0 to 50, no nulls"}),
+    "one value": (pa.array([0.5, 0.5]), {(): "mean 0.5, all 0.5, no nulls"}),
+    "no values": (pa.array([None, None], pa.float64()), {(): "2 nulls (100.0 %)"}),
+    "largest doubles": (pa.array([1.7e308] * 3), {(): "mean 1.7e+308, all 1.7e+308, no nulls"}),
+    "few integers": (pa.array([1, 2, 2, 2]), {(): "2 75.0 %, 1 25.0 %, no nulls"}),
+    "many integers": (pa.array(range(51)), {(): "mean 25, 0 to 50, no nulls"}),
     "largest integers": (
         pa.array([2**63 - 1 - index for index in range(60)]),
-        {"": "mean 9.223e+18, all 9.223e+18, no nulls"},
+        {(): "mean 9.223e+18, all 9.223e+18, no nulls"},
     ),
-    "classes": (pa.array(list("aaab")), {"": "a 75.0 %, b 25.0 %, no nulls"}),
+    "classes": (pa.array(list("aaab")), {(): "a 75.0 %, b 25.0 %, no nulls"}),
     "many classes": (
         pa.array([letter for letter in "abcdefg" for _ in range(10)]),
-        {"": "a 14.3 %, b 14.3 %, c 14.3 %, d 14.3 %, e 14.3 %, 2 more, no nulls"},
+        {(): "a 14.3 %, b 14.3 %, c 14.3 %, d 14.3 %, e 14.3 %, 2 more, no nulls"},
     ),
-    "long texts": (pa.array(["x" * 65]), {"": "no nulls"}),
-    "booleans": (pa.array([True, None]), {"": "true 100.0 %, 1 null (50.0 %)"}),
-    "lists": (pa.array([[1.0], [1.0, 2.0]]), {"": "mean 1.5 items, 1 to 2, no nulls"}),
-    "decimals": (pa.array([1, 3], pa.decimal128(5, 1)), {"": "mean 2, 1 to 3, no nulls"}),
-    "times": (pa.array([0, None], pa.timestamp("us")), {"": "1 null (50.0 %)"}),
+    "long texts": (pa.array(["x" * 65]), {(): "no nulls"}),
+    "booleans": (pa.array([True, None]), {(): "true 100.0 %, 1 null (50.0 %)"}),
+    "lists": (pa.array([[1.0], [1.0, 2.0]]), {(): "mean 1.5 items, 1 to 2, no nulls"}),
+    "decimals": (pa.array([1, 3], pa.decimal128(5, 1)), {(): "mean 2, 1 to 3, no nulls"}),
+    "times": (pa.array([0, None], pa.timestamp("us")), {(): "1 null (50.0 %)"}),
     "structs": (
         pa.array([{"label": "a", "scores": {"low": 0.5}}, None]),
-        {"label": "a 100.0 %, 1 null (50.0 %)", "scores.low": "mean 0.5, all 0.5, 1 null (50.0 %)"},
+        {("label",): "a 100.0 %, 1 null (50.0 %)", ("scores", "low"): "mean 0.5, all 0.5, 1 null (50.0 %)"},
     ),
 }  # fmt: skip
 
@@ -97,24 +97,27 @@ def test_summaries_as_text(array, texts):
 
 def test_classes_are_given_up_for_good_once_there_are_too_many():
     batches = [pa.array([f"id-{index}"]) for index in range(60)]
-    assert summarize(*batches)[""].classes is None
+    assert summarize(*batches)[()].classes is None
     summarizer = PredictionSummarizer()
     summarizer.summarize(pa.array([str(index) for index in range(60)]))
-    assert summarizer.summarize(pa.array(["a"]))[""].classes is None
+    assert summarizer.summarize(pa.array(["a"]))[()].classes is None
 
 
 def test_only_the_first_hundred_columns_are_summarized():
     names = [f"c{index}" for index in range(150)]
     predictions = pa.StructArray.from_arrays([pa.array([1.0])] * 150, names=names)
-    assert list(summarize(predictions)) == names[:100]
+    assert list(summarize(predictions)) == [(name,) for name in names[:100]]
 
 
 @pytest.mark.parametrize(
-    ("flatten", "names"), [(False, ["p", "p.a.b"]), (True, ["p", "p_a.b"])], ids=["struct", "flattened"]
+    ("flatten", "names"),
+    [(False, ["p", "p.a.b", "p.`a.b`"]), (True, ["p", "p_a.b", "`p_a.b`"])],
+    ids=["struct", "flattened"],
 )
 def test_summaries_have_the_names_of_columns(flatten, names):
     summary = PredictionSummary(0, 0)
-    assert list(name_summaries({"": summary, "a.b": summary}, "p", flatten=flatten)) == names
+    summaries = dict.fromkeys([(), ("a", "b"), ("a.b",)], summary)
+    assert list(name_summaries(summaries, "p", flatten=flatten)) == names
 
 
 def test_a_text_lists_ten_columns():

@@ -104,7 +104,7 @@ def frame_of(spark, tmp_path):
 
 @pytest.fixture
 def jobs_started(spark):
-    """How many Spark jobs have been started since the test began: call it."""
+    """A function that counts the Spark jobs started since the test began."""
     context = spark.sparkContext
     group = os.urandom(8).hex()
     context.setJobGroup(group, "a test")

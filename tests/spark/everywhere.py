@@ -56,7 +56,7 @@ MASTERS = {"local": "local[2,4]", "cluster": "local-cluster[2,1,1024]", "connect
 
 @dataclass
 class Place:
-    """Where a check runs: a session, the kind of it, and a folder of the check's own."""
+    """The environment of a check: a session, its kind, and a folder."""
 
     spark: Any
     kind: str
@@ -116,7 +116,7 @@ def check(expected):
 
 
 def message_of(action):
-    """What an action gives, or the line of its error that says what was pinned."""
+    """Return the result of an action, or the line of its error that names the pinned digest."""
     try:
         return action()
     except Exception as error:
@@ -684,8 +684,8 @@ class Dying(PythonModel):
         return model_input["x"] * 2
 
 
-def told(scored):
-    """How many rows, how many different ones, their sum, and how many have another's prediction."""
+def count_scored(scored):
+    """Count rows, distinct ids and wrong predictions, and sum the predictions."""
     wrong = F.sum(F.when(F.col("prediction") != F.col("x") * 2, 1).otherwise(0))
     [row] = scored.agg(F.count("*"), F.countDistinct("id"), F.sum("prediction"), wrong).collect()
     return list(row)
@@ -726,7 +726,7 @@ def tables_are_written_under_their_contract(at):
 def a_worker_that_dies_costs_no_row(at):
     marker = at.folder / "marker"
     udf = at.sent(at.save("m", Dying(str(marker)), X, Y))
-    rows = told(sparksig.score(at.doubles(1000, 8), udf))
+    rows = count_scored(sparksig.score(at.doubles(1000, 8), udf))
     return {"died": marker.exists(), "rows": rows}
 
 
@@ -764,7 +764,7 @@ def an_executor_that_is_killed_costs_no_row(at):
 
     killer = threading.Thread(target=kill)
     killer.start()
-    rows = told(sparksig.score(at.doubles(1000, 30), udf))
+    rows = count_scored(sparksig.score(at.doubles(1000, 30), udf))
     killer.join()
     return {"killed": len(killed), "rows": rows}
 

@@ -66,7 +66,7 @@ def _columns(side):
 
 
 def trusted(model):
-    """What skops does not trust by itself in a model; it varies with its version."""
+    """Return the types of a model that this version of skops does not trust."""
     return skops.io.get_untrusted_types(data=skops.io.dumps(model))
 
 

@@ -46,7 +46,7 @@ def table(path, x, **more):
 
 
 def read(path):
-    """What other readers see in a directory of Parquet."""
+    """Return the files that other readers see in a directory of Parquet."""
     return pd.read_parquet(path).sort_values("id", ignore_index=True)
 
 

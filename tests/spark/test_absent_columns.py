@@ -114,7 +114,9 @@ def test_a_column_function_has_its_own_choice(flats, estimator):
     udf = sparksig.spark_udf(flats.sparkSession, path, **trust)
     assert udf.absent == "null"
     assert predictions(flats.select(udf(area="area").alias("prediction"))) == expected
-    with pytest.raises(ContractError, match=r"absent belong to spark_udf\(\.\.\.\)"):
+    with pytest.raises(
+        ContractError, match=r"absent cannot be combined with a ModelUDF: pass them to spark_udf\(\.\.\.\)"
+    ):
         sparksig.score(flats, udf, absent="omit")
     with pytest.raises(ContractError, match="absent: expected one of"):
         sparksig.spark_udf(flats.sparkSession, path, absent="drop", **trust)

@@ -50,7 +50,7 @@ def texts(frame):
     return [repr(dict(zip(frame, row))) for row in zip(*(frame[name].tolist() for name in frame))]
 
 
-def told(data, params):
+def describe(data, params):
     return texts(data)
 
 
@@ -58,7 +58,7 @@ def told(data, params):
 def teller(tmp_path_factory):
     """A model that tells what it saw of ``a``, an integer, and ``b c.d``, a text."""
     path = tmp_path_factory.mktemp("models") / "teller"
-    return save(path, told, {"a": "long", "b c.d": "string"}, {"y": "string"})
+    return save(path, describe, {"a": "long", "b c.d": "string"}, {"y": "string"})
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_every_form_of_a_call_hands_over_the_same(spark, teller):
         }
     else:
         with pytest.raises(
-            UnsupportedError, match=r"a single struct, and tensors, go to a model on Spark 4\.1"
+            UnsupportedError, match=r"Spark before 4\.1 cannot pass tensors or a single struct"
         ):
             udf(F.struct("*"))
     [row] = df.select(*(column.alias(name) for name, column in forms.items())).collect()
@@ -115,7 +115,7 @@ def test_a_struct_that_does_not_fit_fails_the_query(spark, teller, column, text)
 
 @pytest.mark.parametrize(("columns", "named", "text"), [
     (("a", "a", "a"), {}, r"expected 2 columns, got 3 columns \(in this order: a, `b c\.d`; to leave out"),
-    (("a",), {"a": "a"}, "give the model's columns either by position or by name, not both"),
+    (("a",), {"a": "a"}, "pass the model's columns either by position or by name, not both"),
     ((), {"a": "a"}, r"`b c\.d`: expected string, got no such argument"),
     ((), {"a": "a", "b c.d": "a", "A": "a"},
      r"A: expected a column of the signature, got another \(did you mean 'a'\?"),
@@ -132,7 +132,7 @@ def test_the_models_one_column_may_itself_be_an_object(spark, tmp_path):
     """By its value, or in a struct of all columns; a struct's field of the column's name comes first."""
     for name, prop in (("required", Property("x", "long")), ("optional", Property("x", "long", False))):
         inputs = Schema([ColSpec(Object([prop]), "o")])
-        path = save(tmp_path / name, told, inputs, {"y": "string"})
+        path = save(tmp_path / name, describe, inputs, {"y": "string"})
         udf = sparksig.spark_udf(spark, path, allow_pickle=True)
         df = spark.sql(f"select named_struct('x', {BIG}L, 'z', 0) as o")
         forms = {"value": udf("o"), "none": udf(), "star": udf(F.struct("*")), "keyword": udf(o="o"),
@@ -150,7 +150,9 @@ def test_a_struct_beside_other_columns_keeps_its_integers(spark, tmp_path):
             ColSpec("double", "x"),
         ]
     )
-    udf = sparksig.spark_udf(spark, save(tmp_path / "m", told, inputs, {"y": "string"}), allow_pickle=True)
+    udf = sparksig.spark_udf(
+        spark, save(tmp_path / "m", describe, inputs, {"y": "string"}), allow_pickle=True
+    )
     df = spark.sql(f"select if(id = 0, named_struct('i', {BIG}L, 'd', 0.5D), null) as o, double(id) as x "
                    "from range(0, 2, 1, 1)")  # fmt: skip
     rows = [row.y for row in df.select(udf("o", "x").alias("y")).collect()]
@@ -195,7 +197,7 @@ def test_a_model_is_registered_on_a_newer_spark_only(spark, teller):
     udf = sparksig.spark_udf(spark, teller, allow_pickle=True)
     assert not hasattr(udf, "no_such_attribute")
     if not ARROW:
-        with pytest.raises(UnsupportedError, match=r"a model is registered for SQL on Spark 4\.1 or newer"):
+        with pytest.raises(UnsupportedError, match=r"registering a model for SQL needs Spark 4\.1 or newer"):
             spark.udf.register("told", udf)
 
 
@@ -412,7 +414,7 @@ def test_configuration_and_params_of_two_functions_of_one_model_do_not_mix(spark
     with pytest.raises(ContractError, match="offset: expected double"):
         udf(params={"offset": "1"})
     predict = sparksig.spark_udf(spark, tmp_path / "m", allow_pickle=True)
-    text = r"params and batch_rows belong to spark_udf\(\.\.\.\) where the model is given as a ModelUDF"
+    text = r"params and batch_rows cannot be combined with a ModelUDF: pass them to spark_udf\(\.\.\.\)"
     with pytest.raises(ContractError, match=text):
         sparksig.score(df, predict, params={"offset": 1}, batch_rows=3)
 
@@ -580,7 +582,8 @@ def test_the_names_of_what_is_made_are_checked(spark, fussy, names, text):
 
 def test_flatten_takes_several_outputs(spark, doubler):
     with pytest.raises(
-        ContractError, match="flatten takes predictions of several outputs apart; this model's are double"
+        ContractError,
+        match="flatten=True needs a model with several outputs; the predictions of this model are double",
     ):
         sparksig.score(numbers(spark, 1), doubler, flatten=True, allow_pickle=True)
 
@@ -764,7 +767,7 @@ def test_models_whose_rows_are_records_take_tables(spark, tmp_path, monkeypatch)
     ("binary", "boolean"), ("date", "string"), ("date", "boolean"), ("double", "float"),
 ])  # fmt: skip
 def test_what_mlflow_accepts_unconverted_is_refused_by_its_type(spark, tmp_path, dtype, declared):
-    path = save(tmp_path / "m", told, {"x": declared}, {"y": "string"})
+    path = save(tmp_path / "m", describe, {"x": declared}, {"y": "string"})
     df = spark.sql(f"select cast(null as {dtype}) as x")
     with pytest.raises(ContractError, match=rf"x: expected {declared}, got .* \[{Code.TYPE_MISMATCH}\]"):
         sparksig.score(df, path, allow_pickle=True)

@@ -57,7 +57,7 @@ def tensor(dtype, shape, name=None):
     return Schema([TensorSpec(np.dtype(dtype), shape, name)])
 
 
-def told(findings):
+def summarize(findings):
     return sorted((str(finding.code), finding.path, finding.count) for finding in findings)
 
 
@@ -192,13 +192,13 @@ def test_the_rules_in_full_and_by_a_sample_of_all_rows(spark, jobs_started, name
     df = rows_of(spark, *selects)
     report = check(df, contract, "full", **options)
     assert jobs_started() == 1
-    assert told(report.findings) == sorted(expected)
+    assert summarize(report.findings) == sorted(expected)
     assert (report.rows, report.bad_rows) == (len(selects), bad)
     assert report.ok is (not expected)
     assert all(report.examples[index] for index, value in enumerate(report.findings) if value.count)
     sampled = check(df, contract, "sample", sampler=ALL_ROWS, **options)
     assert jobs_started() <= 3
-    assert told(sampled.findings) == sorted(expected)
+    assert summarize(sampled.findings) == sorted(expected)
     assert (sampled.rows, sampled.bad_rows) == (len(selects), bad)
 
 
@@ -236,8 +236,10 @@ def test_tensors_in_full(spark, name):
     contract, selects, expected = TENSORS[name]
     df = rows_of(spark, *selects)
     report = check(df, contract, "full")
-    assert [finding[:2] for finding in told(report.findings)] == [finding[:2] for finding in sorted(expected)]
-    assert all(finding in told(report.findings) for finding in expected if finding[2] is not None)
+    assert [finding[:2] for finding in summarize(report.findings)] == [
+        finding[:2] for finding in sorted(expected)
+    ]
+    assert all(finding in summarize(report.findings) for finding in expected if finding[2] is not None)
     sampled = check(df, contract, "sample", sampler=ALL_ROWS)
     assert sampled.ok == report.ok
 
@@ -251,23 +253,23 @@ def test_lists_of_any_length_have_one_verdict(spark):
 def test_vectors(spark):
     dense, sparse = Vectors.dense([1.0, 2.0]), Vectors.sparse(2, [0], [1.0])
     df = spark.createDataFrame([(dense,), (sparse,), (Vectors.dense([1.0]),)], ["v"])
-    assert told(check(df, tensor("float64", (-1, 2), "v"), "full").findings) == [(SHAPE, "v", 1)]
+    assert summarize(check(df, tensor("float64", (-1, 2), "v"), "full").findings) == [(SHAPE, "v", 1)]
     assert check(df, schema(v=SparkMLVector()), "full").ok
 
 
 def test_vectors_that_are_null(spark):
     df = spark.createDataFrame([(Vectors.dense([1.0, 2.0]),), (None,)], ["v"])
-    assert told(check(df, schema(v=SparkMLVector()), "full").findings) == [(NULL, "v", 1)]
+    assert summarize(check(df, schema(v=SparkMLVector()), "full").findings) == [(NULL, "v", 1)]
     for mode in ("full", "sample"):
         report = check(df, tensor("float64", (-1, 2), "v"), mode)
-        assert told(report.findings) == [(NULL, "v", 1)]
+        assert summarize(report.findings) == [(NULL, "v", 1)]
 
 
 @pytest.mark.parametrize("mode", ["full", "sample"])
 def test_vectors_with_nan(spark, mode):
     df = spark.createDataFrame([(Vectors.dense([float("nan")]),), (Vectors.dense([1.0]),)], ["v"])
     report = check(df, schema(v=SparkMLVector()), mode, refuse_nan=True)
-    assert told(report.findings) == [(VALUE, "v[]", 1)]
+    assert summarize(report.findings) == [(VALUE, "v[]", 1)]
 
 
 @pytest.mark.parametrize("declared", [Map("long"), of(k="long")])
@@ -276,7 +278,7 @@ def test_keys_that_stand_twice_in_a_map(frame_of, declared):
     actual_type = pa.map_(pa.string(), pa.int64())
     df = frame_of(pa.table({"m": pa.array([[("k", 1), ("k", 2)], [("k", 1)]], actual_type)}))
     for mode in ("full", "sample"):
-        assert told(check(df, schema(m=declared), mode).findings) == [("DUPLICATE_NAME", "m", 1)]
+        assert summarize(check(df, schema(m=declared), mode).findings) == [("DUPLICATE_NAME", "m", 1)]
 
 
 # --- contracts --------------------------------------------------------------------------------------------
@@ -311,7 +313,7 @@ def test_every_form_of_a_contract(spark, tmp_path, jobs_started):
     for contract in (signature, model, str(model)):
         report = check(df, contract, side="outputs")
         assert report.contract.endswith("outputs")
-        assert told(report.findings) == [("TYPE_MISMATCH", "name", None)]
+        assert summarize(report.findings) == [("TYPE_MISMATCH", "name", None)]
     strict = T.StructType().add("id", "long").add("name", "string", False)
     [row] = check(spark.sql("select 1L as id, string(null) as name"), strict, "full").findings
     assert str(row) == (
@@ -330,7 +332,7 @@ def test_a_long_ddl_is_no_file_name(spark):
     "text", ["nonsense", "nonsense!", "a-b", "a bigint oops(", "no.such.table.at.all", "a\0b"]
 )
 def test_text_that_is_nothing(spark, text):
-    with pytest.raises(ContractError, match=r"is no model directory, no table, and no DDL \(as 'id bigint"):
+    with pytest.raises(ContractError, match=r"is not a model directory, a table, or DDL like 'id bigint"):
         check(spark.range(1), text)
 
 
@@ -343,8 +345,8 @@ def test_text_that_is_empty(spark, text):
 @pytest.mark.parametrize("contract", [None, 1, ["id bigint"], T.LongType()])
 def test_what_is_no_contract(spark, contract):
     text = (
-        r"^a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType, an Arrow "
-        r"schema, DDL, a model directory, a signature's JSON file, or a table, not "
+        "^contract: expected a ModelSignature, a Schema, a dictionary of a signature, a StructType, an Arrow "
+        "schema, DDL, a model directory, a JSON file with a signature, or a table, got "
         r"(None|a value of type \w+)$"
     )
     with pytest.raises(ContractError, match=text):
@@ -371,10 +373,12 @@ def test_arguments_that_are_not_what_they_should_be(spark, tmp_path):
         check(df, good, "full", row_key=[])
     with pytest.raises(ContractError, match=r"^sampler: expected a Sampler, got a value of type str$"):
         check(df, good, "sample", sampler="uniform")
-    with pytest.raises(ContractError, match=r"^a contract is a ModelSignature, .*, not a value of type int$"):
+    with pytest.raises(
+        ContractError, match=r"contract: expected a ModelSignature, .*, got a value of type int$"
+    ):
         violations(1)
     with pytest.raises(
-        ContractError, match=r"^violations of a contract without names: pass the table's schema as table=$"
+        ContractError, match=r"^the contract has no column names: pass the schema of the table as table=$"
     ):
         violations(Schema([ColSpec("long")]))
     with pytest.raises(ContractError, match=r"^the table does not fit the contract \(schema\): 1 finding\n"):
@@ -418,7 +422,7 @@ def test_what_the_types_refuse_is_left_out_and_the_rest_is_checked(spark):
     contract = schema(a="integer", b="double", c="long", d=of(k="long", l="long"), e="string", f="string?")
     for mode in ("full", "sample"):
         report = check(df, contract, mode)
-        assert told(report.findings) == sorted([
+        assert summarize(report.findings) == sorted([
             ("TYPE_MISMATCH", "a", None), ("TYPE_MISMATCH", "b", None), (NULL, "c", 2),
             ("TYPE_MISMATCH", "d.l", None), ("MISSING_COLUMN", "e", None),
         ], key=lambda value: value[:2])  # fmt: skip
@@ -434,16 +438,16 @@ def test_what_the_types_refuse_is_left_out_and_the_rest_is_checked(spark):
 def test_columns_that_do_not_fit_by_number_or_shape(spark, mode):
     text = spark.sql("select 'x' as a")
     report = check(text, Schema([ColSpec("datetime"), ColSpec("long")]), mode)
-    assert told(report.findings) == [("COLUMN_COUNT", "", None)]
+    assert summarize(report.findings) == [("COLUMN_COUNT", "", None)]
     report = check(spark.sql("select 1D as a"), tensor("float64", (-1, 3)), mode)
-    assert told(report.findings) == [(SHAPE, "", None)]
+    assert summarize(report.findings) == [(SHAPE, "", None)]
 
 
 @pytest.mark.parametrize("mode", ["full", "sample"])
 def test_columns_without_names(spark, mode):
     df = rows_of(spark, "1L as a, bigint(null) as b", "2L, 3L", "null, 4L")
     report = check(df, Schema([ColSpec("long"), ColSpec("long")]), mode)
-    assert told(report.findings) == [(NULL, "a", 1), (NULL, "b", 1)]
+    assert summarize(report.findings) == [(NULL, "a", 1), (NULL, "b", 1)]
     assert [(column.name, column.ok, column.nulls) for column in report.columns] == [
         ("a", False, 1),
         ("b", False, 1),
@@ -455,7 +459,7 @@ def test_columns_without_names(spark, mode):
 def test_rows_as_objects(spark, mode):
     df = rows_of(spark, "1L as a, bigint(null) as b", "2L, 3L", "2L, null")
     report = check(df, Schema([ColSpec(of(a="long", b="long"))]), mode)
-    [finding] = told(report.findings)
+    [finding] = summarize(report.findings)
     assert (finding[0], finding[2]) == (NULL, 2)
     assert finding[1].endswith("b")
 
@@ -470,7 +474,7 @@ def test_bad_rows_are_rows_not_places(spark, mode):
         "1L, array(2D)",
     )
     report = check(df, schema(a="long", b=Array("double")), mode, refuse_nan=True)
-    assert told(report.findings) == [(VALUE, "b[]", 1), (NULL, "a", 1)]
+    assert summarize(report.findings) == [(VALUE, "b[]", 1), (NULL, "a", 1)]
     assert (report.rows, report.bad_rows) == (3, 2)
 
 
@@ -549,7 +553,7 @@ def test_odd_names_at_every_level(spark, frame_of):
     steps = ["`a.b`", "```x```", "mean radius", "日本", '"', "`a``.``b`", "`x[0]`"]
     expected = {(NULL, path, 1) for name in steps for path in (name, f"s.{name}")}
     for report in reports:
-        assert set(told(report.findings)) == expected
+        assert set(summarize(report.findings)) == expected
         assert [column.ok for column in report.columns] == [False] * 8
     good, bad = split(df, contract)
     assert (good.count(), bad.count()) == (1, 1)
@@ -561,20 +565,20 @@ def test_case_twins_are_a_finding(spark, mode):
     df = spark.sql("select 1L as a, 2L as A, bigint(null) as b")
     report = check(df, schema(a="long", b="long"), mode)
     expected = [("DUPLICATE_NAME", "a", None)] + ([(NULL, "b", 1)] if mode != "schema" else [])
-    assert told(report.findings) == expected
+    assert summarize(report.findings) == expected
 
 
 @pytest.mark.parametrize("mode", ["full", "sample"])
 def test_case_twins_that_nobody_asked_for(spark, mode):
     df = spark.sql("select 1 as k, 2 as K, bigint(null) as b")
-    assert told(check(df, schema(b="long"), mode).findings) == [(NULL, "b", 1)]
+    assert summarize(check(df, schema(b="long"), mode).findings) == [(NULL, "b", 1)]
 
 
 @pytest.mark.parametrize("mode", ["schema", "full", "sample"])
 def test_case_twins_in_a_struct_are_a_finding(spark, mode):
     df = spark.sql("select named_struct('a', 1L, 'A', 2L) as s")
     report = check(df, schema(s=of(a="long")), mode)
-    assert told(report.findings) == [("DUPLICATE_NAME", "s.a", None)]
+    assert summarize(report.findings) == [("DUPLICATE_NAME", "s.a", None)]
 
 
 @pytest.mark.parametrize("key", ["k", "m"])
@@ -608,7 +612,7 @@ def test_no_rows_and_no_partitions(spark):
 def test_columns_that_are_all_optional(spark):
     df = spark.range(2)
     report = check(df, schema(x="long?", y=of(k="long")), "full")
-    assert told(report.findings) == [("MISSING_COLUMN", "y", None)]
+    assert summarize(report.findings) == [("MISSING_COLUMN", "y", None)]
     report = check(df, schema(x="long?", id="long?"), "full")
     assert (report.ok, report.rows) == (True, 2)
 
@@ -754,7 +758,7 @@ def engine(table, contract, strict):
     try:
         sparksig.enforce(table, contract, strict_nulls=strict)
     except ContractError as error:
-        return told(error.findings)
+        return summarize(error.findings)
     return []
 
 
@@ -767,8 +771,8 @@ def test_law_full_check_sample_and_engine_have_one_verdict(frame_of, strict):
         df = frame_of(table)
         full = check(df, contract, "full", strict_nulls=strict)
         sampled = check(df, contract, "sample", sampler=ALL_ROWS, strict_nulls=strict)
-        assert told(full.findings) == expected, (seed, contract)
-        assert told(sampled.findings) == expected, (seed, contract)
+        assert summarize(full.findings) == expected, (seed, contract)
+        assert summarize(sampled.findings) == expected, (seed, contract)
         assert full.rows == sampled.rows == table.num_rows
         broken += bool(expected)
     assert 4 < broken < 16

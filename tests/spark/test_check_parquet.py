@@ -62,7 +62,7 @@ def _contract(columns):
     return Schema(specs)
 
 
-def _said(report):
+def _summarize(report):
     findings = [
         (
             finding.code,
@@ -107,7 +107,7 @@ def test_both_say_the_same(spark, tmp_path):
         ):
             theirs = check(df, contract, mode, **options)
             mine = check_parquet(place, contract, mode, **options)
-            assert _said(mine) == _said(theirs), (name, mode, options)
+            assert _summarize(mine) == _summarize(theirs), (name, mode, options)
             assert not mine.ok
             if "row_key" in options:
                 assert _examples(mine) == _examples(theirs)
@@ -116,7 +116,7 @@ def test_both_say_the_same(spark, tmp_path):
         assert check_parquet(place, from_ddl("year int"), "full").ok
         if name == "columns":
             mine, theirs = check_parquet(place, place, "full"), check(df, place, "full")
-            assert _said(mine)[:5] == _said(theirs)[:5]  # each spells types as its system does
+            assert _summarize(mine)[:5] == _summarize(theirs)[:5]  # each spells types as its system does
 
 
 def test_both_infer_the_same(spark, tmp_path):

@@ -48,16 +48,16 @@ WALL = datetime.datetime(2024, 7, 1, 8, 30, 15, 123456)
 """What clocks in the session's zone showed at that instant."""
 
 
-def held(value):
+def format_value(value):
     """A value as text that tells all apart: None from NaN, 1 from 1.0 and True, -0.0 from 0.0."""
     if value is None or value is pd.NA or value is pd.NaT:
         return "null"
     if hasattr(value, "asDict"):
         value = value.asDict()
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {held(item)}" for key, item in sorted(value.items())) + "}"
+        return "{" + ", ".join(f"{key}: {format_value(item)}" for key, item in sorted(value.items())) + "}"
     if isinstance(value, (list, tuple, np.ndarray)):
-        return "[" + ", ".join(held(item) for item in value) + "]"
+        return "[" + ", ".join(format_value(item) for item in value) + "]"
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value))
     if isinstance(value, (int, np.integer)):
@@ -81,7 +81,7 @@ class Seeing(sparksig.PythonModel):
 
     def predict(self, model_input, params=None):
         columns = [model_input[name].tolist() for name in model_input]
-        seen = ["; ".join(held(value) for value in row) for row in zip(*columns)]
+        seen = ["; ".join(format_value(value) for value in row) for row in zip(*columns)]
         return model_input[self.back].assign(seen=seen)
 
 
@@ -97,11 +97,13 @@ class Telling(sparksig.PythonModel):
 
     def predict(self, model_input, params=None):
         if isinstance(model_input, np.ndarray):
-            return [f"{model_input.dtype} {held(row)}" for row in model_input]
+            return [f"{model_input.dtype} {format_value(row)}" for row in model_input]
         if isinstance(model_input, dict):
-            parts = [[f"{name} {a.dtype} {held(row)}" for row in a] for name, a in model_input.items()]
+            parts = [
+                [f"{name} {a.dtype} {format_value(row)}" for row in a] for name, a in model_input.items()
+            ]
         else:
-            parts = [[held(value) for value in model_input[name].tolist()] for name in model_input]
+            parts = [[format_value(value) for value in model_input[name].tolist()] for name in model_input]
         return ["; ".join(row) for row in zip(*parts)]
 
 
@@ -129,12 +131,12 @@ def texts(df, column="prediction"):
     return [row[column] for row in df.collect()]
 
 
-def same(scored, names):
+def assert_same(scored, names):
     """Each row of the prediction has what its columns have."""
     rows = scored.collect()
     for row in rows:
         for name in names:
-            assert held(row["prediction"][name]) == held(row[name]), name
+            assert format_value(row["prediction"][name]) == format_value(row[name]), name
     return rows
 
 
@@ -221,7 +223,7 @@ def nested_table(frame_of):
 
 
 def as_seen(name, row):
-    """What the model sees of a value of the table."""
+    """Return a value of the table as the model receives it."""
     value = NESTED[name][2][row]
     if pa.types.is_map(NESTED[name][1]):
         value = dict(value)
@@ -237,7 +239,7 @@ def as_seen(name, row):
             return WALL
         return value
 
-    return held(walled(value))
+    return format_value(walled(value))
 
 
 def simple(dtype):
@@ -254,7 +256,7 @@ def simple(dtype):
 
 def test_every_composite_arrives_and_comes_back_bit_for_bit_with_its_nulls(nested, nested_table):
     scored = sparksig.score(nested_table, nested, allow_pickle=True).orderBy("id")
-    rows = same(scored, BACK)
+    rows = assert_same(scored, BACK)
     names = list(NESTED)
     for row in (0, 1):
         actual = rows[row]["prediction"]["seen"].split("; ")
@@ -271,21 +273,21 @@ def test_column_functions_take_and_give_the_same_composites(spark, nested, neste
     named = {name: name for name in NESTED}
     if not ARROW:
         text = (
-            r"composite columns and tensors \(ab, ai, .*, oo\) go to a model on Spark 4\.1 or newer, or by "
-            r"sparksig\.score\(df, model\), which knows the table: calling the function does not go on this"
+            r"Spark before 4\.1 cannot pass composite columns and tensors to a column function: "
+            r"ab, ai, .*, oo\. Use sparksig\.score\(df, model\) instead"
         )
         with pytest.raises(UnsupportedError, match=text):
             udf(**named)
         with pytest.raises(
-            UnsupportedError, match=r"a single struct, and tensors, go to a model on Spark 4\.1"
+            UnsupportedError, match=r"Spark before 4\.1 cannot pass tensors or a single struct"
         ):
             udf(F.struct("*"))
         return
     scored = nested_table.select(
         "id", *NESTED, udf(**named).alias("prediction"), udf(F.struct("*")).alias("again")
     )
-    for row in same(scored, BACK):
-        assert held(row["again"]) == held(row["prediction"])
+    for row in assert_same(scored, BACK):
+        assert format_value(row["again"]) == format_value(row["prediction"])
         if row["id"] < 2:
             assert row["prediction"]["seen"].split("; ") == [as_seen(name, row["id"]) for name in NESTED]
 
@@ -302,7 +304,8 @@ def test_a_null_among_floats_is_a_nan_as_in_a_column_of_them(frame_of, tmp_path)
     [row] = texts(sparksig.score(frame_of(table), path, allow_pickle=True))
     assert row["seen"] == "[1.0, nan]; [nan, 0.5]; {x: null, y: nan}; nan"
     assert (
-        held([row["a"], row["f"], row["m"], row["d"]]) == "[[1.0, nan], [nan, 0.5], {x: null, y: nan}, nan]"
+        format_value([row["a"], row["f"], row["m"], row["d"]])
+        == "[[1.0, nan], [nan, 0.5], {x: null, y: nan}, nan]"
     )
 
 
@@ -443,10 +446,10 @@ def test_vectors_dense_and_sparse_go_in_and_come_back_as_arrays(spark, tmp_path)
         actual += texts(df.select(udf("v", "a", "o", "l").alias("prediction")))
         expected = expected * 2
     for row, value in zip(actual, expected):
-        assert held(row["v"]) == value
-        assert held(row["a"]) == f"[{value}, {value}]"
-        assert held(row["o"]) == f"{{n: {BIG}, v: {value}}}"
-        assert held(row["l"]) == ("null" if value == "[]" else "[0.5]")
+        assert format_value(row["v"]) == value
+        assert format_value(row["a"]) == f"[{value}, {value}]"
+        assert format_value(row["o"]) == f"{{n: {BIG}, v: {value}}}"
+        assert format_value(row["l"]) == ("null" if value == "[]" else "[0.5]")
 
 
 def test_null_vectors_are_nulls_at_any_depth(spark, tmp_path):
@@ -643,15 +646,15 @@ def test_named_tensors_of_every_rank_go_in_and_come_back(spark, tmp_path):
     scored = sparksig.score(
         sparksig.score(df, path, allow_pickle=True), told, column="told", allow_pickle=True
     )
-    rows = [same(scored, TENSORS)]
+    rows = [assert_same(scored, TENSORS)]
     if ARROW:
         udf = sparksig.spark_udf(spark, path, allow_pickle=True)
         telling = sparksig.spark_udf(spark, told, allow_pickle=True)
         columns = [*TENSORS, udf().alias("prediction"), telling(F.struct("*")).alias("told")]
-        rows.append(same(df.select(*columns), TENSORS))
+        rows.append(assert_same(df.select(*columns), TENSORS))
     else:
         with pytest.raises(
-            UnsupportedError, match=r"a single struct, and tensors, go to a model on Spark 4\.1"
+            UnsupportedError, match=r"Spark before 4\.1 cannot pass tensors or a single struct"
         ):
             sparksig.spark_udf(spark, path, allow_pickle=True)()
     for row in rows:
@@ -800,14 +803,14 @@ def test_columns_without_names_are_taken_by_position(spark, tmp_path):
         sparksig.score(df, path, columns=["b", "a"], allow_pickle=True)
     udf = sparksig.spark_udf(spark, path, allow_pickle=True)
     with pytest.raises(
-        ContractError, match=r"the model's inputs have no names .*: give the columns by position"
+        ContractError, match=r"the model's inputs have no names .*: pass the columns by position"
     ):
         udf()
     if ARROW:
         [row] = df.select(udf("a", "b").alias("p"), udf(F.struct("a", "b")).alias("q")).collect()
         assert row["p"] == row["q"] == f"{BIG}; [0.5]"
     named = models.save_python(tmp_path / "n", Telling(), {"a": "long"}, TEXT)
-    with pytest.raises(ContractError, match="columns= chooses those of a model without names"):
+    with pytest.raises(ContractError, match="columns= applies to a model whose columns have no names"):
         sparksig.score(df, named, columns=["a"], allow_pickle=True)
 
 
@@ -841,7 +844,7 @@ def test_times_inside_composites_are_read_and_placed_in_the_zone_of_the_query(sp
             seen = f"[{wall}]; {{k: {wall}}}; {{n: null, t: {wall}}}"
             assert row[column]["seen"] == seen
             for name in ("a", "m", "o") if ARROW else ("m", "o"):
-                assert held(row[column][name]) == held(row[name])
+                assert format_value(row[column][name]) == format_value(row[name])
 
 
 def test_a_wall_time_that_the_zone_cannot_place_is_found_at_any_depth(spark, tmp_path):
@@ -852,9 +855,9 @@ def test_a_wall_time_that_the_zone_cannot_place_is_found_at_any_depth(spark, tmp
                    "timestamp'2020-11-01T05:30:00Z', timestamp'2020-11-01T07:30:00Z')) as t)")  # fmt: skip
     bad, good = sparksig.score(df.coalesce(1), path, on_error="null", allow_pickle=True).collect()
     assert good["findings"] is None
-    assert (held(good["prediction"]["m"]), held(good["prediction"]["o"])) == (
-        held(good["m"]),
-        held(good["o"]),
+    assert (format_value(good["prediction"]["m"]), format_value(good["prediction"]["o"])) == (
+        format_value(good["m"]),
+        format_value(good["o"]),
     )
     assert bad["prediction"] is None
     assert [(finding["code"], finding["path"]) for finding in bad["findings"]] == [

@@ -40,7 +40,7 @@ TRIMMED = "a int\x00"
 
 
 def by_spark(text):
-    """What Spark's parser and from_spark make of a text; the kind of error where they refuse it."""
+    """Parse a text with Spark and from_spark; return the kind of error if they refuse it."""
     try:
         table = T._parse_datatype_string(text)  # as createDataFrame does, which refuses char and varchar
     except Exception:  # of classes that depend on the session
@@ -92,7 +92,7 @@ tensors = [
 ]
 
 
-def bare(table):
+def without_metadata(table):
     """A table without the metadata of tensors, which DDL does not hold."""
     return T.StructType([T.StructField(f.name, f.dataType, f.nullable) for f in table.fields])
 
@@ -106,4 +106,4 @@ def test_spark_reads_what_is_written(spark):
         [ColSpec(dtype, name, i % 2 == 0) for i, (dtype, name) in enumerate(zip(columns, names))],
     ):
         schema = Schema(specs)
-        assert spark.createDataFrame([], to_ddl(schema)).schema == bare(to_spark(schema))
+        assert spark.createDataFrame([], to_ddl(schema)).schema == without_metadata(to_spark(schema))

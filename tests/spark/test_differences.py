@@ -55,7 +55,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def theirs(spark, home):
-    """What MLflow makes of them, in one go: its import takes a worker seconds, and an error ends a worker."""
+    """The results of MLflow, of one query: its import takes a worker seconds, and an error ends a worker."""
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     made = {
         path.name: mlflow.pyfunc.spark_udf(spark, str(path), env_manager="local")

@@ -39,7 +39,7 @@ def call(path, config):
     return run("score", ["--config", str(path / "score.yaml")])
 
 
-def said(capsys):
+def read_errors(capsys):
     return capsys.readouterr().err
 
 
@@ -66,7 +66,7 @@ def test_a_table_that_breaks_the_contract_is_told_whole_and_nothing_is_done(
     config["input"]["path"] = str(path / "broken.parquet")
     before = jobs_started()
     assert call(path, config) == 3
-    text = said(capsys)
+    text = read_errors(capsys)
     assert "does not fit the model: 3 findings" in text
     assert "  - mean area: expected double, got no such column" in text
     assert "  - mean texture: expected double, got " in text
@@ -81,13 +81,13 @@ def test_a_null_that_only_the_data_shows_fails_the_job_and_leaves_nothing(spark,
     config = {"model": {"path": model, "allow_pickle": True}, "input": {"path": str(tmp_path / "t.parquet")},
               "output": {"path": str(tmp_path / "out"), "keep": []}}  # fmt: skip
     assert call(tmp_path, config) == 3
-    assert "x: expected long without nulls, got nulls, once, first in row 1" in said(capsys)
+    assert "x: expected long without nulls, got nulls, once, first in row 1" in read_errors(capsys)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_configuration(tmp_path, capsys):
     assert run("score", ["--config", str(tmp_path / "nope.yaml")]) == 7
-    assert "there is no configuration file at" in said(capsys)
+    assert "there is no configuration file at" in read_errors(capsys)
 
 
 def test_wrong_keys_are_all_told_with_the_nearest_known_one(place, capsys):
@@ -97,7 +97,7 @@ def test_wrong_keys_are_all_told_with_the_nearest_known_one(place, capsys):
     config["model"]["allow_pickle"] = "yes"
     del config["output"]["keep"]
     assert call(path, config) == 2
-    text = said(capsys)
+    text = read_errors(capsys)
     assert "the configuration is wrong: 5 findings" in text
     assert (
         "  - output.colum: expected a known key, got another (did you mean 'column'?) [UNKNOWN_KEY]" in text
@@ -117,25 +117,25 @@ def test_wrong_keys_are_all_told_with_the_nearest_known_one(place, capsys):
 def test_a_configuration_that_is_no_mapping(tmp_path, capsys, text, message):
     (tmp_path / "c.yaml").write_text(text)
     assert run("score", ["--config", str(tmp_path / "c.yaml")]) == 2
-    assert message in said(capsys)
+    assert message in read_errors(capsys)
 
 
 def test_a_missing_model(place, capsys):
     path, config, _ = place
     config["model"]["path"] = str(path / "nope")
     assert call(path, config) == 8
-    assert "there is no model directory at" in said(capsys)
+    assert "there is no model directory at" in read_errors(capsys)
 
 
 def test_a_model_that_is_not_trusted_or_damaged(place, capsys):
     path, config, _ = place
     config["model"]["digest"] = "0" * 64
     assert call(path, config) == 5
-    assert "the content differs from the pinned digest" in said(capsys)
+    assert "the content differs from the pinned digest" in read_errors(capsys)
     model = models.save_python(path / "pickled", models.Echo(), {"x": "long"}, {"x": "long"})
     config["model"] = {"path": model}
     assert call(path, config) == 5
-    assert "set model.allow_pickle: true" in said(capsys)
+    assert "set model.allow_pickle: true" in read_errors(capsys)
 
 
 @pytest.mark.parametrize("missing", ["nope", "empty"])
@@ -144,7 +144,7 @@ def test_a_missing_table(place, capsys, missing):
     (path / "empty").mkdir()
     config["input"]["path"] = str(path / missing)
     assert call(path, config) == 9
-    assert "there is no Parquet " in said(capsys)
+    assert "there is no Parquet " in read_errors(capsys)
 
 
 def test_a_file_that_is_no_parquet(place, capsys):
@@ -152,7 +152,7 @@ def test_a_file_that_is_no_parquet(place, capsys):
     (path / "t.parquet").write_bytes(b"not Parquet")
     config["input"]["path"] = str(path / "t.parquet")
     assert call(path, config) == 9
-    assert "t.parquet is not a Parquet file" in said(capsys)
+    assert "t.parquet is not a Parquet file" in read_errors(capsys)
 
 
 def test_an_output_that_exists_is_left_as_it_is(place, capsys):
@@ -160,7 +160,7 @@ def test_an_output_that_exists_is_left_as_it_is(place, capsys):
     (path / "out").mkdir()
     (path / "out" / "precious").write_text("x")
     assert call(path, config) == 6
-    assert "exists already; nothing was written" in said(capsys)
+    assert "exists already; nothing was written" in read_errors(capsys)
     assert (path / "out" / "precious").read_text() == "x"
 
 
@@ -168,7 +168,7 @@ def test_params_that_the_model_does_not_know_are_an_error_here(place, capsys):
     path, config, _ = place
     config["params"] = {"n": 1}
     assert call(path, config | {"input": {"path": str(path / "nope")}}) == 2
-    assert "params.n: expected a param of the model, got another" in said(capsys)
+    assert "params.n: expected a param of the model, got another" in read_errors(capsys)
 
 
 @pytest.mark.parametrize(("section", "value", "text"), [
@@ -180,7 +180,7 @@ def test_paths_that_mean_something_else_to_spark(place, capsys, section, value, 
     path, config, _ = place
     config[section]["path"] = value
     assert call(path, config) == 2
-    assert text in said(capsys)
+    assert text in read_errors(capsys)
 
 
 def test_an_output_in_the_input_or_below_a_file(place, capsys):
@@ -191,7 +191,7 @@ def test_an_output_in_the_input_or_below_a_file(place, capsys):
     (path / "file").touch()
     config["output"]["path"] = f"{path}/file/out"
     assert call(path, config) == 6
-    assert "is below a file" in said(capsys)
+    assert "is below a file" in read_errors(capsys)
 
 
 @pytest.mark.parametrize("change", [
@@ -205,7 +205,7 @@ def test_files_that_differ_are_refused_before_spark_reads_them_as_one(place, cap
         path / "table" / "2.parquet", index=False
     )
     assert call(path, config) == 3
-    text = said(capsys)
+    text = read_errors(capsys)
     assert "  - mean area: expected double as in 0.parquet, got " in text
     assert " in 2.parquet (rewrite the files with one schema)" in text
 
@@ -223,7 +223,7 @@ def test_partition_columns_are_columns(spark, tmp_path, capsys):
     config = {"model": {"path": model, "allow_pickle": True}, "input": {"path": str(tmp_path / "t")},
               "output": {"path": str(tmp_path / "out"), "keep": ["p"]}}  # fmt: skip
     # Spark makes p a decimal(2,1), which reaches a double exactly, or a double
-    assert call(tmp_path, config) == 0, said(capsys)
+    assert call(tmp_path, config) == 0, read_errors(capsys)
     assert sorted(pd.read_parquet(tmp_path / "out").prediction) == [11.5, 12.5]
 
 
@@ -231,7 +231,7 @@ def test_a_delta_table_is_not_taken_for_its_files(place, capsys):
     path, config, _ = place
     (path / "table" / "_delta_log").mkdir()
     assert call(path, config) == 2
-    assert "input.format: expected delta, the format of the table, got parquet" in said(capsys)
+    assert "input.format: expected delta, the format of the table, got parquet" in read_errors(capsys)
 
 
 def test_the_example_in_conf_is_what_the_demo_needs(tmp_path, monkeypatch):

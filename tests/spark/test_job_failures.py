@@ -158,8 +158,8 @@ def test_mistake_that_spark_finds(job, changes, code, pattern):
 
 
 @pytest.mark.parametrize(("name", "lines", "pattern"), [
-    ("t.csv", "id,x\n1,2\n3,four\n", r"is not as declared: one row in file:\S*/t.csv\n  - .*x"),
-    ("t.json", '{"id": 1, "x": 2}\n{"id": 3, "x": \n', r"is not as declared: one row in file:\S*/t.json"),
+    ("t.csv", "id,x\n1,2\n3,four\n", r"differs from its declaration: one row in file:\S*/t.csv\n  - .*x"),
+    ("t.json", '{"id": 1, "x": 2}\n{"id": 3, "x": \n', r"from its declaration: one row in file:\S*/t.json"),
 ], ids=["csv", "json"])  # fmt: skip
 def test_bad_line_of_text_is_named(job, tmp_path, name, lines, pattern):
     (tmp_path / name).write_text(lines)

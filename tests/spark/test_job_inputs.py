@@ -46,7 +46,7 @@ def test_text_is_read_as_declared_or_not_at_all(job, tmp_path, form):
     (tmp_path / "in" / "0.txt").write_text("\n".join(LINES[form]))
     config = {"format": form, "schema": DDL, "filter": "x > 1"}
     with pytest.raises(
-        Exception, match=r"the table '.*' is not as declared: one row in file:.*/0.txt"
+        Exception, match=r"the table '.*' differs from its declaration: one row in file:.*/0.txt"
     ) as error:
         score(job(input=config))
     assert report_of(error.value).exit_code == 3

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.once
 
 
 def counted(frame, params):
-    """How many rows there are at once, and x times the factor."""
+    """Predict the number of rows of the batch, and x times the factor."""
     return pd.DataFrame({"n": [len(frame)] * len(frame), "a.b": frame["x"] * params["factor"]})
 
 
@@ -164,7 +164,7 @@ def test_output_that_is_refused_late_leaves_no_quarantined_rows(job, tmp_path, m
 
 
 def test_file_by_file_where_there_is_no_move_of_a_directory(job, tmp_path, monkeypatch):
-    """As on object stores; it dies after the first file."""
+    """Publish as on object stores, and die after the first file."""
     monkeypatch.setattr("sparksig.spark.hadoop._RENAMES_AT_ONCE", ())
     table(tmp_path / "in", range(12))
     config = job(run_id="r", output={"partition_by": ["color"], "keep": ["id", "color"]})

@@ -90,7 +90,7 @@ def test_rows_that_are_not_as_declared_break_the_contract(spark, job, tmp_path, 
     assert job("check", contract="id int not null", input=table) == 3
     output = capsys.readouterr()
     assert "sparksig: the table " in output.err
-    assert " is not as declared:" in output.err
+    assert " differs from its declaration:" in output.err
     assert "hunter2" not in output.err + output.out + (tmp_path / "run.json").read_text()
     assert reported(tmp_path).exit_code == 3
 
@@ -107,8 +107,8 @@ def test_what_a_signature_says_is_a_contract(spark, job, tmp_path, capsys):
 
 @pytest.mark.parametrize(("contract", "text"), [
     ("none.json", "there is no signature at 'none.json'"),
-    ("id bigint not", "contract: 'id bigint not' is no model directory, no table, and no DDL"),
-    ("no/such/place", "contract: no/such/place: no table (delta or parquet) can be read there"),
+    ("id bigint not", "contract: 'id bigint not' is not a model directory, a table, or DDL"),
+    ("no/such/place", "contract: no/such/place: cannot read a table (delta or parquet)"),
 ], ids=["json", "ddl", "table"])  # fmt: skip
 def test_a_contract_that_is_none_is_wrong_configuration(spark, job, capsys, contract, text):
     assert job("check", contract=contract) == 2

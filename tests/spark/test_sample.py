@@ -84,7 +84,7 @@ QUIET = {
 
 
 def application(source, folder, *arguments, **extra):
-    """What an application of its own has found."""
+    """Return the result of an application of its own."""
     inherited = ("JAVA_HOME", "LANG", "LC_ALL", "TMPDIR", "PATH")
     environment = {name: os.environ[name] for name in inherited if name in os.environ} | {
         "HOME": str(folder), "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable,

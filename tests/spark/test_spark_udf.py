@@ -89,7 +89,7 @@ def test_mixed_forms_and_optional_columns_are_refused_with_the_way_out(spark, di
     with pytest.raises(ContractError, match="either by position or by name, not both"):
         udf("a", b="b")
     with pytest.raises(
-        ContractError, match=r"optional columns \(c\) is not known here: give the columns by name"
+        ContractError, match=r"optional columns \(c\) is not known here: pass the columns by name"
     ):
         udf()
 
@@ -112,7 +112,7 @@ def test_names_that_spark_takes_for_one_are_refused(spark, tmp_path, table):
     model = models.Returning(lambda data, params: data["a"] - data["A"])
     path = models.save_python(tmp_path / "m", model, {"a": "double", "A": "double"}, {"y": "double"})
     udf = sparksig.spark_udf(spark, path, allow_pickle=True)
-    with pytest.raises(ContractError, match="Spark does not tell these names apart: a, A"):
+    with pytest.raises(ContractError, match="Spark does not distinguish these names: a, A"):
         udf()
     assert value(table, udf("a", "b")) == 2.0
 

@@ -193,7 +193,7 @@ def test_new_columns_are_refused_or_evolve(spark, form, tmp_path):
         sparksig.write(df, tmp_path / "t", format=form, mode="append")
     assert sorted(finding.path for finding in error.value.findings) == ["more", "s.b"]
     if form == "parquet":
-        with pytest.raises(OutputRefusedError, match=r"readers of Parquet would not see it"):
+        with pytest.raises(OutputRefusedError, match=r"readers of Parquet would ignore it"):
             sparksig.write(df, tmp_path / "t", format=form, mode="append", evolve=True)
         return
     sparksig.write(df, tmp_path / "t", format=form, mode="append", evolve=True)
@@ -222,7 +222,7 @@ def test_a_parquet_table_that_keeps_no_runs_apart_takes_no_run(spark, tmp_path):
     with pytest.raises(OutputRefusedError, match=text):
         sparksig.write(spark.range(1).toDF("id"), tmp_path / "t", mode="append", run_id="r")
     sparksig.write(spark.range(1).toDF("id"), tmp_path / "u", mode="append", run_id="r")
-    with pytest.raises(OutputRefusedError, match=r"the table keeps its rows by runs: pass run_id"):
+    with pytest.raises(OutputRefusedError, match=r"the table is partitioned by run ids: pass run_id"):
         sparksig.write(spark.range(1).toDF("id"), tmp_path / "u", mode="append")
 
 
@@ -363,7 +363,7 @@ def test_an_overwritten_delta_table_keeps_its_schema_or_evolves(delta, tmp_path)
 def test_unsafe_committers_are_refused_with_the_reason(spark, tmp_path, key, value):
     spark.conf.set(key, value)
     try:
-        with pytest.raises(OutputRefusedError, match=r"a job that dies leaves some"):
+        with pytest.raises(OutputRefusedError, match=r"so that a failed job leaves files"):
             sparksig.write(spark.range(1), tmp_path / "t")
     finally:
         spark.conf.unset(key)
@@ -484,17 +484,20 @@ def test_what_delta_can_widen_holds_what_was_there():
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"format": "csv"}, r"format is one of 'parquet', 'delta', not 'csv'"),
-        ({"mode": "upsert"}, r"mode is one of 'error', 'append', 'overwrite', not 'upsert'"),
+        ({"format": "csv"}, r"format: expected one of 'parquet', 'delta', got 'csv'"),
+        ({"mode": "upsert"}, r"mode: expected one of 'error', 'append', 'overwrite', got 'upsert'"),
         ({"run_id": "a b"}, r"run_id must have at most 200 letters, digits"),
-        ({"partition_by": "id"}, r"partition_by is a list of names: \['id'\]"),
-        ({"target": 7}, r"the target is a path, or the name of a table, not a value of type int"),
+        ({"partition_by": "id"}, r"partition_by: expected a list of names, got a text\. Pass \['id'\]"),
+        ({"target": 7}, r"target: expected a path or the name of a table, got a value of type int"),
         (
             {"target": "name"},
             r"there is no table 'name'\. Pass format='delta' to create it",
         ),
         ({"target": "/d/t[1]"}, r"/d/t\[1\]: Spark reads \*, \?, \[, \], \{ and \} as a pattern"),
-        ({"target": "./t", "format": "delta"}, r"Delta finds tables by absolute paths: /\S+/t$"),
+        (
+            {"target": "./t", "format": "delta"},
+            r"target: expected an absolute path for Delta, got a relative one\. Pass /\S+/t$",
+        ),
         ({"df": 7}, r"expected a Spark DataFrame, got a value of type int"),
     ],
     ids=str,

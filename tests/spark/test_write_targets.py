@@ -41,7 +41,7 @@ def rows(spark, form, path):
     return sorted(map(tuple, spark.read.format(form).load(str(path)).collect()), key=repr)
 
 
-def told(error):
+def summarize(error):
     return sorted((str(finding.code), finding.path, finding.count) for finding in error.value.findings)
 
 
@@ -99,7 +99,7 @@ def test_what_it_would_not_fill_so_is_found_before(delta, filled):
     wrong = df.selectExpr("*", "int(null) as d", "date'2024-01-03' as day")
     with pytest.raises(ContractError) as error:
         sparksig.write(wrong, filled, format="delta", mode="append")
-    assert told(error) == [
+    assert summarize(error) == [
         ("INVALID_VALUE", "", 1),  # g is null: no CHECK holds
         ("INVALID_VALUE", "day", 1),
         ("NULL_IN_REQUIRED", "d", 1),
@@ -131,7 +131,7 @@ def test_constraints_are_seen_at_any_depth(delta, tmp_path):
     )
     with pytest.raises(ContractError) as error:
         sparksig.write(df, path, format="delta", mode="append")
-    assert told(error) == [
+    assert summarize(error) == [
         ("NULL_IN_REQUIRED", "s.a.n", 2),
         ("OUT_OF_RANGE", "c", 1),
         ("OUT_OF_RANGE", "l[].v", 1),
@@ -142,7 +142,7 @@ def test_constraints_are_seen_at_any_depth(delta, tmp_path):
     plan = sparksig.plan_write(df, path, format="delta", mode="append")
     assert {column.path: column.reason for column in plan.columns}[
         "c"
-    ] == "char(3): blanks are added to shorter texts"
+    ] == "char(3) pads shorter texts with blanks"
     assert sparksig.write(df.where("id = 1"), path, format="delta", mode="append").rows == 1
     with pytest.raises(
         OutputRefusedError,
@@ -243,7 +243,7 @@ def test_a_table_by_its_name_keeps_what_it_is_when_it_is_overwritten(delta):
 
 
 def at_once(count, call):
-    """What ``count`` threads get that begin at the same time."""
+    """Return the results of ``count`` threads that begin at the same time."""
     start, got = threading.Barrier(count), [None] * count
 
     def go(index):
@@ -287,7 +287,7 @@ def test_what_is_no_table_of_delta_is_told(delta):
             with pytest.raises(ContractError, match=r"' is neither the name of a table nor a path$"):
                 sparksig.write(delta.range(1), target, format="delta", mode="append")
         with pytest.raises(
-            ContractError, match=r"a_parquet_table is a table of the format parquet, not delta"
+            ContractError, match=r"a_parquet_table: expected a Delta table, got the format parquet"
         ):
             sparksig.write(delta.range(1), "a_parquet_table", format="delta", mode="append")
         df = delta.sql("select 1 as id, named_struct('a', 1) as s")
@@ -321,7 +321,7 @@ def test_a_session_without_delta_says_what_is_missing(spark, tmp_path):
     for target in (str(tmp_path / "none"), "no_such_table"):
         for mode in ("error", "append", "overwrite"):
             with pytest.raises(
-                MissingDependencyError, match=r"knows no Delta tables: start it with delta-spark's"
+                MissingDependencyError, match=r"does not support Delta tables: start it with delta-spark's"
             ):
                 sparksig.write(spark.range(1), target, format="delta", mode=mode)
     spark.range(1).createOrReplaceTempView("detail")
@@ -370,7 +370,7 @@ def test_partitions_are_read_back_as_they_were_or_refused(spark, tmp_path):
         ContractError, match=r"part: expected texts that readers of Parquet return unchanged"
     ) as error:
         sparksig.write(df, tmp_path / "t", partition_by=["part"])
-    assert told(error) == [("INVALID_VALUE", "part", len(TAKEN))]
+    assert summarize(error) == [("INVALID_VALUE", "part", len(TAKEN))]
     with pytest.raises(
         OutputRefusedError, match=r"run_id: expected a name that readers of Parquet return unchanged"
     ):
