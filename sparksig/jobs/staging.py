@@ -20,7 +20,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field, TypeAdapter, ValidationError
 
 from sparksig.errors import OutputRefusedError
-from sparksig.jobs.claims import claim_file, is_claimed, lock_directory
+from sparksig.jobs.claims import LOCK, claim_file, is_claimed, lock_directory
 from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.console import complain
 from sparksig.jobs.engine import Layout, StagedCounts
@@ -133,7 +133,8 @@ class StagingDirectory:
             unclaimed, others = self._divide_names(is_done=False)
             if self.read_published_files() is None or self.read_result() is None:
                 for name in unclaimed if others else self.directory.names():
-                    (self.directory / name).delete()
+                    if name != LOCK:
+                        (self.directory / name).delete()
             self._claim(data)
         return data
 
@@ -247,10 +248,9 @@ class StagingDirectory:
             match = _ATTEMPT.search(name)
             if match is None:
                 continue
-            if local is None:
+            is_other = None if local is None else is_claimed(local / f"lock-{match[1]}")
+            if is_other is None:
                 is_other = not is_done and match[1] not in own
-            else:
-                is_other = is_claimed(local / f"lock-{match[1]}")
             (others if is_other else unclaimed).append(name)
         return unclaimed, others
 
@@ -259,7 +259,9 @@ _RESULTS = TypeAdapter(StagedResult)
 
 _ATTEMPT = re.compile(r"(?:data|final|lock)-([0-9a-f]{8})")
 _DATA = _ATTEMPT.pattern
-OWN_NAMES = re.compile(rf"{_DATA}|\.{_DATA}\.sparksig-write-[0-9a-f]+|\.?({_SCORED}|{PUBLISHING})(\..*)?")
+OWN_NAMES = re.compile(
+    rf"{_DATA}|\.{_DATA}\.sparksig-write-[0-9a-f]+|{LOCK}|\.?({_SCORED}|{PUBLISHING})(\..*)?"
+)
 
 
 def _is_inside(name: Any) -> bool:

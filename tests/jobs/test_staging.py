@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from sparksig import Code, Finding, OutputRefusedError, SparksigError, TableNotFoundError, UnsupportedError
+from sparksig.jobs import claims
 from sparksig.jobs.engine import StagedCounts
 from sparksig.jobs.staging import StagedResult, StagingDirectory
 from sparksig.jobs.sweeping import find_stagings, remove_staging
@@ -132,6 +135,32 @@ def test_attempts_keep_the_rows_of_each_other(staging):
     staging.close()
     first.remove(is_done=True)
     assert not staging.directory.path.exists()
+
+
+def test_attempts_keep_the_rows_of_each_other_without_locks(staging, monkeypatch):
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(claims.fcntl, "flock", refuse)
+    first, rows = start_attempt(staging)
+    second, others = start_attempt(staging)
+    second.remove()
+    assert rows in staging.directory.names()
+    assert others not in staging.directory.names()
+    first.remove(is_done=True)
+    assert not staging.directory.path.exists()
+
+
+def test_exclusive_locks_are_of_files_that_are_open_for_writing(staging, monkeypatch):
+    modes = []
+
+    def record(descriptor, operation):
+        modes.append(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE)
+
+    monkeypatch.setattr(claims.fcntl, "flock", record)
+    start_attempt(staging)
+    with staging.lock():
+        assert set(modes) == {os.O_RDWR}
 
 
 def test_rows_of_a_dead_attempt_are_removed_by_the_next_one(staging):
