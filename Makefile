@@ -7,8 +7,8 @@ BIN := $(CURDIR)/$(VENV)/bin
 OLDEST_BIN := $(CURDIR)/.venv-oldest/bin
 NEWEST_BIN := $(CURDIR)/.venv-newest/bin
 # An environment for another Python, or for another Spark. Python 3.10 cannot have the newest libraries.
-OTHER := .venv-$(if $(SPARK),spark-$(SPARK),$(notdir $(PYTHON)))
-OTHER_BIN := $(CURDIR)/$(OTHER)/bin
+OTHER = .venv-$(if $(SPARK),spark-$(SPARK),$(shell $(PYTHON) -c 'import sys; print("python%d.%d" % sys.version_info[:2])'))
+OTHER_BIN = $(CURDIR)/$(OTHER)/bin
 OTHER_GROUP = $(if $(SPARK),spark-$(SPARK),$(shell $(PYTHON) -c 'import sys; print("oldest" if sys.version_info < (3, 11) else "newest")'))
 SMOKE := $(addprefix tests/spark/test_,spark_udf.py score.py direct.py value_rules.py ddl.py)
 # Two processes: one for all tests that need Spark, so that there is one session, and both for the others.

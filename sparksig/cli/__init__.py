@@ -33,7 +33,7 @@ def cli() -> None:
 
     Exit codes: 0 done, 2 usage or configuration, 3 findings, 4 error budget exceeded, 5 model damaged or not
     trusted, 6 output refused, 7 no such configuration, 8 no such model, 9 no such table, 10 the model failed,
-    1 anything else.
+    1 other errors.
     """  # noqa: D301  click's mark for lines to leave alone
 
 

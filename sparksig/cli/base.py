@@ -55,11 +55,11 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-# --- how commands end ---------------------------------------------------------------------------------------
+# --- ends of commands ---------------------------------------------------------------------------------------
 
 
 def find_format(arguments: Sequence[str]) -> str:
-    """Return the format that the arguments of a command choose, even if some of them are wrong.
+    """Return the format that the arguments of a command select, even if other arguments are wrong.
 
     Example:
         >>> find_format(["check", "--json"]), find_format(["check", "--format=junit"]), find_format(["show"])
@@ -72,7 +72,7 @@ def find_format(arguments: Sequence[str]) -> str:
 
 
 def _report_failure(error: Exception, output_format: str) -> int:
-    """Print why a command failed; return its exit code."""
+    """Print the reason why a command failed; return its exit code."""
     is_json = output_format == "json"
     if isinstance(error, click.ClickException) and not is_json:
         error.show()
@@ -134,13 +134,13 @@ def _simplify_output() -> Iterator[None]:
             stream.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", FutureWarning)  # of PySpark, on every query
+        warnings.simplefilter("ignore", FutureWarning)  # PySpark warns on every query
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = print_line
         yield
 
 
-# --- what commands print ------------------------------------------------------------------------------------
+# --- output ------------------------------------------------------------------------------------------------
 
 
 _VERDICTS = re.compile(

@@ -57,7 +57,7 @@ def check(model: str, environment: str | None, json_wanted: bool) -> None:
 def build(model: str, output: str, no_index: bool, find_links: tuple[str, ...], json_wanted: bool) -> None:
     """Build the environment of a model into one file, for machines that install nothing.
 
-    Installing packages runs code of theirs, so build environments only for models whose origin you trust.
+    Installing a package can run its code, so build environments only for models whose origin you trust.
     Pass the file as environment= to load_model, spark_udf and score, or as model.environment in a job.
     """
     from pathlib import Path

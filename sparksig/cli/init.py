@@ -21,7 +21,7 @@ _HEADER = """\
 # Run the job:     {run}
 #
 # Keys after a "#" are optional; their values are defaults or examples. To set a key, remove its "#", and the
-# "#" of its section. Relative paths count from the current directory. ${{env:NAME}} in a text stands for a
+# "#" of its section. Relative paths start at the current directory. ${{env:NAME}} in a text stands for a
 # variable of the environment.
 
 """
@@ -62,7 +62,7 @@ def init(model: str, table: str, output: str, force: bool, json_wanted: bool) ->
     """Write a configuration that scores TABLE with MODEL, with a comment for each key.
 
     MODEL is a directory or a URI, and TABLE is a path, or the name of a table in the catalog. The predictions
-    go beside the table, to TABLE-scored. The file works as it is; read and change it.
+    are written to TABLE-scored, next to the table. The job runs with the file unchanged; edit it as needed.
     """
     from sparksig.errors import OutputRefusedError
     from sparksig.jobs.config import ScoreConfig

@@ -13,7 +13,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def _parse_age(context: click.Context | None, option: click.Parameter | None, text: str) -> float:  # noqa: ARG001  as click calls it
-    """Parse an age as 12h: a number of seconds, minutes, hours or days.
+    """Parse an age such as 12h: a number of seconds, minutes, hours or days.
 
     Example:
         >>> _parse_age(None, None, "12h"), _parse_age(None, None, "1d")
@@ -26,7 +26,7 @@ def _parse_age(context: click.Context | None, option: click.Parameter | None, te
 
 
 @click.command(
-    short_help="Find what killed runs have left behind, and remove it.",
+    short_help="List or remove the staging directories of killed runs.",
     epilog="\b\nExamples:\n  sparksig sweep results/\n  sparksig sweep results/ --older-than 7d --delete",
 )
 @click.argument("path", type=click.Path())
@@ -41,11 +41,11 @@ def _parse_age(context: click.Context | None, option: click.Parameter | None, te
 @click.option("--delete", is_flag=True, help="Remove the directories; otherwise they are only listed.")
 @add_json_option
 def sweep(path: str, older_than: float, delete: bool, json_wanted: bool) -> int:
-    """List the staging directories in PATH, and those beside a table at PATH.
+    """List the staging directories in PATH, and those next to a table at PATH.
 
-    A score job or a write that is killed leaves a hidden directory, .NAME.sparksig-..., beside its output. A
-    job with a run id uses it when it is started again; the others are never read again. Directories that have
-    the only copy of some rows, or may be in use, are kept, with the reason.
+    A killed score job or write leaves a hidden directory, .NAME.sparksig-..., next to its output. A job with
+    a run id uses it when it is started again; other directories are never read again. A directory that may be
+    in use, or has the only copy of some rows, is not removed; the list has the reason.
     """
     from sparksig.jobs.sweeping import find_stagings, remove_staging
 

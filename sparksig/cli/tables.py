@@ -111,7 +111,7 @@ def infer(
     """Infer the signature of a table from some of its rows, with the evidence for each column.
 
     TABLE is a Parquet file, a directory or URI of Parquet files, or a JSON file with an example of a model's
-    input: a record, or a list of records. A column is optional if nulls were seen in it.
+    input: a record, or a list of records. A column is optional if the sample has nulls in it.
     """
     evidence: SampledSignature | None = None
     if example.endswith(".json") and not by_spark:
@@ -212,7 +212,7 @@ def _open_table(app: str, table: str, by_spark: bool, conf: tuple[str, ...]) -> 
     type=click.Choice(["schema", "sample", "full"]),
     default="schema",
     show_default=True,
-    help="Check only types, also the values of some rows, or of all rows.",
+    help="Check only types, or also the values of some or all rows.",
 )
 @click.option(
     "--side",

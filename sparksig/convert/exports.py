@@ -96,9 +96,9 @@ def export(
         finding = Finding(Code.INVALID_NAME, "", "names that are Unicode text", "a lone surrogate")
         raise ConversionError.of(f"no {to} for this signature", [finding]) from None
     if declared is not None and to not in ("ddl", "arrow"):
-        from sparksig.tables.exact import lost_in_signature
+        from sparksig.tables.exact import find_losses_in_signature
 
-        findings = [*lost_in_signature(declared), *findings]
+        findings = [*find_losses_in_signature(declared), *findings]
     return Exported(content, text, tuple(findings))
 
 
@@ -202,10 +202,10 @@ def _export_arrow(request: _Request) -> Export:
     from sparksig.convert.arrow import find_losses_in_arrow, to_arrow
 
     if request.declared is not None:
-        from sparksig.tables.exact import columns_to_arrow, lost_lengths
+        from sparksig.tables.exact import columns_to_arrow, find_lost_lengths
 
         content = columns_to_arrow(request.declared)
-        return content, content.to_string(), lost_lengths(request.declared)
+        return content, content.to_string(), find_lost_lengths(request.declared)
     schema, side, findings = _select_table(request.contract)
     content = to_arrow(schema)
     text = content.to_string(truncate_metadata=False)

@@ -64,18 +64,18 @@ class CheckPlan:
 
 
 def check(config: CheckConfig) -> RunReport:
-    """Check a table against a contract, as the configuration says.
+    """Check a table against a contract, as configured.
 
     Raises:
         ContractError: the table breaks the contract; the error has the run report with the details.
         ConfigError: the contract cannot be read.
-        SparksigError: as :data:`EXIT_CODES` lists.
+        SparksigError: an error of :data:`EXIT_CODES`.
     """
     return CheckRun(config).execute()
 
 
 def plan_check(config: CheckConfig) -> CheckPlan:
-    """Plan a check; of the table, only its schema is read.
+    """Plan a check; only the schema of the table is read.
 
     Raises:
         SparksigError: as :func:`check`.
@@ -162,7 +162,7 @@ def _resolve_contract(spark: SparkSession, config: CheckConfig) -> Contract:
     """Resolve the contract.
 
     Raises:
-        ConfigError: it cannot be read.
+        ConfigError: the contract cannot be read.
     """
     from sparksig.tables.contract import resolve_contract
     from sparksig.tables.readers import SparkReader

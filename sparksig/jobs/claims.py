@@ -1,4 +1,4 @@
-"""Locks of simultaneous attempts at one run: one publishes, and none removes the rows of another.
+"""Locks for simultaneous attempts at one run: only one publishes, and none removes the rows of another.
 
 A lock ends with its process. Object stores have no locks, and some file systems of this machine neither. Each
 lock is of a file that is open for writing, since NFS locks nothing else exclusively.
@@ -32,15 +32,15 @@ class Lockable(Protocol):
         """The path on this machine; None for another file system."""
 
     def make(self) -> None:
-        """Make the directory, and those above it."""
+        """Create the directory and its parents."""
 
 
 @contextlib.contextmanager
 def lock_directory(directory: Lockable, wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Make a directory, and lock it for one process at a time.
+    """Create a directory, and lock it for one process at a time.
 
     Args:
-        directory: the directory. Where there are no locks, it is only made.
+        directory: the directory. Without locks, it is only created.
         wait: called before waiting for another process.
     """
     descriptor = _acquire(directory, wait)
@@ -89,7 +89,7 @@ def _try_lock(descriptor: int, operation: int) -> bool | None:
 
 
 def claim_file(path: Path) -> int | None:
-    """Create a file, and claim it until the descriptor that is returned is closed; None without locks."""
+    """Create a file, and claim it until the returned descriptor is closed; return None without locks."""
     if fcntl is None:
         return None
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

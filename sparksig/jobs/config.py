@@ -117,7 +117,7 @@ class _Section(BaseModel):
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
-        """Return the configuration that a JSON text describes; errors as of :meth:`model_validate`."""
+        """Return the configuration in a JSON text; the errors are those of :meth:`model_validate`."""
         with cls._explain_errors():
             return super().model_validate_json(json_data, **options)
 

@@ -37,13 +37,13 @@ class ConnectEngine(LocalEngine):
         self.spark: SparkSession
 
     def start(self, run: ScoreRun) -> str:
-        """Start a session if there is none, and check that the configuration needs nothing else of Spark."""
+        """Start a session if there is none, and check that the engine supports the configuration."""
         from pyspark.sql import SparkSession
 
         conf = run.config.spark
         self.spark = SparkSession.getActiveSession() or build_session("sparksig score", conf)
         for key, value in conf.items():
-            if key.startswith("spark.sql."):  # a session that was there before does not have them
+            if key.startswith("spark.sql."):  # an existing session does not have them
                 self.spark.conf.set(key, value)
         self._shipping = run.config.model.shipping
         digest = super().start(run)
@@ -62,7 +62,7 @@ class ConnectEngine(LocalEngine):
 
 
 def uses_connect(config: ScoreConfig) -> bool:
-    """Return whether the session of a job is one of Spark Connect, whether it has started or not."""
+    """Return whether a job uses Spark Connect, also before its session has started."""
     from pyspark.sql.utils import is_remote
 
     is_configured = "spark.remote" in config.spark or config.spark.get("spark.api.mode") == "connect"

@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 class DirectEngine(SparkEngine):
     """Tasks of Spark read, score and write the files of Parquet and plain Delta tables.
 
-    Spark starts, plans, schedules and publishes as with the engine "spark", and no row passes through the
-    JVM before it is staged. What only Spark reads or writes is left to it.
+    Spark starts, plans, schedules and publishes as with the engine "spark", but no row passes through the
+    JVM before it is staged. Tables that only Spark can read or write are scored by Spark.
 
     Attributes:
-        is_required: whether a table that is left to Spark is an error.
+        is_required: whether it is an error if only Spark can score the table.
         scan: the plan of the tasks; None if Spark scores.
         splits: the parts of the table, one for each task.
     """
@@ -58,10 +58,10 @@ class DirectEngine(SparkEngine):
         self._model: PreparedModel
 
     def plan(self, run: ScoreRun) -> RunPlan:
-        """Plan the run with Spark, then find out whether tasks can read and write the files themselves.
+        """Plan the run with Spark, then decide whether tasks can read and write the files themselves.
 
         Raises:
-            ConfigError: they cannot, and the engine is required.
+            ConfigError: tasks cannot, and the engine is required.
         """
         plan = super().plan(run)
         if plan.refusal is not None:
@@ -89,15 +89,15 @@ class DirectEngine(SparkEngine):
         """Plan the tasks.
 
         Raises:
-            UnsupportedError: only Spark reads or writes these columns as Spark does.
-            TableNotFoundError, ContractError: files that pyarrow does not read.
+            UnsupportedError: only Spark reads or writes these columns correctly.
+            TableNotFoundError, ContractError: pyarrow cannot read the files.
         """
         assert self.staged is not None
         config, work = run.config, self.udf.work
         version = self.input.identity.get("version")
         opened = open_table(config.input, config.spark, version)
         if version is None and len(opened.table.files) != self.input.identity["files"]:
-            raise UnsupportedError("Spark finds other files in the input than pyarrow")
+            raise UnsupportedError("Spark and pyarrow find different files in the input")
         table = opened.table
         has_quarantine = config.quarantine is not None
         options = ScanOptions(
@@ -156,7 +156,7 @@ class DirectEngine(SparkEngine):
 
 
 def _plan_output(run: ScoreRun, scan: ScanPlan) -> TargetPlan | None:
-    """Plan the write of the output by splits; None if only Spark writes it, or the quarantine."""
+    """Plan the write of the output by splits; None if only Spark can write it or the quarantine."""
     config = run.config
     for section in (config.output, config.quarantine):
         if section is not None and (section.format != "parquet" or section.path is None):
@@ -178,7 +178,7 @@ def _share_store(output: OutputSection, quarantine: QuarantineSection, conf: Map
 
 @contextlib.contextmanager
 def _explain_model() -> Iterator[None]:
-    """Add to the error of a model what to configure for the run to go on."""
+    """Add to the error of a model the configuration that rejects such rows."""
     try:
         yield
     except ModelFailedError as error:
@@ -192,11 +192,11 @@ def _require_same_columns(scan: ScanPlan, fields: list[dict[str, Any]]) -> None:
     """Check that the tasks write the columns that Spark would write.
 
     Raises:
-        UnsupportedError: they do not.
+        UnsupportedError: the tasks write other columns.
     """
     own = json.loads(build_spark_schema(output_schema(scan), scan.spark_fields))["fields"]
     if [field["name"] for field in own] != [field["name"] for field in fields]:
-        raise UnsupportedError("Spark orders the columns of the output in another way")
+        raise UnsupportedError("Spark writes the columns of the output in another order")
     for actual, expected in zip(own, fields):
         if strip_type(actual["type"]) != strip_type(expected["type"]):
             raise UnsupportedError(f"only Spark writes {step(expected['name'])} in its type")

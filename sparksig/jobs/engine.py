@@ -1,11 +1,14 @@
-"""The engine of a score job: the part of a run that depends on who reads, scores and writes the rows."""
+"""The engine of a score job: the part of a run that reads, scores and writes the rows."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+from pydantic import BeforeValidator, PlainSerializer
 
 from sparksig.errors import ContractError, Finding
 from sparksig.jobs.config import ScoreConfig
@@ -21,6 +24,14 @@ if TYPE_CHECKING:
 Layout = Literal["rows", "tables"]
 
 
+def _parse_path(path: Any) -> Any:
+    return json.loads(path) if isinstance(path, str) else path
+
+
+JsonPath = Annotated[FieldPath, BeforeValidator(_parse_path), PlainSerializer(json.dumps, when_used="json")]
+"""A path as a key of JSON: the list of its names, as text."""
+
+
 @dataclass(frozen=True)
 class RunPlan:
     """The plan of a run: its input, its writes, and the reason why it is refused.
@@ -30,7 +41,7 @@ class RunPlan:
         is_input_identified: whether the same identity means the same rows; not for a view.
         absent: the optional columns of the model that the table lacks.
         engine: the name of the engine that scores.
-        engine_reason: why it was chosen, or how it scores; empty if it was required.
+        engine_reason: the reason for its choice, or a detail; empty if it was required.
         refusal: the reason why the table does not fit the model; None if it fits.
         casts: the columns that are cast for the model: name, type in the table, transfer type.
         columns: the names and Spark types of the output's columns; empty if the table does not fit.
@@ -68,7 +79,7 @@ class StagedCounts:
     findings: tuple[Finding, ...] = ()
     model_loads: int = 0
     model_load_seconds: float = 0.0
-    predictions: Mapping[FieldPath, PredictionSummary] = field(default_factory=dict)
+    predictions: Mapping[JsonPath, PredictionSummary] = field(default_factory=dict)
 
 
 class Engine(Protocol):
@@ -95,9 +106,9 @@ class Engine(Protocol):
     quarantine they are those of the output: the kept columns, the predictions, and ``findings`` if there is
     a budget. With a quarantine they are all columns of the table, ``sparksig prediction`` (or one column for
     each output), ``sparksig findings``, and for text files ``sparksig record``; see
-    :mod:`sparksig.jobs.rows`. So an
-    engine that only scores in its own way is a subclass of
-    :class:`~sparksig.jobs.spark_engine.SparkEngine` with another ``stage``.
+    :mod:`sparksig.jobs.rows`. An engine that differs only in
+    the way of scoring is a subclass of :class:`~sparksig.jobs.spark_engine.SparkEngine` with another
+    ``stage``.
 
     Attributes:
         name: the name of the engine in configurations and reports.
@@ -120,16 +131,16 @@ class Engine(Protocol):
         """
 
     def identify_input(self, run: ScoreRun) -> Mapping[str, Any]:
-        """Return the present identity of the table, as in :attr:`RunPlan.input`."""
+        """Return the current identity of the table, as in :attr:`RunPlan.input`."""
 
     def plan(self, run: ScoreRun) -> RunPlan:
         """Open the table and plan the run; nothing is scored or written."""
 
     def count_output_files(self, run: ScoreRun) -> int | None:
-        """Return the approximate number of files of the output; None if it is not known before."""
+        """Return the approximate number of files of the output; None if it is not known in advance."""
 
     def check_values(self, run: ScoreRun) -> Report:
-        """Check the values of the table, as ``run.config.check`` says."""
+        """Check the values of the table by ``run.config.check``."""
 
     def stage(self, run: ScoreRun, directory: Directory) -> StagedCounts:
         """Score all rows into Parquet files in a directory that does not exist yet.
@@ -141,10 +152,10 @@ class Engine(Protocol):
     def publish(self, run: ScoreRun, result: StagedResult) -> dict[str, int]:
         """Publish the staged rows, and return the number of rows that were written, by path or table.
 
-        Called again after a crash, it completes the publication without duplicates.
+        A second call after a crash completes the publication without duplicates.
 
         Raises:
-            OutputRefusedError: something came to the path of the output meanwhile.
+            OutputRefusedError: the output has been created meanwhile.
         """
 
 

@@ -28,7 +28,7 @@ EXIT_CODES: dict[type[BaseException], tuple[int, str]] = {
     OutputRefusedError: (6, "the output was refused: it exists already, or cannot be written"),
     ModelFailedError: (10, "the model failed: it raised an exception"),
 }
-"""The exit code of each class of errors, with its meaning; 0 is done, 1 anything else, 130 interrupted."""
+"""The exit codes of errors, with their meanings. Also 0 (done), 1 (other errors), 130 (interrupted)."""
 
 
 def exit_code(error: BaseException) -> int:

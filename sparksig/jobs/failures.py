@@ -1,4 +1,4 @@
-"""Failures of jobs and commands as a person reads them: a short message, and the complete log in a file."""
+"""Reports of failures of jobs and commands: a short message, and the complete log in a file."""
 
 from __future__ import annotations
 
@@ -31,18 +31,20 @@ def describe_failure(
     *,
     with_findings: bool = True,
 ) -> str:
-    """Return the message of a failure: the cause, what to do about it, and the file that has the rest.
+    """Return the message of a failure: the cause, a hint, and the file with the complete log.
 
     Args:
-        error: what was raised.
-        report: the run report of the job that it has ended; None outside of a run.
-        secrets: texts that the log must not have.
+        error: the error.
+        report: the run report of the failed job; None outside of a run.
+        secrets: texts that the log must not contain.
         with_findings: whether the message lists the findings.
     """
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     known = diagnose(error)
-    if known is None and isinstance(error, OSError) and error.strerror:  # of this machine: it says all
+    if (
+        known is None and isinstance(error, OSError) and error.strerror
+    ):  # an error of this machine needs no log
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     unexpected = f"unexpected error {type(error).__name__}. Report it with the log, which may hold your data"
     lines = [unexpected if known is None else str(known) if with_findings else known.message]
@@ -55,11 +57,11 @@ def describe_failure(
 
 
 _COMPLETE = (ConfigError, MissingDependencyError, TableNotFoundError)
-"""Errors whose messages say all that there is to know."""
+"""Errors whose messages are complete, so that they need no log."""
 
 
 def needs_log(error: BaseException) -> bool:
-    """Return whether more is known of an error than its message: a traceback of Spark, or of a bug."""
+    """Return whether an error needs a log: it has a traceback of Spark, or is unexpected."""
     if isinstance(error, (KeyboardInterrupt, *_COMPLETE)):
         return False
     return not isinstance(error, SparksigError) or any(map(is_of_spark, _chain(error)))
@@ -76,9 +78,9 @@ def write_failure_log(
 
     Args:
         error: the error.
-        name: a part of the file's name, such as the run's.
-        secrets: texts that the file must not have.
-        path: the file; None, or if it cannot be written, for one in the directory for temporary files.
+        name: a part of the file's name, for example the run id.
+        secrets: texts that the file must not contain.
+        path: the file. If it is None or cannot be written, the file is in the directory for temporary files.
         conf: Spark settings, which decide on the file system of a plain path.
 
     Returns:
@@ -106,7 +108,7 @@ def write_failure_log(
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and its causes, those included that ``from None`` hides."""
+    """Yield an error and its causes, including causes that ``from None`` hides."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:

@@ -15,11 +15,11 @@ from sparksig.errors import UnsupportedError
 from sparksig.jobs.places import file_system
 
 _WITH_RENAME = ("local", "hdfs")
-"""File systems of pyarrow on which a file is visible while it is written; on object stores it is not."""
+"""The pyarrow file systems on which readers see incomplete files, in contrast to object stores."""
 
 
 def write_whole(path: str, data: bytes, conf: Mapping[str, str], *, is_private: bool = False) -> None:
-    """Write a file, or replace it; parent directories are made.
+    """Write a file, or replace it; create its parent directories.
 
     Args:
         path: a path, or a URI.
@@ -72,7 +72,7 @@ def read_whole(path: str, conf: Mapping[str, str]) -> bytes | None:
     return content
 
 
-# --- file systems that only Spark knows: s3a://, dbfs:/, and the cluster's own -----------------------------
+# --- file systems that only Spark supports: s3a://, dbfs:/, and others ------------------------------------
 
 
 def _hadoop(path: str) -> tuple[Any, Any, Any]:
@@ -95,7 +95,7 @@ def _convert_errors() -> Iterator[None]:
         yield
     except Py4JJavaError as error:
         raise OSError(str(error.java_exception.toString())) from None
-    except Py4JError as error:  # the JVM may have died
+    except Py4JError as error:  # the JVM may have ended
         raise OSError(f"Spark does not answer: {type(error).__name__}") from None
 
 

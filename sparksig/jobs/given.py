@@ -91,7 +91,7 @@ def _find_obstacle(data: Any, loc: Loc) -> Finding | None:
 
 
 def _set_value(data: Any, loc: Loc, value: Any) -> Any:
-    """Return a copy with a value at a position; other parts that YAML's aliases share are not changed."""
+    """Return a copy with a value at a position; other parts, which YAML aliases may share, do not change."""
     if not loc:
         return value
     part, inner = loc[0], loc[1:]

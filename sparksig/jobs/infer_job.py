@@ -37,7 +37,7 @@ class InferPlan:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """No findings: the reasons why a signature cannot be inferred are errors."""
+        """The findings, which are always empty: problems of an inference are errors."""
         return ()
 
     @property
@@ -65,18 +65,18 @@ class InferPlan:
 
 
 def infer(config: InferConfig) -> RunReport:
-    """Infer the signature of a table, as the configuration says.
+    """Infer the signature of a table, as configured.
 
     Raises:
-        InferenceError: the table has columns of types that no signature has.
-        OutputRefusedError: the path of the signature has another one.
-        SparksigError: as :data:`EXIT_CODES` lists.
+        InferenceError: the table has types that signatures do not support.
+        OutputRefusedError: the file of the signature exists and has another signature.
+        SparksigError: an error of :data:`EXIT_CODES`.
     """
     return InferRun(config).execute()
 
 
 def plan_infer(config: InferConfig) -> InferPlan:
-    """Plan an inference; of the table, only its schema is read.
+    """Plan an inference; only the schema of the table is read.
 
     Raises:
         SparksigError: as :func:`infer`.
@@ -161,5 +161,5 @@ def _select_columns(table: DataFrame, config: InferConfig) -> DataFrame:
     from sparksig.tables.findings import find_missing
 
     if missing := find_missing(config.columns, table.columns):
-        raise ContractError.of(f"{config.input.place}: columns are not there", missing)
+        raise ContractError.of(f"{config.input.place}: the table lacks columns", missing)
     return table.select([column(name) for name in config.columns]) if config.columns else table

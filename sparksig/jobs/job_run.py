@@ -1,4 +1,4 @@
-"""The run of a job: its phases, the facts for its report, and the report, also if the job fails."""
+"""The run of a job, which measures its phases, and writes a report even if the job fails."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sparksig.jobs.reports import RunReport
 from sparksig.jobs.secrets import find_secrets, hide_in_error
 from sparksig.models.registry import shown
 from sparksig.signature import ModelSignature
-from sparksig.spark.diagnosis import diagnosed
+from sparksig.spark.diagnosis import convert_spark_errors
 from sparksig.spark.quiet import mute_query_errors
 from sparksig.tables.footers import share_footers
 
@@ -38,7 +38,7 @@ _FACTS = {field.name for field in fields(RunReport)}
 class JobRun(ABC, Generic[Config]):
     """A run of a job, from its configuration to its report.
 
-    A job is a subclass with a method :meth:`run`, which notes the facts for the report.
+    A job is a subclass with a method :meth:`run`, which records the facts for the report.
 
     Attributes:
         job: "score", "check" or "infer".
@@ -68,7 +68,7 @@ class JobRun(ABC, Generic[Config]):
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Measure the time of a phase, without the phases inside it, also if it fails."""
+        """Measure the time of a phase without its inner phases, even if it fails."""
         started = time.perf_counter()
         self._nested_seconds.append(0.0)
         try:
@@ -80,7 +80,7 @@ class JobRun(ABC, Generic[Config]):
                 self._nested_seconds[-1] += seconds
 
     def note(self, **facts: Any) -> None:
-        """Note fields of the report.
+        """Record fields of the report.
 
         Raises:
             TypeError: the report has no such field.
@@ -91,28 +91,28 @@ class JobRun(ABC, Generic[Config]):
 
     @contextlib.contextmanager
     def explain_errors(self) -> Iterator[None]:
-        """Raise errors of Spark as errors of sparksig, without the secrets of the configuration.
+        """Convert errors of Spark to errors of sparksig, and remove the secrets of the configuration.
 
         Raises:
-            SparksigError: the error of the code inside, or why Spark failed.
+            SparksigError: the error of the block, or the reason why Spark failed.
         """
         muted = mute_query_errors() if self.uses_spark else contextlib.nullcontext()  # it imports PySpark
         try:
-            with muted, diagnosed(), share_footers():
+            with muted, convert_spark_errors(), share_footers():
                 yield
         except SparksigError as error:
             hide_in_error(error, find_secrets(self.config.model_dump()))
             raise
 
     def execute(self) -> RunReport:
-        """Do the job, and write its report to where the configuration says, also if the job fails.
+        """Do the job, and write its report to the configured paths, even if the job fails.
 
-        If the job fails and its report cannot be written, the latter is printed to stderr. The error that is
-        raised has the report, see :func:`report_of`.
+        If the job fails and its report cannot be written, too, that is printed to stderr. The raised error
+        has the report, see :func:`report_of`.
 
         Raises:
-            SparksigError: the error of the job, or why Spark failed.
-            OutputRefusedError: the job is done, and a report cannot be written.
+            SparksigError: the error of the job, or the reason why Spark failed.
+            OutputRefusedError: the job is done, but a report cannot be written.
         """
         started, clock = datetime.datetime.now(datetime.timezone.utc), time.perf_counter()
         failure: BaseException | None = None
@@ -186,9 +186,9 @@ def _add_rest(phases: Mapping[str, float], total: float) -> dict[str, float]:
 
 
 def _describe_failure(error: BaseException) -> str:
-    """Return the message of a failure; for an error that sparksig does not know without its text.
+    """Return the message of a failure; for an unexpected error, without its text.
 
-    The text of such an error may hold values of the table.
+    The text of an unexpected error may contain values of the table.
     """
     if isinstance(error, SparksigError):
         return error.message
@@ -268,6 +268,6 @@ def _spark_versions() -> Mapping[str, str]:
             versions["spark"] = str(session.version)
             if hasattr(session, "_jvm"):  # not on Connect
                 versions["java"] = str(session._jvm.java.lang.System.getProperty("java.version"))
-    except Exception:  # the JVM may have died, which the report says
+    except Exception:  # the JVM may have ended, which is reported elsewhere
         return versions
     return versions

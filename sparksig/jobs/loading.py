@@ -27,12 +27,12 @@ def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] =
         path: the file.
         form: a class of :mod:`sparksig.jobs.config`.
         overrides: ``key=value`` pairs that replace values of the file. The key is a dotted path
-            (``input.path``, ``output.keep[0]``), the value YAML. The last one for a key counts.
+            (``input.path``, ``output.keep[0]``), the value YAML. The last value for a key counts.
 
     Raises:
         ConfigNotFoundError: the file does not exist.
-        ConfigError: the file is not YAML; or keys are unknown (with the nearest known key), missing or of a
-            wrong type, or variables are not set: all findings, by their keys in the file.
+        ConfigError: the file is not YAML; or keys are unknown (with the most similar known key), missing or
+            of a wrong type, or variables are not set. The findings have the keys of the file.
     """
     file = Path(path)
     if not file.is_file():
@@ -42,14 +42,14 @@ def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] =
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from None
     except OSError as error:
-        raise ConfigError(f"{path}: it cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{path}: the file cannot be read: {error.strerror}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a configuration is a mapping, got {kind(data)}")
     return build_config(data, form, overrides, str(path))
 
 
 def build_config(data: Any, form: type[Config], overrides: Sequence[str], source: str) -> Config:
-    """Build a configuration from a mapping; other arguments and errors as of :func:`load_config`.
+    """Build a configuration from a mapping; the errors are those of :func:`load_config`.
 
     Args:
         data: the mapping.
@@ -78,7 +78,7 @@ def build_config(data: Any, form: type[Config], overrides: Sequence[str], source
 
 
 def explain_validation(error: ValidationError, form: type[BaseModel]) -> ConfigError:
-    """Return a pydantic error as an error of sparksig, by the keys of the file."""
+    """Convert a pydantic error to an error of sparksig, with the keys of the file."""
     findings = [_explain(problem, form) for problem in error.errors(include_url=False)]
     return ConfigError.of("the configuration is wrong", findings)
 
@@ -109,7 +109,7 @@ _EXPECTED = {
     "less_than_equal": "{le:g} or less",
     "less_than": "less than {lt}",
 }
-"""The expectations of pydantic's errors, in words that do not depend on its version."""
+"""The expected values for pydantic's errors, with the same text for all versions of pydantic."""
 
 _ACTUAL = {
     "string_too_short": "none",
@@ -120,7 +120,7 @@ _ACTUAL = {
 
 
 def _explain(problem: Any, form: type[BaseModel]) -> Finding:
-    """Return a problem that pydantic reports as a finding."""
+    """Convert a problem that pydantic reports to a finding."""
     loc, value, problem_type = tuple(problem["loc"]), problem["input"], problem["type"]
     if loc and loc[-1] == "[key]":
         loc, problem_type = loc[:-1], "invalid_key"

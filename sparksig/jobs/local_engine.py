@@ -21,7 +21,7 @@ from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings,
 from sparksig.jobs.staged_tables import locate_rejected, select_scored, select_tables
 from sparksig.jobs.staging import StagingDirectory, name_staging
 from sparksig.jobs.tables import digest_files
-from sparksig.models.features import features_of
+from sparksig.models.features import find_features
 from sparksig.models.flavors import default_absent
 from sparksig.models.registry import shown
 from sparksig.params import enforce_params
@@ -51,9 +51,9 @@ class LocalEngine:
     """Processes of this machine read, score and write Parquet files, without a JVM.
 
     Attributes:
-        reason: why the engine was chosen; empty if it was required.
-        model: the model, with the outputs that ``result_type`` asks for.
-        table: the table, as it was opened.
+        reason: the reason why the engine was chosen; empty if it was required.
+        model: the model, with the outputs for ``result_type``.
+        table: the opened table.
         scan: the columns to read, and the options of scoring.
         splits: the parts of the table.
     """
@@ -97,11 +97,11 @@ class LocalEngine:
         return StagingDirectory(output.parent / name_staging(output.name, run.run_id), run.run_id)
 
     def read_published(self, run: ScoreRun) -> Mapping[str, Any] | None:
-        """Return the notes of a run that the output has already; None if it does not have the run."""
+        """Return the notes of this run if the output already has it; None otherwise."""
         return local_outputs.read_published(run)
 
     def identify_input(self, run: ScoreRun) -> Mapping[str, Any]:
-        """Return the present identity of the table."""
+        """Return the current identity of the table."""
         return open_table(run.config.input, run.config.spark).identity
 
     def plan(self, run: ScoreRun) -> RunPlan:
@@ -151,7 +151,7 @@ class LocalEngine:
         )
 
     def _choose_columns(self, config: ScoreConfig) -> list[str]:
-        """Return the columns that a quarantine gets: those that are kept, or that the model accepts."""
+        """Return the columns of a quarantine: the kept columns, and those that the model accepts."""
         names, inputs = self.table.table.schema.names, self.model.inputs
         if config.output.keep == "*" or not inputs.has_input_names():
             return list(names)
@@ -163,11 +163,11 @@ class LocalEngine:
 
         Raises:
             ContractError: the table does not fit the model.
-            UnsupportedError: only Spark reads or writes these columns as Spark does.
+            UnsupportedError: only Spark reads or writes these columns correctly.
         """
         declared = self.model.params
         params = None if not config.params and declared is None else enforce_params(config.params, declared)
-        features = features_of(self.model.directory, self.model.loading.trust)
+        features = find_features(self.model.directory, self.model.loading.trust)
         self.scan = plan_scan(self.table.table, self.model, params, features, options)
         nulls = [part.name for part in self.scan.source if is_null_type(part)]
         if nulls:
@@ -179,7 +179,7 @@ class LocalEngine:
         return None if run.config.output.partition_by else len(self.splits)
 
     def check_values(self, run: ScoreRun) -> Report:
-        """Check the values of the table, as the configuration asks for it."""
+        """Check the values of the table, as configured."""
         section = run.config.check
         sampler = Sampler(**section.sample.model_dump())
         path = str(run.config.input.path)
@@ -207,11 +207,11 @@ class LocalEngine:
         )
 
     def publish(self, run: ScoreRun, result: StagedResult) -> dict[str, int]:
-        """Publish the staged rows; a second call after a crash completes it without duplicates."""
+        """Publish the staged rows. After a crash, a second call completes this without duplicates."""
         return local_outputs.publish(run, result)
 
     def _count_slots(self) -> int:
-        """Return how many splits are scored at once."""
+        """Return the number of splits that are scored at the same time."""
         return count_processes(self.table.table)
 
     def _score_splits(self, target: Target) -> list[SplitResult]:
@@ -221,7 +221,7 @@ class LocalEngine:
 
 
 def _find_reason(config: ScoreConfig) -> str:
-    """Return why a configuration needs Spark; empty if it does not."""
+    """Return the reason why a configuration needs Spark; empty if it does not."""
     outputs = {"output": config.output, "quarantine": config.quarantine}
     for name, section in outputs.items():
         if section is not None and section.format != "parquet":
@@ -236,7 +236,7 @@ def _find_reason(config: ScoreConfig) -> str:
 
 @dataclass(frozen=True)
 class OpenedTable:
-    """A table as it was when it was opened.
+    """A table, and its state at the time of opening.
 
     Attributes:
         table: its files.
@@ -270,8 +270,8 @@ def open_table(section: InputSection, conf: Mapping[str, str], version: int | No
         version: the version of a Delta table; None for the configured one, or the newest.
 
     Raises:
-        UnsupportedError: only Spark reads it.
-        TableNotFoundError, ContractError: it cannot be read.
+        UnsupportedError: only Spark can read the table.
+        TableNotFoundError, ContractError: the table cannot be read.
     """
     if section.path is None:
         raise UnsupportedError("the input is a table of the catalog")
@@ -300,5 +300,5 @@ def _read_statuses(table: ParquetTable) -> dict[str, tuple[int, int]]:
 
 
 def _encode(path: str) -> str:
-    """Encode a path as Spark encodes it in the names of files."""
+    """Encode a path like Spark in the names of files."""
     return re.sub(r"""[\x00-\x20"#%<>?\[\\\]^`{|}\x7f]""", lambda match: f"%{ord(match[0]):02X}", path)

@@ -46,8 +46,8 @@ class TargetPlan:
     Attributes:
         target: the path.
         mode: "error", "append" or "overwrite".
-        exists: whether there is a table already.
-        findings: the reasons why the write is refused; empty if it may go on.
+        exists: whether the target already exists.
+        findings: the reasons why the write is refused; empty if it is allowed.
         partitions: the types with which the directories of an existing table are read, by column.
     """
 
@@ -74,10 +74,10 @@ class TargetPlan:
 
 
 def refuse_nesting(config: ScoreConfig) -> None:
-    """Check that no path of the job is another one, or inside it.
+    """Check that no path of the job equals another one, or is inside it.
 
     Raises:
-        OutputRefusedError: a path is.
+        OutputRefusedError: a path equals another one, or is inside it.
     """
     sections = {"output": config.output, "quarantine": config.quarantine, "input": config.input}
     places = {
@@ -91,7 +91,7 @@ def refuse_nesting(config: ScoreConfig) -> None:
 
 
 def read_published(run: ScoreRun) -> Mapping[str, Any] | None:
-    """Return the notes of a run that the output has already; None if it does not have the run."""
+    """Return the notes of this run if the output already has it; None otherwise."""
     marker = read_json((_locate_run(run) / MARKER).uri, {})
     return marker if marker is not None and marker.get("run_id") == run.run_id else None
 
@@ -163,10 +163,10 @@ def _plan_target(
 
 
 def _open_existing(target: Folder) -> ParquetTable | None:
-    """Open the table at a target; None if nothing is there.
+    """Open the table at a target; None if the target does not exist.
 
     Raises:
-        OutputRefusedError: something else is there.
+        OutputRefusedError: the target is not a Parquet table.
     """
     if not any(map(_is_visible, target.files() if target.is_directory() else ())):
         return None  # or its runs had no rows
@@ -184,7 +184,7 @@ def _is_visible(file: str) -> bool:
 
 
 def _compare_columns(columns: pa.Schema, existing: ParquetTable, by: list[str]) -> list[Finding]:
-    """Report columns that the existing table lacks, has additionally, or has with another type."""
+    """Report columns that the existing table lacks, has in addition, or has with another type."""
     hint = "write to another path, or set engine: spark, which casts columns without loss"
     partitions = list(existing.files[0].values)
     if partitions != by:
@@ -214,7 +214,7 @@ def _compare_columns(columns: pa.Schema, existing: ParquetTable, by: list[str]) 
 
 
 def read_reasons(directory: Folder, most: int = 50) -> tuple[Finding, ...]:
-    """Read from staged rows why some were rejected, the most frequent reasons first.
+    """Read the reasons for rejected rows from the staged rows, the most frequent reasons first.
 
     Args:
         directory: the rows, with their findings.
@@ -243,14 +243,13 @@ def read_reasons(directory: Folder, most: int = 50) -> tuple[Finding, ...]:
 
 
 def publish(run: ScoreRun, result: StagedResult) -> dict[str, int]:
-    """Publish the staged rows; a second call after a crash completes it without duplicates.
+    """Publish the staged rows. After a crash, a second call completes this without duplicates.
 
     Returns:
         The number of rows written, by path.
 
     Raises:
-        OutputRefusedError: something came to the path of the output meanwhile; or the rows were staged by
-            the engine "spark".
+        OutputRefusedError: the output has been created meanwhile, or the engine "spark" staged the rows.
     """
     if result.layout != "tables":
         raise OutputRefusedError(

@@ -1,4 +1,4 @@
-"""A job from its command line to its exit code. The scripts in jobs/ only call :func:`run`."""
+"""The command line of jobs. The scripts in jobs/ only call :func:`run`."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Job:
 
     Attributes:
         form: the class of its configuration.
-        do: runs the job.
-        plan: plans the job for the dry run.
+        do: the function that runs the job.
+        plan: the function that plans the job for the dry run.
     """
 
     form: type[JobConfig]
@@ -127,7 +127,7 @@ def _termination_as_interrupt() -> Iterator[None]:
 
 
 def _report_failure(error: BaseException, secrets: frozenset[str]) -> int:
-    """Print why a job failed; return its exit code."""
+    """Print the reason why a job failed; return its exit code."""
     report = report_of(error)
     if report is not None:
         say(report.to_text(with_error=False), secrets)

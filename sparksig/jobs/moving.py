@@ -12,13 +12,13 @@ from sparksig.writing.moves import replace_directory
 
 
 def refuse_nested(places: Mapping[str, Any]) -> None:
-    """Check that no path of a job is another one, or inside it.
+    """Check that no path of a job equals another one, or is inside it.
 
     Args:
         places: the directories of "output", "input", "quarantine" and "model", as far as they are known.
 
     Raises:
-        OutputRefusedError: a path is.
+        OutputRefusedError: a path equals another one, or is inside it.
     """
     for name, other in (
         ("output", "input"),
@@ -69,7 +69,7 @@ def move_directory(
         staging.note_publishing(files)
     unknown = set(target.files() if target.is_there() else ()) - set(files)
     if unknown and not is_replacing:
-        raise OutputRefusedError(f"the output {target.uri!r} has files that the run has not made")
+        raise OutputRefusedError(f"the output {target.uri!r} has files that the run has not written")
     for name in filter(lambda name: (source / name).is_there(), files):
         if name == MARKER and is_replacing:  # it comes last, because with it the run is done
             _remove_files(target, {*unknown, MARKER})
@@ -90,7 +90,7 @@ def check_count(place: str, expected: int, actual: int) -> None:
     """Check the number of rows that were written to a table.
 
     Raises:
-        SparksigError: it is another one.
+        SparksigError: the number differs.
     """
     if expected != actual:
         raise SparksigError(f"{place}: expected {expected:,} rows to be written, got {actual:,}")

@@ -1,4 +1,4 @@
-"""Publishing with Spark: the quarantine first, the output last, each step repeatable."""
+"""Publication with Spark: first the quarantine, then the output, in repeatable steps."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def resolve_output(rows: DataFrame, config: ScoreConfig, run_id: str, note: str 
         _resolve_target(rows.sparkSession, section),
         section.format,
         section.mode,
-        # a Parquet directory that is new or replaced has the rows of one run
+        # a new or replaced Parquet directory has the rows of a single run
         run_id if section.format == "delta" or section.mode == "append" else None,
         section.partition_by,
         section.evolve,
@@ -72,7 +72,7 @@ def locate_staging(spark: SparkSession, output: OutputSection, run_id: str) -> S
 
 
 def read_published(spark: SparkSession, config: ScoreConfig, run_id: str) -> Mapping[str, Any] | None:
-    """Return the notes of a run that the output has already; None if it does not have the run."""
+    """Return the notes of this run if the output already has it; None otherwise."""
     section = config.output
     if section.format == "delta":
         target = _resolve_target(spark, section)
@@ -88,7 +88,7 @@ def refuse_quarantined(spark: SparkSession, config: ScoreConfig) -> None:
     """Check that the quarantine has no rows of a new run: they would remain, or replace those of the run.
 
     Raises:
-        OutputRefusedError: it has rows of another job, or of a run whose output somebody has removed.
+        OutputRefusedError: it has rows of another job, or of a run whose output was removed.
     """
     section, run_id = config.quarantine, config.run_id
     if section is None or run_id is None:
@@ -106,10 +106,10 @@ def refuse_quarantined(spark: SparkSession, config: ScoreConfig) -> None:
 
 
 def refuse_nesting(spark: SparkSession, config: ScoreConfig) -> None:
-    """Check that no path of the job is another one, or inside it.
+    """Check that no path of the job equals another one, or is inside it.
 
     Raises:
-        OutputRefusedError: a path is.
+        OutputRefusedError: a path equals another one, or is inside it.
     """
     sections = {"output": config.output, "quarantine": config.quarantine, "input": config.input}
     places = {
@@ -119,7 +119,7 @@ def refuse_nesting(spark: SparkSession, config: ScoreConfig) -> None:
         places["model"] = Place.of(spark, f"file:{local_path(config.model.path).absolute()}")
     refuse_nested(places)
     tables = [section.table for section in (config.output, config.quarantine) if section is not None]
-    if len(tables) == 2 and None not in tables:  # which may not exist yet
+    if len(tables) == 2 and None not in tables:  # the tables may not exist yet
         names = [[part.casefold() for part in _split_table_name(spark, str(table))] for table in tables]
         if names[0] == names[1]:
             raise OutputRefusedError(f"output and quarantine are one table, {tables[0]}; nothing was written")
@@ -132,7 +132,7 @@ def _locate_table(spark: SparkSession, section: Any) -> Place | None:
     try:
         details = spark.sql(f"DESCRIBE TABLE EXTENDED {section.table}")
         rows = details.where("col_name = 'Location'").collect()
-    except Exception:  # Spark's: the table does not exist, which is reported where it matters
+    except Exception:  # an error of Spark: the table does not exist, which is reported later if it matters
         return None
     return Place.of(spark, rows[0]["data_type"]) if rows else None
 
@@ -166,16 +166,16 @@ def _resolve_target(spark: SparkSession, section: OutputSection | QuarantineSect
 
 
 def publish(spark: SparkSession, run: ScoreRun, result: StagedResult) -> dict[str, int]:
-    """Publish the staged rows; a second call after a crash completes it without duplicates.
+    """Publish the staged rows. After a crash, a second call completes this without duplicates.
 
-    Everything that can be refused is checked before the first row is published. If the output is refused
-    nevertheless, since somebody was faster, quarantined rows in Parquet are removed again.
+    All reasons for a refusal are checked before the first row is published. If the output is refused
+    nevertheless, because another process has created it, quarantined rows in Parquet are removed again.
 
     Returns:
         The number of rows written, by path or table.
 
     Raises:
-        OutputRefusedError: something came to the path of the output meanwhile.
+        OutputRefusedError: the output has been created meanwhile.
     """
     if result.layout == "tables":
         section, target = run.config.quarantine, _locate_run(spark, run.config.output, run.run_id)
@@ -251,7 +251,7 @@ def _prepare_output(run: ScoreRun, result: StagedResult, staged: DataFrame) -> P
     """Prepare the directory that becomes the output by renaming it, or plan the write of the output.
 
     Raises:
-        OutputRefusedError: the output cannot be written any more.
+        OutputRefusedError: the output was created or changed meanwhile.
     """
     section = run.config.output
     if section.format != "parquet" or section.mode != "error":
@@ -262,7 +262,7 @@ def _prepare_output(run: ScoreRun, result: StagedResult, staged: DataFrame) -> P
     is_moving = bool(run.staging.read_published_files())
     target = Place.of(staged.sparkSession, section.place)
     if not is_moving and target.is_there() and not (target.is_directory() and not target.names()):
-        raise OutputRefusedError(f"something is at {target.uri!r} already; nothing was written")
+        raise OutputRefusedError(f"{target.uri!r} already exists; nothing was written")
     directory = _staging(run) / result.data
     if run.config.quarantine is not None or section.partition_by:
         directory = _staging(run) / result.final

@@ -17,7 +17,7 @@ from sparksig.scoring.folder import Folder
 
 
 def file_system(path: str, conf: Mapping[str, str]) -> tuple[Any, str]:
-    """Return pyarrow's file system for a path or URI, or None, and the path in it.
+    """Return pyarrow's file system for a path or URI (None if it is unknown), and the path in it.
 
     A plain path is on Hadoop's default file system, which is local unless it is configured.
     """
@@ -26,7 +26,7 @@ def file_system(path: str, conf: Mapping[str, str]) -> tuple[Any, str]:
             "spark.hadoop.fs.defaultFS" in conf or {"HADOOP_CONF_DIR", "YARN_CONF_DIR"} & os.environ.keys()
         )
         return (None, path) if configured else (pyarrow.fs.LocalFileSystem(), str(Path(path).absolute()))
-    if re.match(r"^file:/[^/]", path):  # as Hadoop writes it
+    if re.match(r"^file:/[^/]", path):  # the notation of Hadoop
         return pyarrow.fs.LocalFileSystem(), path.removeprefix("file:")
     try:
         files, place = pyarrow.fs.FileSystem.from_uri(path)

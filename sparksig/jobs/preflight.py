@@ -1,4 +1,4 @@
-"""The input of a job before Spark starts: its existence, and the types in its Parquet footers."""
+"""Checks of a job's input before Spark starts: its existence, and the types in its Parquet footers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sparksig.errors import (
 from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.places import file_system
 from sparksig.schema import Schema
-from sparksig.spark.names import CASE_SENSITIVE, Fold, choose_folding, name_folding
+from sparksig.spark.names import CASE_SENSITIVE, Fold, choose_folding, get_name_folding
 from sparksig.tables.columns import arrow_columns
 from sparksig.tables.contract import Contract, model_contract
 from sparksig.tables.findings import find_missing
@@ -33,13 +33,13 @@ def check_input(config: ScoreConfig, inputs: Schema, features: Sequence[str] | N
     """Judge the table by the footers of all its Parquet files, before Spark starts.
 
     Spark uses the schema of one file for all files, so the columns that a job reads must have one type in
-    every file. Spark judges partition columns, which are in no footer, and file systems that pyarrow does not
-    know.
+    every file. Partition columns, which footers lack, and file systems that pyarrow does not know are left
+    to Spark.
 
     Args:
-        config: of the job.
+        config: the configuration of the job.
         inputs: the inputs that the model declares.
-        features: of inputs without names, the names of the model's features; None if it knows none.
+        features: the names of the model's features, for inputs without names; None if it knows none.
     """
     if config.input.path is None:
         return
@@ -83,8 +83,8 @@ def _find_format(files: Any, place: str) -> str | None:
 
 
 def refuse_delta(form: str) -> ConfigError:
-    """Return the error of a Delta table that is configured as files."""
-    hint = "its files have rows that were deleted from the table"
+    """Return the error for a Delta table whose configured format is that of files."""
+    hint = "the files also contain rows that were deleted from the table"
     finding = Finding(Code.INVALID_VALUE, "input.format", "delta, the format of the table", form, hint)
     return ConfigError.of("the configuration is wrong", [finding])
 
@@ -133,7 +133,7 @@ def _select_needed(
     table: ParquetTable,
     names: Sequence[str],
 ) -> list[str]:
-    """Return the columns that the job reads, which must be of one type in all files."""
+    """Return the columns that the job reads, which must have the same type in all files."""
     columns = dict.fromkeys([*names, *(part for file in table.files for part in file.schema.names)])
     columns = {name: None for name in columns if name not in table.files[0].values}
     has_names = inputs.has_input_names()
@@ -147,7 +147,7 @@ def _select_needed(
 def _name_folding(config: ScoreConfig) -> Fold:
     """Return the function that folds names as the future session compares them, by its known settings."""
     setting = config.spark.get(CASE_SENSITIVE)
-    return name_folding() if setting is None else choose_folding(setting)
+    return get_name_folding() if setting is None else choose_folding(setting)
 
 
 def is_null_type(field: pyarrow.Field) -> bool:

@@ -26,7 +26,7 @@ from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.places import file_system
 from sparksig.jobs.preflight import check_input
 from sparksig.jobs.staging import MARKER, name_staging, read_json
-from sparksig.models.features import features_of
+from sparksig.models.features import find_features
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.prepared import PreparedModel, prepare_model
@@ -34,7 +34,7 @@ from sparksig.types import DataType
 
 
 def check_before_start(config: ScoreConfig) -> PreparedModel:
-    """Check everything that can be known before the engine starts; return the model, checked.
+    """Check everything that is known before the engine starts; return the checked model.
 
     Raises:
         SparksigError: as :func:`sparksig.jobs.score`; the findings of params, paths, input and output are
@@ -52,7 +52,7 @@ def check_before_start(config: ScoreConfig) -> PreparedModel:
 
 
 def _list_features(model: PreparedModel) -> tuple[str, ...] | None:
-    return features_of(model.directory, model.loading.trust, model.loading.environment)
+    return find_features(model.directory, model.loading.trust, model.loading.environment)
 
 
 def _prepare_model(config: ScoreConfig) -> PreparedModel:
@@ -96,7 +96,7 @@ def wrong_value(key: str, expected: str, hint: str = "", actual: str = "another"
 
 
 def use_config_keys(message: str) -> str:
-    """Return a message with the keys of a configuration in place of the arguments of functions.
+    """Replace the arguments of functions in a message by the keys of a configuration.
 
     Example:
         >>> use_config_keys("pass allow_pickle=True, or pin it with digest=")
@@ -162,7 +162,7 @@ def _refuse_below_files(config: ScoreConfig) -> None:
 
 
 def _refuse_existing(config: ScoreConfig) -> None:
-    """Check that the output does not exist, unless it may be of the same run."""
+    """Check that the output does not exist, unless it may come from an earlier attempt at the same run."""
     path, section = config.output.path, config.output
     if path is None:
         return
@@ -183,8 +183,8 @@ def _refuse_existing(config: ScoreConfig) -> None:
 
 
 def _may_be_of_run(config: ScoreConfig, files: Any, place: str) -> bool:
-    """Return whether an existing output may be of the same run, started before."""
-    if config.run_id is None or config.output.format == "delta":  # a Delta table is asked later
+    """Return whether an existing output may come from an earlier attempt at the same run."""
+    if config.run_id is None or config.output.format == "delta":  # a Delta table is checked later
         return config.run_id is not None
     parent, _, name = place.rpartition("/")
     staging = files.get_file_info(f"{parent}/{name_staging(name, config.run_id)}")

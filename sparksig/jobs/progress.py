@@ -35,12 +35,12 @@ def bar_settings() -> dict[str, str]:
 
 
 def _is_terminal() -> bool:
-    """Return whether stderr is a terminal; that of spark-submit, if it started this process."""
+    """Return whether stderr is a terminal: the stderr of spark-submit, if it has started this process."""
     if "PYSPARK_GATEWAY_PORT" not in os.environ:
         return sys.stderr.isatty()
     try:
         target = os.readlink(f"/proc/{os.getppid()}/fd/2")
-    except OSError:  # no Linux
+    except OSError:  # not on Linux
         return False
     return target.startswith(("/dev/pts/", "/dev/tty", "/dev/console"))
 
@@ -50,7 +50,7 @@ def track_splits(what: str, count: int) -> Iterator[Callable[[], None]]:
     """Print the progress of splits to stderr: a line that changes on a terminal, else one for each tenth.
 
     Args:
-        what: the word that each line starts with.
+        what: the first word of each line.
         count: the number of splits.
 
     Yields:
@@ -120,14 +120,14 @@ def _print_progress(spark: SparkSession, title: str, interval: float) -> Iterato
 
 @dataclass
 class _Watch:
-    """The jobs of a group, show_progress by a thread.
+    """The jobs of a group, whose progress a thread prints.
 
     Attributes:
         title: the first word of each line.
         tracker: Spark's tracker of the status of jobs.
         group: the group of the jobs.
-        earlier: jobs that the group had before.
-        is_done: whether the jobs succeeded, so that there is a last line.
+        earlier: the earlier jobs of the group.
+        is_done: whether the jobs succeeded, so that a last line is printed.
         printed: the largest tenth that was printed.
     """
 
@@ -152,7 +152,7 @@ class _Watch:
         """Print a line for a new tenth; return whether Spark still reports the progress."""
         try:
             done, tasks = self._count_tasks()
-        except Exception:  # of Py4J: the JVM may be gone, which the job itself reports
+        except Exception:  # an error of Py4J: the JVM may have ended, which the job itself reports
             return False
         tenth = 10 * done // tasks if tasks else 0
         if tenth > self.printed:

@@ -1,4 +1,4 @@
-"""The report of a run: as text, as JSON both ways, as a page of HTML."""
+"""The report of a run, as text, JSON and a page of HTML."""
 
 from __future__ import annotations
 
@@ -19,35 +19,36 @@ from sparksig.views import TextView, format_size, render
 
 @dataclass(frozen=True, repr=False)
 class RunReport(TextView):
-    """The report of a run, also of one that failed. Unknown fields are empty or None.
+    """The report of a run, also of a failed run. Unknown fields are empty or None.
 
     Attributes:
         job: "score", "check" or "infer".
-        run_id: names the run.
-        status: "done"; "failed"; or "repeated" if the run was done before, so that nothing was done now.
+        run_id: the name of the run.
+        status: "done", "failed", or "repeated" if the run was done before and nothing was written now.
         exit_code: the exit code of the command.
         started: the time of the start, in UTC, ISO 8601.
         seconds: the duration of the run.
         phases: the seconds of each phase, in their order.
         error: the reason of the failure.
         error_findings: the findings of the error.
-        log: the file with the complete log of a failure; None where the message says all.
+        log: the file with the complete log of a failure; None if the message is complete.
         model_path: the model directory that was used.
         model_digest: the SHA-256 of its content.
-        signature: the model's, or the inferred one: JSON texts of inputs, outputs and params, and ``text``.
+        signature: the signature of the model, or the inferred one: JSON texts of inputs, outputs and params,
+            and ``text``.
         input: the table that was read: place, format, and version (Delta), or files, bytes and their sha256.
         rows_in: the rows that were read; rows_in = scored + rejected.
         scored: rows with a prediction.
         rejected: rows without one.
         findings: the reasons why rows were rejected, with counts.
-        predictions: the predictions in numbers, by column; they were summarized while they were scored.
-        absent: the optional columns of the model that the input lacks, with their near misses.
+        predictions: summary statistics of the predictions, by column.
+        absent: the optional columns of the model that the input lacks, with the most similar names.
         check: the report of the check of the input.
         evidence: the evidence for each column of an inferred signature.
         model_loads: the number of times that workers loaded the model.
         model_load_seconds: the seconds of all loads.
         engine: the engine that scored: "spark", "direct" or "local".
-        engine_reason: why it was chosen, or how it scored.
+        engine_reason: the reason for its choice, or a detail.
         output: the table of the predictions.
         quarantine: the table of the rejected rows.
         written: the number of rows written to each table.
@@ -146,7 +147,7 @@ class RunReport(TextView):
         return self._rendered(whole=False)
 
     def to_html(self, path: str | Path) -> None:
-        """Write the report as one self-contained page of HTML.
+        """Write the report as a self-contained page of HTML.
 
         Raises:
             MissingDependencyError: jinja2 is not installed.
@@ -221,7 +222,7 @@ class RunReport(TextView):
         """Return the report as text.
 
         Args:
-            with_error: whether it says why the job failed; not where that is printed beside it.
+            with_error: whether to include the reason of a failure.
         """
         lines = [] if self.check is None else [str(self.check)]
         lines += self.evidence

@@ -1,4 +1,4 @@
-"""The rows of a score job in Spark: the read, staged, published, and quarantined ones."""
+"""The rows of a score job in Spark, from the input to the output and the quarantine."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Counts:
 
 
 def select_needed(rows: DataFrame, udf: ModelUDF, output: OutputSection) -> DataFrame:
-    """Select the columns that the output keeps, or that the model needs."""
+    """Select the columns that the output keeps or the model needs."""
     if output.keep == "*" or not udf.inputs.has_input_names():
         return rows
     names = dict.fromkeys([*output.keep, *(str(spec.name) for spec in udf.inputs)])
@@ -124,7 +124,7 @@ def select_quarantined(staged: DataFrame, config: ScoreConfig, run_id: str) -> D
     added = [column(REASONS).alias("findings")]
     if RECORD in staged.columns:
         added.append(column(RECORD).alias("record"))
-    if config.quarantine.format == "delta":  # Parquet has it as a partition
+    if config.quarantine.format == "delta":  # in Parquet, it is a partition column
         added.append(F.lit(run_id).alias(RUN_COLUMN))
     return staged.where(column(REASONS).isNotNull()).select(*(column(name) for name in names), *added)
 

@@ -1,4 +1,4 @@
-"""The score job: a table scored with a model, the predictions published, or nothing at all."""
+"""The score job: it scores a table with a model, and publishes all predictions or nothing."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def score(config: ScoreConfig) -> RunReport:
 
     The model, the table's schema, and the output are checked before the first Spark task. Then all rows are
     scored into a hidden directory beside the output, counted, compared with the error budget, and published.
-    A job that fails leaves nothing at the output. A job that died continues when it is started again with its
-    run id: complete results of the same model and the same input are published, others are scored anew. A run
-    that was done before is not done again.
+    A failed job writes nothing to the output. A killed job can be started again with its run id: complete
+    results for the same model and input are published, otherwise all rows are scored again. A run that was
+    done before is not repeated.
 
     Raises:
-        SparksigError: as :data:`EXIT_CODES` lists.
+        SparksigError: an error of :data:`EXIT_CODES`.
     """
     return ScoreRun(config).execute()

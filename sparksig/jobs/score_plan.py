@@ -37,10 +37,10 @@ class ScorePlan(TextView):
         budget: the rows that may fail, as text.
         findings: the reasons why the job would be refused.
         exit_code: the exit code of the job for these findings; 0 without any.
-        known: whether the run was done before, or is being published: it would only be completed.
+        known: whether the run was done before, or is being published, so that it would only be completed.
         engine: the engine that would score.
-        engine_reason: why it is chosen, or how it scores.
-        absent: the optional columns of the model that the table lacks, with their near misses.
+        engine_reason: the reason for its choice, or a detail.
+        absent: the optional columns of the model that the table lacks, with the most similar names.
     """
 
     run_id: str | None
@@ -89,7 +89,7 @@ class ScorePlan(TextView):
             ("check", self.check),
             ("budget", self.budget),
             ("engine", ": ".join(text for text in (self.engine, self.engine_reason) if text)),
-            ("output files", "as the partitions are" if self.files is None else f"about {self.files:,}"),
+            ("output files", "depends on the partitions" if self.files is None else f"about {self.files:,}"),
         ]
         lines = [f"{name:<16} {text}" for name, text in facts]
         if self.absent:
@@ -116,7 +116,7 @@ def _plan_dict(plan: WritePlan | TargetPlan | None) -> dict[str, Any] | None:
 
 
 def plan_score(config: ScoreConfig) -> ScorePlan:
-    """Plan a score job: nothing is scored or written, and of tables only schemas are read.
+    """Plan a score job: only the schemas of tables are read, and nothing is scored or written.
 
     Raises:
         SparksigError: as :func:`sparksig.jobs.score`, for a wrong configuration, model, path or footer. The

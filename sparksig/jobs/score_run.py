@@ -54,7 +54,7 @@ class ScoreRun(JobRun[ScoreConfig]):
 
     @property
     def is_known(self) -> bool:
-        """Return whether the run was done before, or has only to be published."""
+        """Return whether the run was done before, or only its publication is left."""
         return self.published is not None or self.interrupted is not None
 
     def run(self) -> None:
@@ -90,7 +90,7 @@ class ScoreRun(JobRun[ScoreConfig]):
 
         Raises:
             SparksigError: as :func:`sparksig.jobs.score`.
-            OutputRefusedError: an earlier run has this id, and another model or configuration.
+            OutputRefusedError: an earlier run with this id had another model or configuration.
         """
         self.note(model_path=self.config.model.path, output=self.config.output.place)
         if self.config.quarantine is not None:
@@ -114,7 +114,7 @@ class ScoreRun(JobRun[ScoreConfig]):
         self._refuse_other_run()
 
     def _refuse_other_run(self) -> None:
-        """Check that an earlier run of this id had the same model and configuration, if that is known."""
+        """Check that an earlier run with this id had the same model and configuration, if they are known."""
         if self.published is not None and {"model_digest", "config"} <= self.published.keys():
             earlier = {"model": self.published["model_digest"], "config": self.published["config"]}
             difference = self._find_difference(earlier)
@@ -140,7 +140,7 @@ class ScoreRun(JobRun[ScoreConfig]):
         return "another configuration" if current["config"] != fingerprints["config"] else ""
 
     def make_plan(self) -> RunPlan:
-        """Plan the run, without any Spark job except those that read schemas.
+        """Plan the run without Spark jobs, except jobs that read schemas.
 
         Raises:
             SparksigError: as :func:`sparksig.jobs.score`; a table that does not fit the model is noted in
@@ -152,7 +152,7 @@ class ScoreRun(JobRun[ScoreConfig]):
         return plan
 
     def _raise_if_refused(self, plan: RunPlan) -> None:
-        """Raise the reason why the run is refused, if there is one.
+        """Raise an error if the run is refused.
 
         Raises:
             ContractError: the table does not fit the model.
@@ -191,13 +191,15 @@ class ScoreRun(JobRun[ScoreConfig]):
                 result = StagedResult(self.run_id, data, fingerprints, dict(plan.input), counts, layout)
                 self.staging.write_result(result)
             except BaseException:
-                with contextlib.suppress(Exception):  # the engine may be gone; the first failure is reported
+                with contextlib.suppress(
+                    Exception
+                ):  # the engine may have ended; the first failure is reported
                     self.staging.remove()
                 raise
         return result
 
     def _check_values(self, plan: RunPlan) -> None:
-        """Check values before anything is scored, as far as the configuration asks for it.
+        """Check values before rows are scored, as configured.
 
         Raises:
             ContractError: values break the contract, and no budget is configured.
@@ -208,7 +210,7 @@ class ScoreRun(JobRun[ScoreConfig]):
             return
         with self.phase("preflight"):
             report = self.engine.check_values(self)
-        report = replace(report, absent=plan.absent)  # with near misses among all columns of the input
+        report = replace(report, absent=plan.absent)  # with the most similar names of the input
         self.note(check=report)
         if budget is None or (mode == "full" and not report.bad_rows):
             report.raise_if_failed()
@@ -240,7 +242,7 @@ class ScoreRun(JobRun[ScoreConfig]):
     # --- publishing -----------------------------------------------------------------------------------------
 
     def _publish(self, result: StagedResult) -> None:
-        """Publish the rows, unless another attempt has done it meanwhile."""
+        """Publish the rows, unless another attempt has published them meanwhile."""
         with self.phase("publish"):
             try:
                 with self.staging.lock():
@@ -295,7 +297,7 @@ class ScoreRun(JobRun[ScoreConfig]):
         self.note(status="repeated", **{name: notes[name] for name in names if name in notes})
         try:
             identity: Any = self.engine.identify_input(self)
-        except Exception as error:  # the input may be missing; the run is done all the same
+        except Exception as error:  # the input may be missing, but the run is done
             identity = type(error).__name__
         if "input" in notes and identity != notes["input"]:
             complain(

@@ -14,7 +14,7 @@ from sparksig.models.registry import hide_credentials
 
 _SECRET_KEY = re.compile(r"(?i)secret|passw|token|credential|(access|account|api|private)[._-]?key|\bsas\b")
 _SECRET_PARAMETER = re.compile(rf"{_SECRET_KEY.pattern}|\b(sig|signature)\b")
-_USER_INFOS = (  # a password may hold an @ itself, and several URIs may stand in a text
+_USER_INFOS = (  # a password may contain an @, and a text may have several URIs
     re.compile(r"//[^/@\s:]*:(?!\d+/)([^@\s]*)@"),
     re.compile(r"//[^/@\s:]*:(?!\d+/)(\S*)@"),
     re.compile(r"\b[^/@\s.:]+:([^/@\s]+)@"),
@@ -24,9 +24,9 @@ _SHORTEST = 4
 
 
 def find_secrets(value: Any, key: str = "") -> frozenset[str]:
-    """Return the passwords and keys in a configuration, in every form in which a message may quote them.
+    """Return the passwords and keys in a configuration, in all notations in which a message may quote them.
 
-    These are the passwords and secret parameters of its URIs, and the values of settings that hold a secret.
+    These are the passwords and secret parameters of its URIs, and the values of settings with secrets.
 
     Args:
         value: a configuration, or a value in it.
@@ -51,7 +51,7 @@ def find_secrets(value: Any, key: str = "") -> frozenset[str]:
 
 
 def _quote(secret: str) -> set[str]:
-    """Return a secret as it is, and as URIs, JSON, Python and terminals quote it."""
+    """Return a secret, and the notations in which URIs, JSON, Python and terminals quote it."""
     texts = {secret, urllib.parse.unquote(secret)}
     texts |= {urllib.parse.quote(text, safe=safe) for text in texts for safe in ("/", "")}
     texts |= {quote(text)[1:-1] for text in texts for quote in (json.dumps, repr)}
@@ -59,7 +59,7 @@ def _quote(secret: str) -> set[str]:
 
 
 def hide_secrets(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return a text without the user names and passwords of URIs, and without secrets that are known.
+    """Remove the user names and passwords of URIs, and the given secrets, from a text.
 
     Example:
         >>> hide_secrets("s3a://me:hush77@lake/t refused quiet9", ["hush77", "quiet9"])

@@ -33,7 +33,7 @@ from sparksig.jobs.staged_columns import name_findings
 from sparksig.jobs.tables import Input, open_input
 from sparksig.schema import ColSpec, Schema
 from sparksig.spark.bind import column
-from sparksig.spark.diagnosis import diagnosed
+from sparksig.spark.diagnosis import convert_spark_errors
 from sparksig.spark.frame import judge_table
 from sparksig.spark.hadoop import Place
 from sparksig.spark.result_types import build_outputs, read_result_type
@@ -60,8 +60,8 @@ class SparkEngine:
     Attributes:
         spark: the session.
         udf: the model as a column function.
-        input: the table that was opened.
-        rows: its columns that are read.
+        input: the opened table.
+        rows: the columns of the table to read.
         staged: the rows to stage; None if the table does not fit the model.
         counts: counts the rows while they are staged.
     """
@@ -91,15 +91,15 @@ class SparkEngine:
         return outputs.locate_staging(self.spark, run.config.output, run.run_id)
 
     def read_published(self, run: ScoreRun) -> Mapping[str, Any] | None:
-        """Return the notes of a run that the output has already; None if it does not have the run."""
+        """Return the notes of this run if the output already has it; None otherwise."""
         return outputs.read_published(self.spark, run.config, run.run_id)
 
     def identify_input(self, run: ScoreRun) -> Mapping[str, Any]:
-        """Return the present identity of the table."""
+        """Return the current identity of the table."""
         return open_input(self.spark, run.config.input, lenient=run.config.budget is not None).identity
 
     def plan(self, run: ScoreRun) -> RunPlan:
-        """Open the table and plan the run: no Spark job but those that read schemas."""
+        """Open the table and plan the run, without Spark jobs except jobs that read schemas."""
         config, section = run.config, run.config.output
         outputs.refuse_nesting(self.spark, config)
         lenient = config.budget is not None
@@ -139,7 +139,7 @@ class SparkEngine:
         return replace(plan, casts=casts, columns=names, writes=tuple(writes))
 
     def count_output_files(self, run: ScoreRun) -> int | None:
-        """Return the number of partitions of the table, without a filter, which might ask for a query."""
+        """Return the number of partitions of the table without the filter, which might need a query."""
         if run.config.output.partition_by:
             return None
         unfiltered = open_input(self.spark, run.config.input.model_copy(update={"filter": None}))
@@ -147,7 +147,7 @@ class SparkEngine:
         return int(rows._jdf.queryExecution().toRdd().getNumPartitions())
 
     def check_values(self, run: ScoreRun) -> Report:
-        """Check the values of the table, as the configuration asks for it."""
+        """Check the values of the table, as configured."""
         from sparksig.tables.check import check
 
         section = run.config.check
@@ -158,7 +158,7 @@ class SparkEngine:
     # --- scoring --------------------------------------------------------------------------------------------
 
     def stage(self, run: ScoreRun, directory: Directory) -> StagedCounts:
-        """Score all rows, write them, and count them: while they pass, and in the files."""
+        """Score all rows, write them, and count them both while they are written and in the files."""
         assert self.staged is not None
         assert isinstance(directory, Place)
         with show_progress(self.spark, "score"), self._explain_model():
@@ -181,19 +181,19 @@ class SparkEngine:
         )
 
     def read_reasons(self, directory: Place, findings: str) -> tuple[Finding, ...]:
-        """Read from staged rows why some were rejected, with counts, the most frequent reasons first."""
+        """Read the reasons for rejected rows from the staged rows, the most frequent first, with counts."""
         rows = self.spark.read.parquet(directory.uri).where(column(findings).isNotNull())
         return tuple(count_reasons(rows, findings))
 
     @contextlib.contextmanager
     def _explain_model(self) -> Iterator[None]:
-        """Add to the error of a model the file of its row, and what to configure for the run to go on."""
+        """Add to the error of a model the file of the row, and the configuration that rejects such rows."""
         try:
-            with diagnosed():
+            with convert_spark_errors():
                 yield
         except ModelFailedError as error:
             position = re.search(r"first failing row: ([\d,]+) of partition (\d+)", error.message)
-            if position is None:  # no row is to blame
+            if position is None:  # the error concerns all rows
                 raise
             row, partition = (int(part.replace(",", "")) for part in position.groups())
             lines = [error.message, *self._locate_row(partition, row)]
@@ -201,12 +201,12 @@ class SparkEngine:
             raise ModelFailedError("\n  ".join(lines)) from error.__context__
 
     def _locate_row(self, partition: int, row: int) -> list[str]:
-        """Return the file of a row of a partition, and its position there, as a line; none if unknown."""
+        """Return the file of a row of a partition, and its position there, as a line; no line if unknown."""
         from pyspark.sql import functions as F
 
         number = (partition << 33) + row  # as monotonically_increasing_id counts
-        for index in ("_metadata.row_index", "null"):  # which Parquet has
-            with contextlib.suppress(Exception):  # it only adds to the error that is reported anyway
+        for index in ("_metadata.row_index", "null"):  # only Parquet has it
+            with contextlib.suppress(Exception):  # the error is reported even without the file
                 names = (F.expr(index).alias("row"), F.input_file_name().alias("file"))
                 rows = self.input.rows.select(*names, F.monotonically_increasing_id().alias("number"))
                 for match in rows.where(F.col("number") == number).limit(1).collect():
@@ -215,12 +215,12 @@ class SparkEngine:
         return []
 
     def publish(self, run: ScoreRun, result: StagedResult) -> dict[str, int]:
-        """Publish the staged rows; a second call after a crash completes it without duplicates."""
+        """Publish the staged rows. After a crash, a second call completes this without duplicates."""
         return outputs.publish(self.spark, run, result)
 
 
 def _build_udf(spark: SparkSession, config: ScoreConfig, model: PreparedModel) -> ModelUDF:
-    """Build the column function of a model that was checked; a remote model is not fetched again.
+    """Build the column function of a checked model; a remote model is not fetched again.
 
     Raises:
         ConfigError: ``result_type`` or ``flatten`` do not fit the model.
@@ -245,7 +245,7 @@ def _build_udf(spark: SparkSession, config: ScoreConfig, model: PreparedModel) -
             raise
         raise wrong_value("model.result_type", "a type for predictions, as DDL", error.message) from None
     if config.output.flatten and not hasattr(udf.return_type, "fields"):
-        expected = "false, for predictions that are one value"
+        expected = "false, because each prediction is a single value"
         raise wrong_value("output.flatten", expected, actual=f"true, for {udf.return_type.simpleString()}")
     return udf
 
@@ -267,7 +267,7 @@ def require_all_rows(rows_in: int, scored: int, rejected: int, written: int) -> 
     """Check that the rows that were read, counted, and written are the same number.
 
     Raises:
-        SparksigError: they are not.
+        SparksigError: the numbers differ.
     """
     if not rows_in == scored + rejected == written:
         raise SparksigError(

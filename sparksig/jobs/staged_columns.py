@@ -1,4 +1,4 @@
-"""The columns of staged rows, and the reasons for which rows were rejected."""
+"""The columns of staged rows, and the findings of rejected rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PREDICTION, REASONS, RECORD = f"{OWN}prediction", f"{OWN}findings", f"{OWN}recor
 
 
 def name_findings(config: ScoreConfig) -> str:
-    """Return the name of the findings of rejected rows where they are staged."""
+    """Return the name of the staged column with the findings of rejected rows."""
     return "findings" if config.quarantine is None else REASONS
 
 
@@ -28,10 +28,10 @@ def build_limit(config: ScoreConfig) -> RejectionLimit | None:
 
 
 def refuse_reserved_names(names: Sequence[str]) -> None:
-    """Check that no column of the table has a name of the columns that are staged with it.
+    """Check that no column of the table has the name of a column that is staged in addition.
 
     Raises:
-        ContractError: a column has one.
+        ContractError: a column has such a name.
     """
     expected, hint = f"a name that does not begin with {OWN!r}", "the job reserves these names: rename it"
     findings = [

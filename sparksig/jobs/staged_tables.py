@@ -1,6 +1,6 @@
-"""The output and the quarantine as they are staged by splits, and published by renames. No Spark.
+"""The output and the quarantine, which splits stage and renames publish. No Spark.
 
-Splits write the files of both tables, partitions included, so that no row is read again::
+Splits write the files of both tables with their partitions, so that no row is read again::
 
     data-0123abcd/                      the output, without a quarantine
     data-0123abcd/scored, /rejected     the output and the quarantine
@@ -75,14 +75,14 @@ def publish_tables(
     Args:
         run: the run.
         result: the staged rows.
-        target: the directory of the output that gets the rows of the run.
-        quarantine: the directory of the quarantine that gets them, if there is a quarantine.
+        target: the directory of the output for the rows of the run.
+        quarantine: the directory of the quarantine for its rows; None without a quarantine.
 
     Returns:
         The number of rows written, by path.
 
     Raises:
-        OutputRefusedError: something came to the path of the output meanwhile.
+        OutputRefusedError: the output has been created meanwhile.
     """
     config, staged = run.config, run.staging.directory / result.data
     output = staged if quarantine is None else staged / _SCORED
@@ -109,13 +109,13 @@ def _prepare_output(run: ScoreRun, result: StagedResult, output: Directory, targ
     """Mark the directory that becomes the output.
 
     Raises:
-        OutputRefusedError: the output cannot be written any more.
+        OutputRefusedError: the output was created or changed meanwhile.
     """
     if run.staging.read_published_files():  # an earlier attempt has begun to move files
         return
     is_free = not target.is_there() or (target.is_directory() and not target.names())
     if run.config.output.mode != "overwrite" and not is_free:
-        raise OutputRefusedError(f"something is at {target.uri!r} already; nothing was written")
+        raise OutputRefusedError(f"{target.uri!r} already exists; nothing was written")
     if MARKER not in output.names():
         mark_directory(output, run.describe_result(result))
 

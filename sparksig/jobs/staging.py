@@ -1,7 +1,7 @@
-"""The staging directory of a run: its rows beside the output until they are published.
+"""The staging directory of a run, next to the output, which has the rows until they are published.
 
-A run that died is completed from there. Since others may be able to write beside the output, nothing in a
-staging directory is trusted before it is verified: its owner, its names, and the paths in its notes.
+A killed run is completed from its staging directory. Other users may be able to write next to the output, so
+the owner of the directory, the names in it, and the paths in its notes are verified before they are used.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SCORED, PUBLISHING = "scored.json", "publishing.json"
 
 @dataclass(frozen=True)
 class StagedResult:
-    """The complete result of scoring, as noted in the staging directory.
+    """The complete result of scoring, which is stored in the staging directory.
 
     Attributes:
         run_id: the name of the run.
@@ -56,7 +56,7 @@ class StagedResult:
 
     @property
     def final(self) -> str:
-        """The name of the directory with the published form of the rows."""
+        """The name of the directory with the rows that are ready to be published."""
         return self.data.replace("data", "final")
 
 
@@ -74,13 +74,13 @@ class Directory(Protocol):
     def __truediv__(self, name: str) -> Any: ...
 
     def names(self) -> list[str]:
-        """Return the names in the directory; none if it does not exist."""
+        """Return the names of the entries of the directory; an empty list if it does not exist."""
 
     def is_own(self) -> bool:
-        """Return whether it belongs to the user of this process, as far as the file system knows users."""
+        """Return whether the user of this process owns it; True if the file system has no users."""
 
     def make(self) -> None:
-        """Make the directory, and those above it."""
+        """Create the directory and its parents."""
 
     def delete(self) -> None:
         """Remove the directory with its content."""
@@ -90,11 +90,12 @@ class Directory(Protocol):
 class StagingDirectory:
     """A hidden directory beside the output that belongs to one run.
 
-    Attempts at the run share it, also at the same time. Each has a directory for its rows, and claims it by a
-    lock that ends with its process. So an attempt removes its own rows, and those of attempts that died.
+    All attempts at the run share it, even simultaneous ones. Each attempt has a directory for its rows, and
+    claims it by a lock that ends with its process. An attempt removes its own rows, and those of
+    attempts whose processes have ended.
 
     Attributes:
-        directory: the directory, which exists from :meth:`reset` on.
+        directory: the directory, which :meth:`reset` creates.
         run_id: the name of the run.
     """
 
@@ -103,7 +104,7 @@ class StagingDirectory:
     _claims: dict[str, int | None] = field(default_factory=dict, repr=False, compare=False)
 
     def verify(self) -> None:
-        """Check that the directory, if it exists, was made by this user and for this run.
+        """Check that the directory, if it exists, was created by this user for this run.
 
         Raises:
             OutputRefusedError: it belongs to another user, or has files that no run writes.
@@ -122,10 +123,10 @@ class StagingDirectory:
             )
 
     def reset(self) -> str:
-        """Remove the rows of attempts that died, and return the name of a new directory for rows.
+        """Remove the rows of killed attempts, and return the name of a new directory for rows.
 
         Raises:
-            OutputRefusedError: the staging directory is of somebody else, or cannot be made.
+            OutputRefusedError: the staging directory belongs to another user, or cannot be created.
         """
         self.verify()
         data = f"data-{secrets.token_hex(4)}"
@@ -152,14 +153,14 @@ class StagingDirectory:
         self._claims[suffix] = None if local is None else claim_file(local / f"lock-{suffix}")
 
     def close(self) -> None:
-        """Give up the claims of this attempt, whose rows stay for the next one."""
+        """Release the claims of this attempt, and leave its rows for the next attempt."""
         for descriptor in self._claims.values():
             if descriptor is not None:
                 os.close(descriptor)
         self._claims.clear()
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
-        """Let one attempt publish at a time; wait for another one."""
+        """Wait until no other attempt publishes, and let only this attempt publish."""
         message = f"waiting for another attempt at the run {self.run_id}, which is being published"
         return lock_directory(self.directory, lambda: complain(message))
 
@@ -170,7 +171,7 @@ class StagingDirectory:
             return None
         try:
             result = _RESULTS.validate_json(content)
-        except ValidationError:  # of another version, or changed by somebody
+        except ValidationError:  # written by another version, or changed
             return None
         return result if result.run_id == self.run_id else None
 
@@ -214,17 +215,17 @@ class StagingDirectory:
         return result
 
     def note_publishing(self, files: Iterable[str] = ()) -> None:
-        """Note that publishing has begun: from now on the run can only be completed."""
+        """Record that publishing has begun. After this, the run can only be completed."""
         write_whole((self.directory / PUBLISHING).uri, json.dumps({"files": list(files)}).encode(), {})
 
     def remove(self, *, is_done: bool = False) -> None:
         """Remove the rows of this attempt, and the directory if no other attempt uses it.
 
         Args:
-            is_done: the run is published, so where there are no locks, nobody needs the directory any more.
+            is_done: the run is published, so that without locks the entire directory can be removed.
 
         Raises:
-            OutputRefusedError: it is of somebody else.
+            OutputRefusedError: the directory belongs to another user.
         """
         self.verify()
         own = set(self._claims)

@@ -1,4 +1,4 @@
-"""Abandoned staging directories: those of runs and writes that were killed, got and removed. No Spark."""
+"""Listing and removal of the staging directories that killed runs and writes have left. No Spark."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sparksig.models.registry import shown
 from sparksig.views import format_size
 
 DAY = 86_400.0
-"""Seconds; a younger staging directory may be in use."""
+"""The number of seconds in a day. A staging directory that changed more recently may be in use."""
 
 _JOB = re.compile(r"\.(.+)\.sparksig-([A-Za-z0-9][A-Za-z0-9._-]{0,199})", re.DOTALL)
 _WRITE = re.compile(r"\.(.+)\.sparksig-write-[0-9a-f]{16}", re.DOTALL)

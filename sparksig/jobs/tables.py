@@ -1,4 +1,4 @@
-"""The tables that jobs read, fixed at the time of opening: later writes of others are not read."""
+"""The tables that jobs read, in their state at the time of opening, without later writes."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ FINDINGS = "sparksig findings"
 
 @dataclass(frozen=True)
 class Input:
-    """A table as it was when it was opened.
+    """A table, and its state at the time of opening.
 
     Attributes:
         rows: the rows that meet the filter.
-        malformed: the malformed rows of CSV or JSON with a column :data:`FINDINGS`; None if the first one
-            fails the query.
+        malformed: the malformed rows of CSV or JSON with a column :data:`FINDINGS`; None if the first
+            malformed row fails the query.
         record: the column of malformed rows with their line; empty without malformed rows.
         identity: identifies the content of the table: place, format, and version (Delta), or files, bytes,
             and sha256 of the list of files with their sizes and times.
@@ -73,7 +73,7 @@ class Input:
             return
         try:
             statuses = _read_statuses(self.rows.sparkSession, list(self._files))
-        except Exception as error:  # of Hadoop or of this machine: the file is missing
+        except Exception as error:  # an error of Hadoop or of this machine: the file is missing
             name = getattr(error, "filename", None)
             raise _explain_vanished(f"the file {name}" if name else "a file of the input") from None
         changed = [path for path, status in self._files.items() if statuses[path] != status]
@@ -84,7 +84,7 @@ class Input:
 
 
 def read_input(spark: SparkSession, section: InputSection) -> DataFrame:
-    """Return the rows of a job's input; arguments and errors as of :func:`open_input`."""
+    """Return the rows of a job's input; the arguments and errors are those of :func:`open_input`."""
     return open_input(spark, section).rows
 
 
@@ -250,7 +250,7 @@ def _open_delta(
 
 
 def _open_named(spark: SparkSession, section: InputSection, name: str) -> tuple[DataFrame, dict[str, Any]]:
-    """Open a table or view of the catalog; a Delta table at a version, but not the tables of a view."""
+    """Open a table or view of the catalog; a Delta table, but not the tables of a view, at a version."""
     try:
         if not spark.catalog.tableExists(name):
             raise TableNotFoundError(f"there is no table {name!r}")
@@ -275,7 +275,7 @@ _NO_DELTA = ("DATA_SOURCE_NOT_FOUND", "`HISTORY`", "COLUMN_NOT_FOUND", "ClassNot
 
 
 def _explain_error(error: Exception, section: InputSection) -> SparksigError:
-    """Return an error of Spark, whose class depends on the session, as an error of sparksig."""
+    """Convert an error of Spark, whose class depends on the session, to an error of sparksig."""
     if isinstance(error, SparksigError):
         return error
     text, place = str(error), repr(section.place)
@@ -319,7 +319,7 @@ def _read_statuses(spark: SparkSession, paths: list[str]) -> dict[str, tuple[int
 
 
 def _filter_rows(table: Input, condition: str | None, text: Text | None, *, lenient: bool) -> Input:
-    """Apply a condition; malformed rows are kept, or fail the query, without regard to it."""
+    """Apply a condition. Malformed rows are returned or fail the query, independently of the condition."""
     from pyspark.sql import functions as F
 
     rows = table.rows
@@ -363,7 +363,7 @@ def _select_columns(table: Input, expressions: Mapping[str, str]) -> Input:
             selected: Any = table.rows.select(F.expr(expression).alias("selected"))
             if not selected._jdf.queryExecution().analyzed().deterministic():
                 reason = "its value changes each time it is evaluated"
-        except Exception as error:  # of the parser, or of the analyser
+        except Exception as error:  # an error of the parser or the analyser
             reason = " ".join(str(error).strip().partition("\n")[0].split()) or "Spark cannot read it"
         if reason:
             path, expected = f"input.select.{step(name)}", "an SQL expression of the table's columns"
@@ -390,7 +390,7 @@ def _check_condition(rows: DataFrame, condition: str) -> None:
         reason = ""
         if not filtered._jdf.queryExecution().analyzed().condition().deterministic():
             reason = "its value changes each time it is evaluated"
-    except Exception as error:  # of the parser, or of the analyser
+    except Exception as error:  # an error of the parser or the analyser
         reason = " ".join(str(error).strip().partition("\n")[0].split()) or "Spark cannot read it"
     if reason:
         finding = Finding(Code.INVALID_VALUE, "input.filter", "a condition in SQL", "another text", reason)

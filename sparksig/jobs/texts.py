@@ -1,4 +1,4 @@
-"""CSV and JSON as tables with declared columns. Lines that Spark would change silently are malformed.
+"""Reading of CSV and JSON with declared columns. A line that Spark would change silently is malformed.
 
 A line is malformed in these cases:
 
@@ -11,7 +11,7 @@ A line is malformed in these cases:
 Only columns that are read are checked. The header of a CSV file must have the declared names in their order.
 Decimals are refused, because Spark rounds them; doubles and floats are the nearest to the decimal text.
 
-Spark does not report the following, so they are not found:
+Spark does not report the following problems, so they are not detected:
 
 * JSON keys in another case than the column (absent, so null), duplicate keys (the last one counts), and text
   after a record of JSON in its line;
@@ -32,7 +32,7 @@ from pyspark.sql import types as T
 
 from sparksig.errors import Code, ConfigError, Finding, step
 from sparksig.jobs.config import InputSection
-from sparksig.spark.names import name_folding
+from sparksig.spark.names import get_name_folding
 from sparksig.tables.sql import SqlRule, flag, format_findings, is_broken, name_column
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Text:
 
 _RESERVED = ("mode", "columnNameOfCorruptRecord", "enforceSchema", "columnPruning", "inferSchema",
          "ignoreCorruptFiles", "ignoreMissingFiles", "primitivesAsString")  # fmt: skip
-"""Options that would lose rows, or the reasons why they are malformed."""
+"""Options that would lose rows, or the reasons why rows are malformed."""
 
 
 def read_text(spark: SparkSession, section: InputSection, place: str) -> Text:
@@ -113,12 +113,12 @@ def _read_schema(spark: SparkSession, section: InputSection) -> T.StructType:
     try:
         spark.read.schema(ddl)  # it does not read the name of a type as a column
         declared = spark.createDataFrame([], ddl).schema
-    except Exception as error:  # a parser's, of a class that depends on the Spark
+    except Exception as error:  # an error of the parser, whose class depends on the version of Spark
         reason = " ".join(str(error).strip().partition("\n== SQL")[0].split())
         finding = Finding(Code.INVALID_VALUE, "input.schema", "columns as DDL", "another text", reason)
         raise ConfigError.of("the configuration is wrong", [finding]) from None
     findings = [finding for field in declared.fields for finding in _refuse_type(field, section.format)]
-    fold = name_folding(spark)
+    fold = get_name_folding(spark)
     folded = [fold(name) for name in declared.names]
     findings += [
         Finding(Code.DUPLICATE_NAME, f"input.schema.{step(name)}", "one column of that name", "several")

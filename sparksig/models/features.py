@@ -44,7 +44,7 @@ def read_features(directory: ModelDirectory) -> tuple[str, ...] | None:
     return tuple(names)
 
 
-def features_of(
+def find_features(
     directory: ModelDirectory, trust: Trust | None = None, environment: ModelEnvironment | None = None
 ) -> tuple[str, ...] | None:
     """Return the names of a model's features where its inputs have no names, else None.

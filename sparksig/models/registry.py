@@ -187,7 +187,7 @@ def _download_from_store(uri: str, home: Path, is_model: bool) -> Path:
 
     public_uri = shown(uri)
     try:
-        store, root = store_of(uri)
+        store, root = open_store(uri)
         if not is_model and store.get_file_info(root).type is fs.FileType.File:
             target = home / root.rpartition("/")[2]
             with store.open_input_stream(root) as source, target.open("wb") as sink:
@@ -210,11 +210,11 @@ def _download_from_store(uri: str, home: Path, is_model: bool) -> Path:
     except (OSError, pa.ArrowException) as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(f"cannot fetch {public_uri}: {reason_of(error)}") from None
+        raise ModelError(f"cannot fetch {public_uri}: {format_store_error(error)}") from None
     return target
 
 
-def store_of(uri: str) -> tuple[Any, str]:
+def open_store(uri: str) -> tuple[Any, str]:
     """Return the pyarrow file system of a URI, and the path in it."""
     from pyarrow import fs
 
@@ -229,7 +229,7 @@ def store_of(uri: str) -> tuple[Any, str]:
     return store, root.rstrip("/")
 
 
-def reason_of(error: BaseException) -> str:
+def format_store_error(error: BaseException) -> str:
     """Format an error of an object store in one line, without credentials."""
     reason = shown(str(error).partition("\n")[0])
     hint = " (pyarrow needs JAVA_HOME, HADOOP_HOME and CLASSPATH)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparksig.scoring.batches import BATCH_BYTES, rebatched, score_batches
+from sparksig.scoring.batches import BATCH_BYTES, regroup_batches, score_batches
 from sparksig.scoring.cache import CACHE, CacheInfo, ModelCache, load_cached
 from sparksig.scoring.failures import FINDINGS, score_leniently
 from sparksig.scoring.results import finish_predictions, score_pairs, select_column
@@ -15,7 +15,7 @@ __all__ = [
     "ModelCache",
     "finish_predictions",
     "load_cached",
-    "rebatched",
+    "regroup_batches",
     "score_batches",
     "score_leniently",
     "score_pairs",

@@ -19,7 +19,7 @@ BATCH_BYTES = 256 * 2**20
 """The largest size of a batch that a model receives. Larger batches are split."""
 
 
-def rebatched(
+def regroup_batches(
     batches: Iterable[pa.RecordBatch], rows: int | None = None, size: int = BATCH_BYTES
 ) -> Iterator[pa.RecordBatch]:
     """Yield the same rows in other batches, in their order.
@@ -31,7 +31,7 @@ def rebatched(
 
     Example:
         >>> one = pa.record_batch([pa.array([1, 2, 3])], ["x"])
-        >>> [batch.num_rows for batch in rebatched([one, one], 4)]
+        >>> [batch.num_rows for batch in regroup_batches([one, one], 4)]
         [4, 2]
     """
     if rows is None:

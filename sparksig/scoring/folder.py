@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from sparksig.errors import OutputRefusedError
-from sparksig.models.registry import reason_of
+from sparksig.models.registry import format_store_error
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Folder:
             self.store.create_dir(self.path, recursive=True)
         except (OSError, pa.ArrowException) as error:
             raise OutputRefusedError(
-                f"{self.uri} cannot be made: {reason_of(error)}; nothing was written"
+                f"{self.uri} cannot be created: {format_store_error(error)}; nothing was written"
             ) from None
 
     def delete(self) -> None:
@@ -128,13 +128,13 @@ class Folder:
         """
         try:
             if target.local is not None and os.path.lexists(target.path):
-                raise OutputRefusedError(f"something is at {target.uri!r} already")
+                raise OutputRefusedError(f"{target.uri!r} already exists")
             if not self._rename(target):
                 self._copy(target)
         except (OSError, pa.ArrowException) as error:
             if target.is_there():
-                raise OutputRefusedError(f"something is at {target.uri!r} already") from None
-            raise OutputRefusedError(f"{target.uri} cannot be written: {reason_of(error)}") from None
+                raise OutputRefusedError(f"{target.uri!r} already exists") from None
+            raise OutputRefusedError(f"{target.uri} cannot be written: {format_store_error(error)}") from None
 
     def _rename(self, target: Folder) -> bool:
         """Rename the directory; return False if the target is on another file system."""

@@ -19,9 +19,9 @@ import pyarrow.fs as pafs
 from sparksig.engine.absent import Absent, check_absent, warn_of_absent_columns
 from sparksig.engine.zones import is_known_zone
 from sparksig.errors import ContractError, Finding, MissingDependencyError, OutputRefusedError
-from sparksig.models.features import features_of
+from sparksig.models.features import find_features
 from sparksig.models.flavors import default_absent
-from sparksig.models.registry import is_remote, local_path, reason_of, shown, store_of
+from sparksig.models.registry import format_store_error, is_remote, local_path, open_store, shown
 from sparksig.options import OnError, OnVersionMismatch
 from sparksig.params import enforce_params
 from sparksig.processes import count_cores, run_in_processes
@@ -57,10 +57,10 @@ class ScoredFiles(TextView):
         rows: the rows of the input.
         scored: the rows with a prediction.
         rejected: the rows without one.
-        findings: why rows were rejected, with counts, the most frequent first.
-        predictions: the predictions in numbers, by column.
+        findings: the reasons why rows were rejected, with counts, the most frequent first.
+        predictions: summary statistics of the predictions, by column.
         files: the number of files that were written.
-        size: their bytes.
+        size: the size of these files in bytes.
         digest: the digest of the model directory.
         seconds: the time of each step. Those of ``read``, ``score`` and ``write`` are sums over processes.
 
@@ -130,33 +130,32 @@ def score_files(
     """Score a Parquet table with a model, and write the predictions as Parquet files.
 
     The rows, types and findings are those of :func:`sparksig.score`. The table is checked against the model
-    by the footers of its files before a row is read. Its row groups are scored by processes of this machine,
-    or by the tasks of a Spark job, which read and write the files themselves. They are written beside the
-    output and published by one rename.
+    by the footers of its files before a row is read. Processes of this machine, or the tasks of a Spark job,
+    read and score the row groups and write the files to a hidden directory. One rename publishes it.
 
     Args:
         input: a Parquet file, or a directory of files, with or without partitions (``year=2026``): a path, or
             a URI of an object store.
-        model: the model directory, or a URI as :func:`sparksig.load_model` accepts it.
+        model: the model directory, or a URI that :func:`sparksig.load_model` accepts.
         output: the directory to write, which does not exist yet, or is empty.
         column: the name of the predictions' column.
         keep: the columns of the input in the output; "*" for all.
         params: values for the model's params.
         method: the method that predicts; None for the one that was saved. Another one needs ``result_type``.
-        result_type: the Spark type of a prediction as DDL, as "array<double>" or "a int, b string"; None for
-            what the signature's outputs say.
+        result_type: the Spark type of a prediction as DDL, for example "array<double>" or "a int, b string";
+            None for the type of the signature's outputs.
         on_error: "fail": a row that cannot be scored fails the run. "null": its prediction is null, and the
-            column of findings says why.
-        findings_column: the name of that column.
+            column has the reasons.
+        findings_column: the name of the column of reasons.
         flatten: write each field of a prediction of several outputs as a column, ``<column>_<field>``.
         columns: for a model whose inputs have no names: the columns to use, in this order.
         model_config: overrides entries of the configuration that a PythonModel was saved with.
-        batch_rows: how many rows the model is given at once; None to choose by their size.
-        allow_pickle: code in the model directory may run.
+        batch_rows: the number of rows in one call of the model; None to choose it by the size of the rows.
+        allow_pickle: allow code in the model directory to run.
         digest: refuse the model directory unless its content has this digest.
-        trusted_types: the types that a skops file may hold beyond those known to be safe.
-        on_version_mismatch: "warn", "fail" or "ignore", where packages have other versions than the model was
-            saved with.
+        trusted_types: types to allow in a skops file, in addition to those that are known to be safe.
+        on_version_mismatch: "warn", "fail" or "ignore": the reaction if packages have other versions than
+            the model was saved with.
         absent: the treatment of an optional column that the table lacks, as in
             :func:`sparksig.load_model`.
         environment: the environment in which the model runs, as in :func:`sparksig.load_model`.
@@ -164,13 +163,13 @@ def score_files(
         filter: a condition in SQL: only rows that meet it are scored. It has comparisons of columns with
             literals or other columns, ``BETWEEN``, ``IN``, ``IS NULL``, ``AND``, ``OR`` and ``NOT``.
         engine: "local" for processes of this machine, "direct" for tasks of Spark, "auto" for tasks of the
-            given or active session, and for processes where there is none.
+            given or active session, or for processes without a session.
         spark: the session for the engine "direct"; None for the active one, or a new one.
         time_zone: the time zone in which the model sees timestamps, and in which predicted times are
             understood, like ``spark.sql.session.timeZone``; None for that of the session, or of this machine.
-        processes: how many processes or tasks score at once. None for one per core, with the engine "local"
-            but not more than one for each 64 MB of the table, since a process takes seconds to start. One
-            process is this one.
+        processes: the number of processes or tasks that score at the same time. None for one per core; with
+            the engine "local" at most one for each 64 MB of the table, because a process takes seconds to
+            start. This process is one of them.
 
     Returns:
         The report: rows, findings, a summary of the predictions, and the seconds of each step.
@@ -179,8 +178,8 @@ def score_files(
         ContractError: the table does not fit the model, or a row cannot be scored; all findings.
         ModelError: the model directory is missing, damaged or not trusted, or has no schemas.
         TableNotFoundError: the path has no Parquet table.
-        OutputRefusedError: something is at the output's path.
-        UnsupportedError: only Spark reads, or writes, this table as Spark does. The message says why.
+        OutputRefusedError: the output already exists.
+        UnsupportedError: only Spark can read or write this table. The message has the reason.
         SparksigError: a process was killed.
 
     Warns:
@@ -221,7 +220,7 @@ def score_files(
         )
         declared = prepared.params
         enforced = None if params is None and declared is None else enforce_params(params, declared)
-        features = features_of(prepared.directory, prepared.loading.trust, prepared.loading.environment)
+        features = find_features(prepared.directory, prepared.loading.trust, prepared.loading.environment)
     with clock.phase("plan"):
         place = shown(output)
         store, path = _open_output(output, input)
@@ -288,14 +287,14 @@ def score_locally(
         plan: the columns to read, the model's schemas, the columns to write.
         splits: the splits, at least one.
         target: the directory of the files, which exists.
-        processes: how many run at once; with one, this process scores.
-        done: called after each split.
+        processes: the number of processes that score at the same time; if it is 1, this process scores.
+        done: a function to call after each split.
 
     Returns:
         The results, in the order of the splits.
 
     Raises:
-        SparksigError: a process was killed, or another number of rows was read than the footers say.
+        SparksigError: a process was killed, or the number of rows differs from that in the footers.
         ContractError, PredictionError, ModelFailedError: as :func:`sparksig.scoring.split.score_split`.
     """
     path = share_directory(model.digest, model.directory)
@@ -310,11 +309,11 @@ def score_locally(
 
 
 _PROCESS_BYTES = 2**26
-"""A further process starts for each so many bytes, uncompressed."""
+"""The number of uncompressed bytes for each process."""
 
 
 def _count_workers(table: ParquetTable, session: SparkSession | None) -> int:
-    """Return how many splits are scored at once."""
+    """Return the number of splits that are scored at the same time."""
     if session is not None:
         from sparksig.spark.direct import count_slots
 
@@ -323,7 +322,7 @@ def _count_workers(table: ParquetTable, session: SparkSession | None) -> int:
 
 
 def count_processes(table: ParquetTable) -> int:
-    """Return how many processes are worth starting for a table."""
+    """Return a suitable number of processes for a table."""
     return min(count_cores(), 1 + table.size // _PROCESS_BYTES)
 
 
@@ -357,7 +356,7 @@ def _check_options(on_error: str, engine: str, batch_rows: int | None, processes
         raise ContractError(f"engine: expected 'auto', 'local' or 'direct', got {engine!r}")
     for name, value in (("batch_rows", batch_rows), ("processes", processes)):
         if value is not None and (type(value) is not int or value < 1):
-            raise ContractError(f"{name} is a number, 1 or more, or None")
+            raise ContractError(f"{name}: expected an integer of 1 or more, or None")
 
 
 def resolve_zone(time_zone: str | None, session: SparkSession | None = None) -> str:
@@ -369,7 +368,7 @@ def resolve_zone(time_zone: str | None, session: SparkSession | None = None) -> 
     if time_zone is not None:
         if not isinstance(time_zone, str) or not is_known_zone(time_zone):
             raise ContractError(
-                f"time_zone is a name of the IANA database, as 'Europe/Berlin', not {time_zone!r}"
+                f"time_zone: expected a name of the IANA database such as 'Europe/Berlin', got {time_zone!r}"
             )
         return time_zone
     if session is not None:
@@ -398,21 +397,21 @@ def _open_output(
     """Return the file system and the path of the output.
 
     Raises:
-        OutputRefusedError: it lies in the table that is read.
+        OutputRefusedError: the output is inside the table that is read.
     """
     try:
         store, path = _locate(output)
         source_store, source = _locate(input)
     except (OSError, pa.ArrowException) as error:
-        raise OutputRefusedError(f"{shown(output)} cannot be written: {reason_of(error)}") from None
+        raise OutputRefusedError(f"{shown(output)} cannot be written: {format_store_error(error)}") from None
     if store.equals(source_store) and f"{path}/".startswith(f"{source}/"):
-        raise OutputRefusedError(f"{shown(output)} lies in the table that is read; nothing was written")
+        raise OutputRefusedError(f"{shown(output)} is inside the table that is read; nothing was written")
     return store, path
 
 
 def _locate(path: str | os.PathLike[str]) -> tuple[pafs.FileSystem, str]:
     if is_remote(path):
-        store, root = store_of(str(path))
+        store, root = open_store(str(path))
         return store, root
     return pafs.LocalFileSystem(), str(Path(local_path(path)).resolve())
 

@@ -1,4 +1,4 @@
-"""The names of the columns that scoring adds to those it keeps."""
+"""Checks of the names of the columns that scoring adds and keeps."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sparksig.errors import HINTS, Code, ContractError, Finding, kind, nearest, 
 
 
 def find_missing_columns(table: Sequence[str], columns: Sequence[str]) -> list[Finding]:
-    """Report the columns that a caller chose for a model, and that the table lacks.
+    """Report the columns that the caller chose for a model and the table lacks.
 
     Raises:
         ContractError: the columns are not a list of names.
     """
     if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
-        raise ContractError(f"columns is a list of names, not {kind(columns)}")
+        raise ContractError(f"columns: expected a list of names, got {kind(columns)}")
     existing = dict.fromkeys(table)
     return [
         Finding(
@@ -33,7 +33,7 @@ def find_missing_columns(table: Sequence[str], columns: Sequence[str]) -> list[F
 def find_name_conflicts(
     columns: Sequence[str], added: Sequence[Any], keep: str | Sequence[str], fold: Callable[[str], str]
 ) -> list[Finding]:
-    """Report names that cannot stand in one table: kept columns that are missing, and names that exist twice.
+    """Report missing columns to keep, and names that the result would have twice.
 
     Args:
         columns: the columns of the table that is scored.
@@ -64,7 +64,7 @@ def find_name_conflicts(
     taken = {fold(name) for name in names}
     for name in added:
         if fold(name) in taken:
-            hint = "choose another name for output=, or keep= other columns"
+            hint = "choose another name for column=, or keep= other columns"
             findings.append(
                 Finding(Code.DUPLICATE_NAME, step(name), "no kept column of the output's name", "one", hint)
             )

@@ -1,4 +1,4 @@
-"""The files that a split is scored into: their columns, and row groups of a good size. No Spark."""
+"""The Parquet files of a scored split: their columns, and row groups of a suitable size. No Spark."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from sparksig.scoring.selection import Selection
 from sparksig.scoring.storage import SPARK_SCHEMA_KEY, build_spark_schema, convert_array, with_zone
 
 _GROUP_ROWS, _GROUP_BYTES = 2**20, 2**26
-"""The rows of a row group, or its bytes in memory, that are enough to write it."""
+"""The number of rows, or of bytes in memory, from which on a row group is written."""
 
 _OPEN_FILES, _BUFFERED_BYTES = 64, 2**27
-"""The most files of one table that are open at once, and the bytes of their rows in memory."""
+"""The largest number of open files of a table, and of bytes of their rows in memory."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Target:
     """The directory that splits are written to.
 
     Attributes:
-        store: its file system.
-        path: its path there.
-        selections: the tables in it; by default one of all rows and columns.
+        store: the file system.
+        path: the path in the file system.
+        selections: the tables in the directory; by default a single table with all rows and columns.
     """
 
     store: pafs.FileSystem
@@ -44,7 +44,7 @@ class Target:
 
 
 def name_predictions(predictions: pa.Array, plan: ScanPlan) -> dict[str, pa.Array]:
-    """Return predictions as the columns that they become."""
+    """Return the output columns for predictions."""
     if not plan.flatten:
         return {plan.output: predictions}
     names = [field.name for field in predictions.type]
@@ -66,12 +66,12 @@ def output_schema(plan: ScanPlan) -> pa.Schema:
 
 
 def _add_metadata(schema: pa.Schema, fields: Mapping[str, Mapping[str, Any]]) -> pa.Schema:
-    """Add the schema of Spark, if Spark has described fields of it."""
+    """Add the schema in Spark's format, if Spark has described some fields."""
     return schema.with_metadata({SPARK_SCHEMA_KEY: build_spark_schema(schema, fields)}) if fields else schema
 
 
 def _stored_type(dtype: pa.DataType) -> pa.DataType:
-    """Return the type in which a column is written: one of the null type is read by Spark as int."""
+    """Return the type in which a column is written; Spark reads the null type as int."""
     return pa.int32() if pa.types.is_null(dtype) else dtype
 
 

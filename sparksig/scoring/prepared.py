@@ -1,4 +1,4 @@
-"""A model directory, checked before anything is scored: trust, versions, signature, and pinned content."""
+"""Checks of a model directory before rows are scored: trust, versions, signature, and pinned content."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sparksig.schema import Schema
 
 @dataclass(frozen=True)
 class PreparedModel:
-    """A model directory that was checked, and not loaded.
+    """A model directory that was checked, but not loaded.
 
     Attributes:
         directory: the directory, with the digests of its files.
@@ -57,7 +57,7 @@ def prepare_model(
     environment: str | os.PathLike[str] = "worker",
     allow_install: bool = False,
 ) -> PreparedModel:
-    """Check a model directory without loading the model; arguments as of :func:`sparksig.spark_udf`.
+    """Check a model directory without loading it; the arguments are those of :func:`sparksig.spark_udf`.
 
     Raises:
         ModelError: the directory is missing, damaged or not trusted, or has no input or output schema; or its
@@ -117,9 +117,9 @@ def pin_directory(directory: ModelDirectory) -> tuple[str, ModelDirectory]:
 
 
 def share_directory(digest: str, pinned: ModelDirectory) -> Path:
-    """Return the path at which the processes of this machine read a model, for as long as this one lives.
+    """Return a path from which the processes of this machine can read a model until this process ends.
 
-    A private copy is made where the model opens files itself, unverified.
+    If the model opens its files itself, without verification, the path is a private copy.
     """
     if not flavors.opens_files(pinned):
         return pinned.path
@@ -128,4 +128,4 @@ def share_directory(digest: str, pinned: ModelDirectory) -> Path:
 
 
 _PRIVATE: dict[str, ModelDirectory] = {}
-"""Private copies by their digests, kept for as long as this process lives."""
+"""The private copies by their digests, which exist until this process ends."""

@@ -17,18 +17,18 @@ def read_result_type(text: str) -> tuple[Schema, pa.DataType]:
     """Read a type as DDL: the outputs that a model must return, and the Arrow type of predictions.
 
     Args:
-        text: a type, as "array<float>", or columns, as "a int, b string".
+        text: a type such as "array<float>", or columns such as "a int, b string".
 
     Raises:
         ContractError: the text is not DDL, or signatures do not have the type.
-        UnsupportedError: predictions are never of the type.
+        UnsupportedError: predictions cannot have the type.
 
     Example:
         >>> read_result_type("smallint")
         (['prediction': integer (optional)], DataType(int16))
     """
     if not isinstance(text, str):
-        raise ContractError(f"result_type is DDL, as 'double', not {kind(text)}")
+        raise ContractError(f"result_type: expected DDL such as 'double', got {kind(text)}")
     for ddl in (f"prediction {text}", text):
         try:
             fields, outputs = FileReader().read_ddl(ddl), from_ddl(ddl)
@@ -46,10 +46,10 @@ def read_result_type(text: str) -> tuple[Schema, pa.DataType]:
 
 
 def _place_later(dtype: pa.DataType) -> pa.DataType:
-    """Return a type with timestamps as predictions have them before they are placed in a zone.
+    """Return a type in which timestamps are local times, as predictions have them at first.
 
     Raises:
-        UnsupportedError: predictions are never of the type.
+        UnsupportedError: predictions cannot have the type.
     """
     if pa.types.is_struct(dtype):
         parts = [dtype.field(index) for index in range(dtype.num_fields)]

@@ -1,4 +1,4 @@
-"""Predictions as every engine returns them: in types that Spark has, with local times placed in a zone."""
+"""Conversion of predictions to the types of Spark, with local times placed in a time zone."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def score_pairs(
         first_row: the number of rows before the first batch, which positions in messages count.
         source: the origin of the positions in messages.
         tally: counts the findings of all batches.
-        count: ends the run when it has rejected too many rows.
+        count: ends the run when too many rows were rejected.
 
     Raises:
         ContractError, PredictionError: as :func:`score_batches` or :func:`score_leniently`.
@@ -73,13 +73,13 @@ def score_pairs(
 
 
 def select_column(predicted: Any, outputs: Schema, returned: pa.DataType | None, rows: int | None) -> Any:
-    """Return the only column of a prediction, under any name, where a plain type was asked for.
+    """Return the only column of a prediction, under any name, if a plain type was requested.
 
     Args:
         predicted: the model's return value.
         outputs: the model's output schema.
-        returned: the type that was asked for; None to use the output schema.
-        rows: how many rows the model was given; None where that is not known.
+        returned: the requested type; None to use the output schema.
+        rows: the number of rows in the call of the model; None if it is unknown.
     """
     is_plain = returned is not None and (is_variant(returned) or not pa.types.is_struct(returned))
     if not is_plain or isinstance(predicted, (np.ndarray, pd.Series)):
@@ -97,11 +97,11 @@ def finish_predictions(
         scored: the predictions, encoded by the outputs.
         zone: the time zone.
         outputs: the model's output schema.
-        returned: the type that was asked for, with timestamps not placed yet; None to use the output schema.
+        returned: the requested type, in which timestamps are local times; None to use the output schema.
 
     Raises:
-        PredictionError: the zone lacks a local time, or has it twice; or a value does not fit the type that
-            was asked for.
+        PredictionError: the zone lacks a local time, or has it twice; or a value does not fit the
+            requested type.
 
     Example:
         >>> from sparksig.schema import TensorSpec
@@ -122,11 +122,11 @@ def finish_predictions(
 
 
 LOCAL_TIME = pa.timestamp("us")
-"""The Arrow type of predictions that are asked for as timestamp_ntz."""
+"""The Arrow type of predictions with the requested type timestamp_ntz."""
 
 
 def _cast_exactly(array: pa.Array, target: pa.DataType) -> pa.Array | None:
-    """Cast to the requested type, and raise where that loses anything; None for a type with parts."""
+    """Cast to the requested type, and raise an error for a loss; return None for a type with parts."""
     if is_variant(target) or array.type == target:
         return array  # a variant gets its mark at last
     if pa.types.is_nested(target):

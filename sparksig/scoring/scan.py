@@ -1,4 +1,4 @@
-"""Splits of a Parquet table: which row groups they have, and how their rows are read. No Spark."""
+"""Splits of a Parquet table: their row groups, and the reading of their rows. No Spark."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import pyarrow.parquet as pq
 from sparksig.engine.absent import Absent
 from sparksig.engine.transfer import restore_types
 from sparksig.errors import ContractError, TableNotFoundError
-from sparksig.models.registry import reason_of
+from sparksig.models.registry import format_store_error
 from sparksig.schema import Schema
-from sparksig.scoring.batches import BATCH_BYTES, join_batches, rebatched
+from sparksig.scoring.batches import BATCH_BYTES, join_batches, regroup_batches
 from sparksig.scoring.bounds import Bounds, read_bounds
 from sparksig.scoring.filters import Condition
 from sparksig.scoring.limits import RejectionLimit
 from sparksig.scoring.storage import convert_array
 
 READ_ROWS, READ_BYTES = 2**18, 2**25
-"""The most rows, and about the most bytes, of one batch."""
+"""The largest number of rows, and approximately of bytes, in a batch."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Piece:
         path: the file, in the file system of the table.
         name: the file within the table, for messages.
         groups: the row groups, in order.
-        counts: the number of rows of each.
-        first_row: the number of rows of the file before these.
-        size: their bytes, uncompressed.
+        counts: the number of rows of each row group.
+        first_row: the number of rows in the file before these row groups.
+        size: the uncompressed size of the row groups in bytes.
         partitions: the values of partition columns.
     """
 
@@ -93,26 +93,26 @@ class Split:
 
 @dataclass(frozen=True)
 class ScanPlan:
-    """The part of a run that all splits share: what to read, how to score, what to write.
+    """The plan of a run, which all splits share: the columns to read, the scoring, the columns to write.
 
     Attributes:
         store: the file system of the table.
         source: the columns that are read, in the types that Spark reads.
-        fed: the columns that the model is given, in order.
-        transfer: their names and types in the model's input.
-        is_row: give them to the model as one column of objects.
+        fed: the columns that the model receives, in order.
+        transfer: the names and types of these columns in the model's input.
+        is_row: pass them to the model as one column of objects.
         kept_columns: the columns of the input in the output, in order.
         inputs: the model's input schema.
         outputs: its output schema.
         params: values for all of its params, enforced already; None for a model without params.
         output: the name of the predictions' column.
         flatten: write each field of a prediction of several outputs as a column ``<output>_<field>``.
-        lenient: write rows that cannot be scored with a null, and their findings, instead of failing.
+        lenient: write a null prediction and the findings for a row that cannot be scored, instead of failing.
         findings: the name of the findings' column.
         zone: the time zone of the session.
-        batch_rows: the rows that the model is given at once; None to leave it to the reader.
+        batch_rows: the number of rows in one call of the model; None for the batches of the reader.
         absent: the treatment of an optional column that the table lacks.
-        returned: the Arrow type of predictions that was asked for; None to use the output schema.
+        returned: the requested Arrow type of predictions; None to use the output schema.
         condition: the rows to score; None for all.
         limit: the number of rows that the run may reject; None for any number.
         spark_fields: the fields of kept columns that Spark has described in the footers of the table.
@@ -169,12 +169,12 @@ def read_batches(split: Split, plan: ScanPlan, count: ReadCount) -> Iterator[pa.
 
     Raises:
         ContractError: a file cannot be read, or has a value that the type of Spark does not hold.
-        TableNotFoundError: a file does not exist any more.
+        TableNotFoundError: a file was deleted meanwhile.
     """
     batches = _filter_batches(split, plan, count)
     if plan.batch_rows is not None:
-        return rebatched(batches, plan.batch_rows, BATCH_BYTES)
-    return rebatched(join_batches(batches, READ_ROWS // 4, READ_BYTES // 4), None, BATCH_BYTES)
+        return regroup_batches(batches, plan.batch_rows, BATCH_BYTES)
+    return regroup_batches(join_batches(batches, READ_ROWS // 4, READ_BYTES // 4), None, BATCH_BYTES)
 
 
 def _filter_batches(split: Split, plan: ScanPlan, count: ReadCount) -> Iterator[pa.RecordBatch]:
@@ -198,16 +198,18 @@ def _read_piece(piece: Piece, plan: ScanPlan, count: ReadCount) -> Iterator[pa.R
             count.groups += len(groups_of_rows)
             count.rows += piece.rows - sum(groups_of_rows.values())
             for groups in _join_groups(groups_of_rows, at_once):
-                # A name with a dot selects more than its column: the rest is dropped afterwards.
+                # a name with a dot may select nested columns as well, which are dropped afterwards
                 for batch in file.iter_batches(at_once, row_groups=groups, columns=stored, use_threads=False):
                     yield _complete_batch(batch, piece, plan, batch.num_rows)
     except FileNotFoundError:
         raise TableNotFoundError(
-            f"the file {piece.name} vanished while the table was read. Start again when nobody replaces the "
-            "table's files"
+            f"the file {piece.name} vanished while the table was read. Start again when no process "
+            "replaces its files"
         ) from None
     except (pa.ArrowException, OSError) as error:
-        raise ContractError(f"the file {piece.name} cannot be read completely: {reason_of(error)}") from None
+        raise ContractError(
+            f"the file {piece.name} cannot be read completely: {format_store_error(error)}"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -225,7 +227,7 @@ def _open_file(piece: Piece, store: pafs.FileSystem) -> Iterator[pq.ParquetFile]
 
 
 def _batch_size(piece: Piece) -> int:
-    """Return how many rows to read at once."""
+    """Return the number of rows of a batch to read."""
     width = piece.size // max(piece.rows, 1)
     return max(min(READ_ROWS, READ_BYTES // max(width, 1)), 1)
 
@@ -250,7 +252,7 @@ def _prune_groups(
 
 
 def _join_groups(sizes: Mapping[int, int], rows: int) -> Iterator[list[int]]:
-    """Yield row groups to read together: several only where they are small, since all are buffered."""
+    """Yield lists of row groups to read together: several only if small, because all are buffered."""
     groups: list[int] = []
     count = 0
     for group, size in sizes.items():

@@ -22,9 +22,9 @@ class Selection:
     Attributes:
         folder: the directory of the table in the target of the split; empty for the target itself.
         columns: the names of the columns in the split, by their names in the table; None for all.
-        findings: the column that says why a row was rejected; None to select all rows.
+        findings: the column with the reasons why a row was rejected; None to select all rows.
         is_rejected: select the rejected rows instead of the others.
-        partition_by: columns of the table that become directories.
+        partition_by: the columns by which the table is partitioned into directories.
         existing: the types with which the directories of an existing table are read, by column.
     """
 
@@ -51,7 +51,7 @@ class Selection:
         return pa.schema([schema.field(name).with_name(new) for new, name in columns.items()])
 
     def divide(self, batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
-        """Yield selected rows by their directories, as ``year=2026/day=1``, without the columns of these.
+        """Yield selected rows by directory, such as ``year=2026/day=1``, without the partition columns.
 
         Raises:
             ContractError: the names of directories would change texts.
@@ -99,7 +99,7 @@ _ESCAPED = re.compile(r"""[\x01-\x1f\x7f"#%'*/:=?\\{\[\]^]""")
 def _name_folders(
     batch: pa.RecordBatch, by: Sequence[str], existing: Mapping[str, pa.DataType]
 ) -> pa.DictionaryArray:
-    """Return the directory of each row, as ``year=2026/day=1``."""
+    """Return the directory of each row, such as ``year=2026/day=1``."""
     parts, findings = [], list[Finding]()
     for name in by:
         values = batch.column(batch.schema.get_field_index(name)).dictionary_encode()
@@ -140,5 +140,5 @@ def _judge_lengths(name: str, folders: Sequence[str]) -> list[Finding]:
 
 
 def _escape(text: str) -> str:
-    """Escape the characters that file systems and readers of partitions give a meaning."""
+    """Escape the characters that have a meaning for file systems and readers of partitions."""
     return _ESCAPED.sub(lambda match: f"%{ord(match[0]):02X}", text)

@@ -51,9 +51,9 @@ class SplitResult:
         rows_read: the rows that were read.
         scored: the rows with a prediction.
         rejected: the rows without one.
-        findings: why rows were rejected, with counts.
-        summaries: the predictions in numbers, by path.
-        size: the bytes of the files.
+        findings: the reasons why rows were rejected, with counts.
+        summaries: summary statistics of the predictions, by path.
+        size: the size of the files in bytes.
         seconds: the time of each step: load, read, score, write.
         loads: how often the model was loaded: 1 for the first split of a process.
     """
@@ -72,13 +72,13 @@ class SplitResult:
 
 
 def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target) -> SplitResult:
-    """Score a split of a Parquet table into files of unique names, by default one.
+    """Score a split of a Parquet table into files with unique names, by default into a single file.
 
-    After an error they are removed.
+    After an error the files are removed.
 
     Args:
         split: the row groups.
-        model: the model, loaded.
+        model: the loaded model.
         plan: the columns to read, the model's schemas, the columns to write.
         target: the directory for the files, which exists, and the tables in it.
 
@@ -148,7 +148,7 @@ def _score_batches(
 
 
 def require_all_rows(splits: Sequence[Split], results: Sequence[SplitResult]) -> None:
-    """Check that each split was scored once, and has as many rows as the footers say.
+    """Check that each split was scored once, and has the number of rows in the footers.
 
     Raises:
         SparksigError: a file has changed meanwhile.
@@ -205,7 +205,7 @@ def _guard(model: LoadedModel, plan: ScanPlan) -> Predict:
 
 
 class _Clock:
-    """The seconds of each step; those of an inner step are not counted for the outer one."""
+    """The seconds of each step, without the seconds of its inner steps."""
 
     def __init__(self) -> None:
         self.seconds = {"read": 0.0, "score": 0.0, "write": 0.0}

@@ -1,7 +1,7 @@
 """Plan the scoring of a Parquet table from the footers of its files: the columns to read, and the splits.
 
-A column that Spark reads in another way than pyarrow raises an UnsupportedError with the reason, so that the
-caller can let Spark read the table.
+If Spark and pyarrow read a column differently, an UnsupportedError has the reason, so that the caller can let
+Spark read the table.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from sparksig.types import AnyType, Object
 
 @dataclass(frozen=True)
 class ScanOptions:
-    """The options for reading and writing; as of :func:`sparksig.score_files`."""
+    """The options for reading and writing, as in :func:`sparksig.score_files`."""
 
     output: str = "prediction"
     keep: str | Sequence[str] = "*"
@@ -75,8 +75,8 @@ def plan_scan(
         options: the columns to read and to write.
 
     Raises:
-        ContractError: the table does not fit the model, or columns cannot be named so; all findings.
-        UnsupportedError: only Spark reads or writes these columns as Spark does.
+        ContractError: the table does not fit the model, or names of columns conflict; all findings.
+        UnsupportedError: only Spark reads or writes these columns correctly.
     """
     schema = _type_partitions(table)
     types = pa.schema([part.with_type(_spark_or_own(part)) for part in schema])
@@ -141,7 +141,7 @@ def _refuse_empty_partitions(table: ParquetTable, needed: Sequence[str]) -> None
     """Check that each partition column has a value.
 
     Raises:
-        UnsupportedError: a column has none, so its type depends on the version of Spark.
+        UnsupportedError: a column has no value, so that its type depends on the version of Spark.
     """
     for name in needed:
         if name in table.files[0].values and pa.types.is_null(table.schema.field(name).type):
@@ -161,7 +161,7 @@ def _name_outputs(outputs: Schema, options: ScanOptions) -> list[Any]:
     """Return the names of the columns that are added.
 
     Raises:
-        UnsupportedError: predictions that only Spark can hold.
+        UnsupportedError: only Spark can represent the predictions.
         ContractError: predictions without fields cannot be flattened.
     """
     try:
@@ -187,7 +187,7 @@ def _choose_columns(
     options: ScanOptions,
     findings: list[Finding],
 ) -> tuple[list[str], bool]:
-    """Return the columns that the model is given, and whether each row is one object; add the findings."""
+    """Return the columns that the model receives, and whether each row is an object; add the findings."""
     inputs, columns = model.inputs, options.columns
     if inputs.has_input_names() and columns is not None:
         raise ContractError(
@@ -217,7 +217,7 @@ def _choose_columns(
     for spec, column in match.pairs:
         is_open = not isinstance(spec, ColSpec) or isinstance(spec.type, AnyType)
         if is_open and getattr(column.field.source, "kind", "") == "vector":
-            raise UnsupportedError(f"{step(column.name)} holds vectors, which only Spark makes arrays of")
+            raise UnsupportedError(f"{step(column.name)} has vectors, which only Spark converts to arrays")
     return [column.name for _, column in match.pairs], False
 
 
@@ -256,7 +256,7 @@ _FEWEST_BYTES = 2**22
 
 
 def plan_splits(table: ParquetTable, scan: ScanPlan, cores: int) -> list[Split]:
-    """Divide the row groups of a table into splits of about as many bytes, in the order of the files.
+    """Divide the row groups of a table into splits of similar sizes, in the order of the files.
 
     A row group is never cut. There are at least two splits for each core, if the table has enough row groups
     and bytes; and at least one split, without row groups if the table has none.
@@ -264,7 +264,7 @@ def plan_splits(table: ParquetTable, scan: ScanPlan, cores: int) -> list[Split]:
     Args:
         table: the table.
         scan: the plan.
-        cores: how many splits are scored at once.
+        cores: the number of splits that are scored at the same time.
 
     Raises:
         UnsupportedError: a partition value that the time zone of the session does not have.

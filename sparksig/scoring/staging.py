@@ -1,6 +1,6 @@
-"""Files that are written beside their target, and published by one rename. No Spark.
+"""Staging of files next to their target, and their publication by one rename. No Spark.
 
-Readers see the entire output at once. Object stores have no renames; there each file is moved.
+Readers see the entire output at once. Object stores have no renames: each file is moved.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from sparksig.errors import OutputRefusedError
-from sparksig.models.registry import reason_of
+from sparksig.models.registry import format_store_error
 
 
 def has_renames(store: pafs.FileSystem) -> bool:
@@ -23,10 +23,10 @@ def has_renames(store: pafs.FileSystem) -> bool:
 
 
 def require_free(store: pafs.FileSystem, path: str, name: str) -> None:
-    """Check that nothing is at a path, or an empty directory.
+    """Check that a path does not exist, or is an empty directory.
 
     Raises:
-        OutputRefusedError: something is there.
+        OutputRefusedError: the path exists.
     """
     if _exists(store, path):
         raise OutputRefusedError(
@@ -43,7 +43,7 @@ def _exists(store: pafs.FileSystem, path: str) -> bool:
 
 @contextlib.contextmanager
 def staging_directory(store: pafs.FileSystem, path: str) -> Iterator[str]:
-    """Make a hidden directory beside a path, and remove it at the end, unless it was moved."""
+    """Create a hidden directory next to a path, and remove it at the end, unless it was moved."""
     parent, _, name = path.rpartition("/")
     staging = f"{parent}/.{name}.sparksig-write-{secrets.token_hex(8)}"
     store.create_dir(staging, recursive=True)
@@ -105,4 +105,6 @@ def publish_directory(store: pafs.FileSystem, staging: str, path: str, name: str
         for info in store.get_file_info(pafs.FileSelector(staging)):
             store.move(info.path, f"{path}/{info.base_name}")
     except (OSError, pa.ArrowException) as error:
-        raise OutputRefusedError(f"{name}: the output cannot be published: {reason_of(error)}") from None
+        raise OutputRefusedError(
+            f"{name}: the output cannot be published: {format_store_error(error)}"
+        ) from None

@@ -12,7 +12,7 @@ from sparksig.engine.zones import to_zoned_times
 from sparksig.errors import UnsupportedError, below, step
 
 SPARK_SCHEMA_KEY = b"org.apache.spark.sql.parquet.row.metadata"
-"""The key under which Spark keeps the schema of a table in the footers of its files."""
+"""The key under which Spark stores the schema of a table in the footers of its files."""
 
 INSTANT = pa.timestamp("us", "UTC")
 
@@ -45,14 +45,14 @@ _PLAIN = {
 
 
 def spark_type(dtype: pa.DataType, path: str) -> pa.DataType:
-    """Return the Arrow type of what Spark reads from a Parquet column.
+    """Return the Arrow type in which Spark reads a Parquet column.
 
     Args:
         dtype: the type that pyarrow reads.
         path: the column, for the error.
 
     Raises:
-        UnsupportedError: Spark reads it as something else, or not at all.
+        UnsupportedError: Spark and pyarrow read the column differently, or Spark cannot read it.
 
     Example:
         >>> spark_type(pa.list_(pa.uint8()), "x")
@@ -94,7 +94,7 @@ def with_zone(dtype: pa.DataType, zone: str) -> pa.DataType:
 
 
 def convert_array(array: pa.Array, target: pa.DataType) -> pa.Array:
-    """Convert an array to a type of Spark; raises pyarrow.ArrowInvalid where that loses anything."""
+    """Convert an array to a type of Spark; raise pyarrow.ArrowInvalid for a loss."""
     if array.type == target:
         return array
     if pa.types.is_struct(target) and pa.types.is_struct(array.type):
@@ -106,7 +106,7 @@ def convert_array(array: pa.Array, target: pa.DataType) -> pa.Array:
 
 
 def place_partition(value: pa.Scalar, zone: str) -> pa.Scalar:
-    """Return the value of a partition column as Spark has it: a timestamp is a local time of the session.
+    """Return the value of a partition column as Spark reads it: a timestamp is a local time of the session.
 
     Raises:
         UnsupportedError: the zone lacks this local time, or has it twice.
@@ -123,16 +123,22 @@ def place_partition(value: pa.Scalar, zone: str) -> pa.Scalar:
 
 
 def read_spark_fields(footer: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]]:
-    """Return the fields of the schema that Spark has kept in a footer; nothing of another writer."""
+    """Return the fields of the schema that Spark has stored in a footer; empty for other writers."""
     try:
         fields = json.loads(footer.get(SPARK_SCHEMA_KEY, b"{}")).get("fields", [])
         return {field["name"]: dict(field) for field in fields}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # another program's
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+    ):  # another program wrote the footer
         return {}
 
 
 def build_spark_schema(schema: pa.Schema, known: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """Build the schema that Spark keeps in a footer: known fields unchanged, others from their types."""
+    """Build the schema that Spark stores in a footer: known fields unchanged, others from their types."""
     fields = [dict(known.get(field.name) or _field_json(field)) | {"nullable": True} for field in schema]
     return json.dumps({"type": "struct", "fields": fields}).encode()
 
@@ -156,10 +162,10 @@ def format_spark_type(dtype: pa.DataType) -> str:
 
 
 def require_same_type(field: pa.Field, declared: Mapping[str, Any]) -> None:
-    """Check that a column has the type that Spark has kept in the footer.
+    """Check that a column has the type that Spark has stored in the footer.
 
     Raises:
-        UnsupportedError: it has another one: an interval, a variant, or a type of the user.
+        UnsupportedError: it has another type: an interval, a variant, or a user-defined type.
     """
     if strip_type(declared.get("type")) != strip_type(_type_json(field.type)):
         dtype = declared.get("type")
@@ -170,7 +176,7 @@ def require_same_type(field: pa.Field, declared: Mapping[str, Any]) -> None:
 
 
 def strip_type(dtype: Any) -> Any:
-    """Return a type of the schema without nullability and metadata; a vector as the struct that it is."""
+    """Return a type of the schema without nullability and metadata; a vector becomes its struct."""
     if not isinstance(dtype, dict):
         return "string" if isinstance(dtype, str) and dtype.startswith(("char(", "varchar(")) else dtype
     if dtype.get("type") == "udt":

@@ -14,7 +14,7 @@ from sparksig.errors import Code, ContractError, Finding, nearest, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.spark import bind as binding
 from sparksig.spark.bind import HAS_ARROW
-from sparksig.spark.names import name_folding
+from sparksig.spark.names import get_name_folding
 from sparksig.types import describe
 
 
@@ -55,7 +55,7 @@ class CallBinding:
             raise ContractError(
                 f"the model's inputs have no names ({self.inputs!r}): pass the columns by position"[:400]
             )
-        fold = name_folding()
+        fold = get_name_folding()
         counts = Counter(fold(str(spec.name)) for spec in specs)
         duplicates = [step(spec.name) for spec in specs if counts[fold(str(spec.name))] > 1]
         if duplicates:

@@ -2,7 +2,7 @@
 
 The class of an error depends on the version of Spark, and differs on Connect and inside of tasks. The class
 and the error condition decide if Spark has them, otherwise the text of the error decides. Nothing here
-imports pyspark, so that a missing pyspark, or a missing Java, can be diagnosed, too.
+imports pyspark, so that a missing pyspark, or a missing Java, can be convert_spark_errors, too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _STOPPED = "the Spark session was stopped; start a new one and create the DataFr
 
 
 @contextlib.contextmanager
-def diagnosed() -> Iterator[None]:
+def convert_spark_errors() -> Iterator[None]:
     """Convert errors of Spark whose cause is known to errors of sparksig.
 
     Raises:

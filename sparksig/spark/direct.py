@@ -21,7 +21,7 @@ from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.split import SplitResult, require_all_rows
 from sparksig.scoring.staging import accept_files, attempt_directory
 from sparksig.scoring.task import SplitTask
-from sparksig.spark.diagnosis import diagnosed
+from sparksig.spark.diagnosis import convert_spark_errors
 from sparksig.spark.hadoop import is_connect
 from sparksig.spark.ship import Shipment, ship
 
@@ -61,7 +61,7 @@ def score_on_spark(
         attempt = replace(target, path=attempts)
         task = SplitTask(shipment.digest, shipment.locate, model.loading, plan, attempt)
         function = _build_function(task, splits, shipment)
-        with diagnosed():
+        with convert_spark_errors():
             rows = (
                 spark.range(0, tasks, 1, tasks).mapInArrow(function, "split bigint, result binary").collect()
             )

@@ -12,13 +12,13 @@ from pyspark.sql import types as T
 
 from sparksig.convert.mlflow import refuse_arguments
 from sparksig.engine.absent import Absent, warn_of_absent_columns
-from sparksig.errors import ContractError
+from sparksig.errors import ContractError, UnsupportedError
 from sparksig.options import OnError, OnVersionMismatch, Shipping
 from sparksig.scoring.names import find_name_conflicts
 from sparksig.spark import bind as binding
 from sparksig.spark.arguments import require_frame
 from sparksig.spark.bind import Bound
-from sparksig.spark.names import name_folding
+from sparksig.spark.names import get_name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.spark.udf import ModelUDF, spark_udf
 
@@ -163,9 +163,12 @@ def judge_table(
     """Bind the columns of a table to a model's inputs, and check the names of the result.
 
     The arguments and errors are those of :func:`score`; ``findings`` is None for ``on_error="fail"``.
+
+    Raises:
+        UnsupportedError: the server does not convert timestamps as Spark does.
     """
     names = _name_outputs(udf, output, flatten, findings)
-    problems = find_name_conflicts(df.columns, names, keep, name_folding(df.sparkSession))
+    problems = find_name_conflicts(df.columns, names, keep, get_name_folding(df.sparkSession))
     try:
         bound = udf.bind(restore_null_types(df, udf.inputs), columns, session=df.sparkSession)
     except ContractError as error:
@@ -174,7 +177,29 @@ def judge_table(
         raise ContractError.of("the table cannot be scored", [*error.findings, *problems]) from None
     if problems:
         raise ContractError.of("the table cannot be scored", problems)
+    if any("timestamp_ntz" in dtype.simpleString() for dtype in bound.types):
+        _require_local_times(df)
     return bound
+
+
+_LOCAL_TIME = (
+    "select cast(t as timestamp_ntz) = timestamp_ntz'{0}' from values (timestamp'{0}') as constants(t)"
+)
+
+
+def _require_local_times(df: DataFrame) -> None:
+    """Raise an error if a server of Spark Connect does not cast timestamps to the session's local time.
+
+    Sail casts them to the time in UTC. The query has constants only, so Spark starts no job for it.
+    """
+    spark, types = df.sparkSession, df.schema.simpleString().replace("timestamp_ntz", "")
+    if ".connect." not in type(spark).__module__ or "timestamp" not in types:
+        return
+    if not spark.sql(_LOCAL_TIME.format("2000-01-01 00:00:00")).collect()[0][0]:
+        raise UnsupportedError(
+            "the server does not cast timestamps to the local time of the session's time zone. Set "
+            "spark.sql.session.timeZone to 'UTC', or cast the columns to timestamp_ntz"
+        )
 
 
 def add_predictions(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-def file_system_of(spark: SparkSession, path: str) -> tuple[Any, Any, Any]:
+def get_file_system(spark: SparkSession, path: str) -> tuple[Any, Any, Any]:
     """Return the JVM's classes, the file system of a path, and the path in it; only for a classic session."""
     session: Any = spark
     java = session._jvm
@@ -34,7 +34,7 @@ def is_nowhere(spark: SparkSession, path: str) -> bool:
     """
     if is_connect(spark):
         return False
-    _, files, place = file_system_of(spark, path)
+    _, files, place = get_file_system(spark, path)
     return not files.exists(place)
 
 
@@ -57,7 +57,7 @@ class Place:
     @classmethod
     def of(cls, spark: SparkSession, path: str) -> Place:
         """Return the place of a path that Spark accepts, also of a relative one or one without a scheme."""
-        _, files, place = file_system_of(spark, path)
+        _, files, place = get_file_system(spark, path)
         return cls(spark, str(place.makeQualified(files.getUri(), files.getWorkingDirectory()).toString()))
 
     def __truediv__(self, name: str) -> Place:
@@ -66,7 +66,7 @@ class Place:
     @property
     def name(self) -> str:
         """The last part of the path; empty for a file system's root."""
-        return str(file_system_of(self.spark, self.uri)[2].getName())
+        return str(get_file_system(self.spark, self.uri)[2].getName())
 
     @property
     def parent(self) -> Place:
@@ -75,7 +75,7 @@ class Place:
         Raises:
             OutputRefusedError: the path is the root of a file system.
         """
-        above = file_system_of(self.spark, self.uri)[2].getParent()
+        above = get_file_system(self.spark, self.uri)[2].getParent()
         if above is None:
             raise OutputRefusedError(f"{self.uri} is the root of a file system; nothing was written")
         return Place(self.spark, str(above.toString()))
@@ -92,24 +92,24 @@ class Place:
 
     def is_there(self) -> bool:
         """Return whether a file or directory exists here."""
-        _, files, place = file_system_of(self.spark, self.uri)
+        _, files, place = get_file_system(self.spark, self.uri)
         return bool(files.exists(place))
 
     def is_directory(self) -> bool:
         """Return whether a directory exists here."""
-        _, files, place = file_system_of(self.spark, self.uri)
+        _, files, place = get_file_system(self.spark, self.uri)
         return bool(files.exists(place) and files.getFileStatus(place).isDirectory())
 
     def names(self) -> list[str]:
         """Return the names of the entries of the directory; an empty list if it does not exist."""
-        _, files, place = file_system_of(self.spark, self.uri)
+        _, files, place = get_file_system(self.spark, self.uri)
         if not files.exists(place):
             return []
         return sorted(str(entry.getPath().getName()) for entry in files.listStatus(place))
 
     def files(self) -> Iterator[str]:
         """Yield the relative paths of all files below the directory."""
-        _, files, place = file_system_of(self.spark, self.uri)
+        _, files, place = get_file_system(self.spark, self.uri)
         entries = files.listFiles(place, True)
         while entries.hasNext():
             yield str(entries.next().getPath().toString()).removeprefix(f"{self.uri.rstrip('/')}/")
@@ -121,7 +121,7 @@ class Place:
             return owner is None or owner == os.geteuid()
         if not self.renames_at_once:
             return True
-        java, files, place = file_system_of(self.spark, self.uri)
+        java, files, place = get_file_system(self.spark, self.uri)
         user = java.org.apache.hadoop.security.UserGroupInformation.getCurrentUser().getShortUserName()
         return bool(files.getFileStatus(place).getOwner() == user)
 
@@ -130,7 +130,7 @@ class Place:
         if self.local is not None:
             local_status = os.stat(self.local)
             return local_status.st_size, local_status.st_mtime_ns // 1_000_000
-        _, files, place = file_system_of(self.spark, self.uri)
+        _, files, place = get_file_system(self.spark, self.uri)
         status = files.getFileStatus(place)
         return int(status.getLen()), int(status.getModificationTime())
 
@@ -142,18 +142,18 @@ class Place:
         """
         from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 
-        _, files, place = file_system_of(self.spark, self.uri)
+        _, files, place = get_file_system(self.spark, self.uri)
         try:
             made = bool(files.mkdirs(place))
         except Py4JJavaError as error:
             reason = str(error.java_exception.getClass().getSimpleName())
-            raise OutputRefusedError(f"{self.uri} cannot be made: {reason}; nothing was written") from None
+            raise OutputRefusedError(f"{self.uri} cannot be created: {reason}; nothing was written") from None
         if not made:
-            raise OutputRefusedError(f"{self.uri} cannot be made; nothing was written")
+            raise OutputRefusedError(f"{self.uri} cannot be created; nothing was written")
 
     def delete(self) -> None:
         """Remove the file, or the directory with its content."""
-        _, files, place = file_system_of(self.spark, self.uri)
+        _, files, place = get_file_system(self.spark, self.uri)
         files.delete(place, True)
 
     @property
@@ -169,7 +169,7 @@ class Place:
         """
         from py4j.protocol import Py4JJavaError
 
-        java, files, place = file_system_of(self.spark, self.uri)
+        java, files, place = get_file_system(self.spark, self.uri)
         hadoop = java.org.apache.hadoop.fs
         option = getattr(hadoop, "Options$Rename")
         gateway: Any = self.spark.sparkContext._gateway
@@ -181,11 +181,11 @@ class Place:
             if not target.is_there():
                 raise
             reason = str(error.java_exception.getClass().getSimpleName())
-            raise OutputRefusedError(f"something is at {target.uri!r} already ({reason})") from None
+            raise OutputRefusedError(f"{target.uri!r} already exists ({reason})") from None
 
     def move_file_to(self, target: Place) -> None:
         """Move a file; on object stores it is copied."""
-        _, files, place = file_system_of(self.spark, self.uri)
+        _, files, place = get_file_system(self.spark, self.uri)
         target.parent.make()
-        if not files.rename(place, file_system_of(self.spark, target.uri)[2]):
+        if not files.rename(place, get_file_system(self.spark, target.uri)[2]):
             raise OSError(f"{self.uri} cannot be moved to {target.uri}")

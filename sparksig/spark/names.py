@@ -27,7 +27,7 @@ def choose_folding(setting: object) -> Fold:
     return str if str(setting).lower() == "true" else str.casefold
 
 
-def name_folding(session: Any = None) -> Fold:
+def get_name_folding(session: Any = None) -> Fold:
     """Return the function that folds names as a session compares them.
 
     Args:

@@ -210,7 +210,10 @@ def _ship_files(spark: SparkSession, model: PreparedModel, environment: Path | N
 def _ship_without_files(model: PreparedModel, reason: str) -> Shipment:
     """Ship a model inline if it is small, else by its URI."""
     if model.loading.environment is not None and model.loading.environment.archive:
-        raise UnsupportedError(f"the model's environment is a file, and the server refuses files: {reason}")
+        raise UnsupportedError(
+            f"the model's environment is a file, and the server refuses files: {reason}. Pass "
+            "shipping='inline' or shipping='path' if the workers can read the file at its path"
+        )
     package = _hash_package()
     packed = _pack(model.directory.path, model.digest)
     if packed.stat().st_size <= _INLINE_BYTES:

@@ -26,7 +26,7 @@ from sparksig.errors import (
     kind,
 )
 from sparksig.models import flavors
-from sparksig.models.features import features_of
+from sparksig.models.features import find_features
 from sparksig.options import OnVersionMismatch, Shipping
 from sparksig.params import enforce_params
 from sparksig.schema import ColSpec, TensorSpec
@@ -44,7 +44,7 @@ from sparksig.spark.before_arrow import (
 from sparksig.spark.bind import HAS_ARROW, Bound
 from sparksig.spark.calls import CallBinding, format_spec
 from sparksig.spark.diagnosis import refuse_stopped_session
-from sparksig.spark.names import name_folding
+from sparksig.spark.names import get_name_folding
 from sparksig.spark.result_types import (
     build_outputs,
     has_times,
@@ -52,7 +52,7 @@ from sparksig.spark.result_types import (
     to_arrow_result,
 )
 from sparksig.spark.ship import ship
-from sparksig.spark.variants import result
+from sparksig.spark.variants import variant_result_type
 from sparksig.spark.work import Work, Zone, explode, list_columns
 
 
@@ -184,7 +184,7 @@ def build_udf(
         model.inputs,
         model.outputs,
         None if params is None and model.params is None else enforce_params(params, model.params),
-        features_of(model.directory, model.loading.trust, model.loading.environment),
+        find_features(model.directory, model.loading.trust, model.loading.environment),
         None if returned is None else to_arrow_result(returned),
         str(session.conf.get("spark.sql.session.timeZone")),
         batch_rows=batch_rows,
@@ -200,7 +200,7 @@ def require_result_type(model: PreparedModel) -> None:
         UnsupportedError: they have no type in this version of Spark.
     """
     try:
-        binding.spark_type(result(model.outputs))
+        binding.spark_type(variant_result_type(model.outputs))
     except (ConversionError, UnsupportedError) as error:
         raise UnsupportedError(
             f"{model.directory.path}: the outputs have no Spark type: {error}. Pass result_type"
@@ -229,7 +229,7 @@ class ModelUDF:
         self.digest = work.shipment.digest
         self.shipping = work.shipment.shipping
         self.absent = work.absent
-        self.return_type: T.DataType = returned or binding.spark_type(result(work.outputs))
+        self.return_type: T.DataType = returned or binding.spark_type(variant_result_type(work.outputs))
         if not HAS_ARROW and "array<timestamp>" in self.return_type.simpleString():
             raise UnsupportedError("predictions that are arrays of times need Spark 4.1 or newer")
 
@@ -302,7 +302,7 @@ class ModelUDF:
         self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None
     ) -> Bound:
         """Bind the columns of a table to the model; the arguments and errors are those of :meth:`on`."""
-        fold = name_folding(session)
+        fold = get_name_folding(session)
         return binding.bind(table, self.inputs, columns, self._work.features, fold, self.absent)
 
     def with_(self, **changes: Any) -> ModelUDF:

@@ -28,15 +28,24 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, Type
 from sparksig.walks import contains, transform
 
-__all__ = ["VARIANT", "as_objects", "as_variants", "holds_any", "is_variant", "opened", "packed", "result"]
+__all__ = [
+    "VARIANT",
+    "contains_any",
+    "decode_variants",
+    "encode_variants",
+    "is_variant",
+    "mark_variants",
+    "replace_any",
+    "variant_result_type",
+]
 
 # --- in ---------------------------------------------------------------------------------------------------
 
-Opener = Callable[[Any], Any]
+Decoder = Callable[[Any], Any]
 
 
-def opened(data: Any, columns: pa.Schema, inputs: Schema) -> Any:
-    """Return a model's input with the values of its variants.
+def decode_variants(data: Any, columns: pa.Schema, inputs: Schema) -> Any:
+    """Decode the variants in a model's input.
 
     Args:
         data: the input: in a frame, variants are dictionaries of bytes.
@@ -48,56 +57,58 @@ def opened(data: Any, columns: pa.Schema, inputs: Schema) -> Any:
     for index, spec in enumerate(inputs):
         label = index if spec.name is None else spec.name
         at = index if spec.name is None else columns.get_field_index(str(spec.name))
-        if not holds_any(spec.type) or label not in data.columns or not 0 <= at < len(columns):
+        if not contains_any(spec.type) or label not in data.columns or not 0 <= at < len(columns):
             continue
-        opener = _opener(columns.field(at).type)
-        if opener is not None:
+        decoder = _build_decoder(columns.field(at).type)
+        if decoder is not None:
             with decimal.localcontext() as context:  # Spark's reader rounds to that of the context
                 context.prec = 100
-                values = to_object_series(_opened(data[label], opener, step(label)))
+                values = to_object_series(_decode_column(data[label], decoder, step(label)))
             values.index = data.index
             data[label] = values
     return data
 
 
-def _opened(values: Any, opener: Opener, path: str) -> list[Any]:
+def _decode_column(values: Any, decoder: Decoder, path: str) -> list[Any]:
     try:
-        return [opener(value) for value in values]
+        return [decoder(value) for value in values]
     except (ValueError, OverflowError, PySparkException) as error:
         actual = f"others ({type(error).__name__})"
         finding = Finding(Code.INVALID_VALUE, path, "variants that Python can hold", actual)
         raise ContractError.of("the data does not fit the schema", [finding]) from None
 
 
-def _opener(dtype: pa.DataType | None) -> Opener | None:
-    """Return the function that opens the variants in Python values of a type; None if it has none."""
+def _build_decoder(dtype: pa.DataType | None) -> Decoder | None:
+    """Return the function that decodes the variants in values of a type; None if the type has none."""
     if dtype is None:
         return None
     if is_variant(dtype):
-        return _open
+        return _decode
     if pa.types.is_struct(dtype):
-        openers = {field.name: opener for field in dtype if (opener := _opener(field.type)) is not None}
-        return (lambda value: _open_fields(value, openers)) if openers else None
-    inner = _opener(getattr(dtype, "item_type", None) or getattr(dtype, "value_type", None))
-    return None if inner is None else lambda value: _open_parts(value, inner)
+        decoders = {
+            field.name: decoder for field in dtype if (decoder := _build_decoder(field.type)) is not None
+        }
+        return (lambda value: _decode_fields(value, decoders)) if decoders else None
+    inner = _build_decoder(getattr(dtype, "item_type", None) or getattr(dtype, "value_type", None))
+    return None if inner is None else lambda value: _decode_parts(value, inner)
 
 
-def _open(value: Any) -> Any:
+def _decode(value: Any) -> Any:
     from pyspark.sql.types import VariantVal
 
     return None if value is None else VariantVal(value["value"], value["metadata"]).toPython()
 
 
-def _open_parts(value: Any, opener: Opener) -> Any:
+def _decode_parts(value: Any, decoder: Decoder) -> Any:
     if isinstance(value, Mapping):
-        return {key: opener(part) for key, part in value.items()}
-    return None if value is None else [opener(part) for part in value]
+        return {key: decoder(part) for key, part in value.items()}
+    return None if value is None else [decoder(part) for part in value]
 
 
-def _open_fields(value: Any, openers: Mapping[str, Opener]) -> Any:
+def _decode_fields(value: Any, decoders: Mapping[str, Decoder]) -> Any:
     if value is None:
         return None
-    return {name: openers[name](part) if name in openers else part for name, part in value.items()}
+    return {name: decoders[name](part) if name in decoders else part for name, part in value.items()}
 
 
 # --- out --------------------------------------------------------------------------------------------------
@@ -107,8 +118,8 @@ _PARTS = Object([Property("value", DataType.binary), Property("metadata", DataTy
 
 
 @lru_cache(maxsize=64)
-def as_objects(outputs: Schema) -> Schema:
-    """Return the outputs with the two parts of a variant in place of Any."""
+def replace_any(outputs: Schema) -> Schema:
+    """Replace Any in the outputs by an object with the two parts of a variant."""
     if not _has_any(outputs):
         return outputs
     return Schema([ColSpec(transform(spec.type, _split), spec.name, spec.required) for spec in outputs])
@@ -118,7 +129,7 @@ def _split(dtype: Type) -> Type:
     return _PARTS if isinstance(dtype, AnyType) else dtype
 
 
-def result(outputs: Schema) -> pa.DataType:
+def variant_result_type(outputs: Schema) -> pa.DataType:
     """Return the Arrow type of a prediction, like ``sparksig.engine.predictions.result_type``, with variants.
 
     Raises:
@@ -127,7 +138,7 @@ def result(outputs: Schema) -> pa.DataType:
     return result_type(outputs, VARIANT)
 
 
-def as_variants(array: pa.Array, target: pa.DataType) -> pa.Array:
+def mark_variants(array: pa.Array, target: pa.DataType) -> pa.Array:
     """Mark the variants in predictions, which are plain structs until then.
 
     Args:
@@ -154,8 +165,8 @@ def _has_variant(dtype: pa.DataType) -> bool:
     return any(map(_has_variant, inner))
 
 
-def packed(prediction: Any, outputs: Schema, rows: int | None) -> Any:
-    """Return a prediction with the two parts of a variant wherever Any is declared; it is never changed.
+def encode_variants(prediction: Any, outputs: Schema, rows: int | None) -> Any:
+    """Encode the values of Any in a prediction as the two parts of a variant; the prediction is not changed.
 
     Args:
         prediction: the model's return value.
@@ -194,7 +205,7 @@ def _pack_frame(
 
 
 def _pack_column(values: pd.Series, spec: ColSpec, rows_by_finding: dict[Finding, list[int]]) -> Any:
-    if not holds_any(spec.type):
+    if not contains_any(spec.type):
         return values
     path = "" if spec.name is None else step(spec.name)
     # a Series would give a float32 as Python's float
@@ -215,7 +226,7 @@ def _pack_column(values: pd.Series, spec: ColSpec, rows_by_finding: dict[Finding
 
 
 def _pack(value: Any, dtype: Type, path: str) -> Any:
-    if value is None or not holds_any(dtype):
+    if value is None or not contains_any(dtype):
         return value
     if isinstance(dtype, AnyType):
         if type(value).__name__ in ("NaTType", "NAType"):
@@ -236,9 +247,9 @@ def _pack(value: Any, dtype: Type, path: str) -> Any:
 
 @lru_cache(maxsize=64)
 def _has_any(schema: Schema) -> bool:
-    return any(isinstance(spec, ColSpec) and holds_any(spec.type) for spec in schema)
+    return any(isinstance(spec, ColSpec) and contains_any(spec.type) for spec in schema)
 
 
-def holds_any(dtype: Type) -> bool:
+def contains_any(dtype: Type) -> bool:
     """Return whether Any is declared somewhere in a type."""
     return contains(dtype, lambda part: isinstance(part, AnyType))

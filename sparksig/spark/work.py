@@ -31,7 +31,7 @@ from sparksig.scoring import (
     CACHE,
     finish_predictions,
     load_cached,
-    rebatched,
+    regroup_batches,
     score_pairs,
     select_column,
 )
@@ -39,7 +39,13 @@ from sparksig.scoring.batches import Predict
 from sparksig.scoring.limits import RejectionCount, RejectionLimit, count_rejections
 from sparksig.scoring.tally import FieldPath, PredictionSummarizer, PredictionSummary, merge_summaries
 from sparksig.spark.ship import Shipment
-from sparksig.spark.variants import as_objects, as_variants, opened, packed, result
+from sparksig.spark.variants import (
+    decode_variants,
+    encode_variants,
+    mark_variants,
+    replace_any,
+    variant_result_type,
+)
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -150,10 +156,10 @@ class Work:
             _freeze_objects()
         arrivals = _Arrivals(batches, self.inputs)
         pairs = score_pairs(
-            rebatched(arrivals, self.batch_rows, self.batch_bytes),
+            regroup_batches(arrivals, self.batch_rows, self.batch_bytes),
             self._build_predict(model, arrivals),
             self.inputs,
-            as_objects(self.outputs),
+            replace_any(self.outputs),
             self.params,
             self._build_finish(zone),
             lenient=self.lenient,
@@ -173,10 +179,10 @@ class Work:
 
         def predict(data: Any, params: Mapping[str, Any] | None) -> Any:
             assert arrivals.schema is not None
-            predicted = model.predict_raw(opened(data, arrivals.schema, self.inputs), params)
+            predicted = model.predict_raw(decode_variants(data, arrivals.schema, self.inputs), params)
             rows = count_rows(data)
             predicted = select_column(predicted, self.outputs, self.returned, rows)
-            return packed(predicted, self.outputs, rows)
+            return encode_variants(predicted, self.outputs, rows)
 
         return predict
 
@@ -186,7 +192,7 @@ class Work:
         def finish(scored: pa.Array) -> pa.Array:
             query_zone = (zone() if zone is not None else "") or self.zone
             finished = finish_predictions(scored, query_zone, self.outputs, self.returned)
-            return as_variants(finished, self.returned or result(self.outputs))
+            return mark_variants(finished, self.returned or variant_result_type(self.outputs))
 
         return finish
 

@@ -22,17 +22,17 @@ from sparksig.errors import (
 from sparksig.lattice import Decimal, Field, Scalar
 from sparksig.options import CheckMode, Extra, Missing, SampleMethod, Side, TypeRule
 from sparksig.spark.arguments import refuse_object
-from sparksig.spark.diagnosis import diagnosed, refuse_stopped_session
+from sparksig.spark.diagnosis import convert_spark_errors, refuse_stopped_session
 from sparksig.tables.arrow import Breach, Outcome, count_violations
 from sparksig.tables.columns import Column
 from sparksig.tables.contract import Contract, resolve_contract
 from sparksig.tables.distributions import Distributions
-from sparksig.tables.findings import broken_columns, find_missing, order_findings, report_columns
+from sparksig.tables.findings import find_broken_columns, find_missing, order_findings, report_columns
 from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.tables.report import Report
 from sparksig.tables.rules import Rule, ValueOptions, build_model_rules, build_table_rules
 from sparksig.tables.sample import Sampler
-from sparksig.tables.types import extra_columns, judge_types, match_columns
+from sparksig.tables.types import find_extra_columns, judge_types, match_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -44,7 +44,7 @@ MODES = ("schema", "sample", "full")
 Table = Union[ParquetTable, "SparkTable"]
 
 
-@diagnosed()
+@convert_spark_errors()
 def check(
     table: DataFrame | str | os.PathLike[str],
     contract: Any,
@@ -241,7 +241,7 @@ def _check_table(
     if not contract.names and not findings:
         matched = [column.name for _, column in match_columns(contract, table.columns, fold=table.fold).pairs]
         table = table.select(matched) if matched else table
-    warnings = extra_columns(contract, table.columns, table.fold) if contract.extra == "warn" else []
+    warnings = find_extra_columns(contract, table.columns, table.fold) if contract.extra == "warn" else []
     report = Report(
         mode,
         contract.name,
@@ -254,11 +254,11 @@ def _check_table(
     )
     if mode == "schema":
         return report
-    broken = broken_columns(findings)
+    broken = find_broken_columns(findings)
     names = table.find_unambiguous([column.name for column in report.columns if column.actual])
     fits = [column.field for column in table.columns if step(column.name) not in broken]
     rules = [] if is_unclear else build_rules(contract, fits, options)
-    clashes = broken_columns([finding for finding in findings if finding.code is not Code.EXTRA_COLUMN])
+    clashes = find_broken_columns([finding for finding in findings if finding.code is not Code.EXTRA_COLUMN])
     key_columns = () if clashes.intersection(map(step, keys)) else keys
     if mode == "full":
         return report_outcome(report, contract, table.columns, table.run(rules, names, key_columns))

@@ -28,8 +28,8 @@ from sparksig.errors import (
 )
 from sparksig.lattice import Field, ListOf, MapOf, Source, Struct
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.features import features_of
-from sparksig.models.registry import is_remote, local_path, shown, store_of
+from sparksig.models.features import find_features
+from sparksig.models.registry import is_remote, local_path, open_store, shown
 from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
 from sparksig.signature import ModelSignature
@@ -285,7 +285,7 @@ def _of_text(source: str | os.PathLike[str], reader: Reader) -> Contract | _Sign
     name = shown(text)  # a URI may hold credentials
     if (model := _model_directory(text)) is not None:
         directory = ModelDirectory.read(local_path(model))
-        return _Signed(directory.require_signature(name), name, features_of(directory))
+        return _Signed(directory.require_signature(name), name, find_features(directory))
     path = None if is_remote(text) else local_path(text)
     if path is not None and path_exists(path) and is_signature_file(path):
         return _Signed(read_signature(path), name)
@@ -302,7 +302,7 @@ def _model_directory(text: str) -> str | None:
         if text.partition(":")[0].lower() in ("models", "runs", "mlflow-artifacts"):
             return text
         try:
-            store, root = store_of(text)
+            store, root = open_store(text)
             is_model = store.get_file_info(f"{root}/MLmodel").type is pafs.FileType.File
         except (OSError, pa.ArrowException, UnsupportedError):
             return None  # the reader of tables reports the reason

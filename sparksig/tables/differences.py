@@ -82,12 +82,12 @@ def required_fields(field: Field, path: str) -> list[str]:
     return [inner for part in field.source.fields for inner in required_fields(part, below(path, part.name))]
 
 
-def nullable_parts(expected: Field, actual: Field, path: str) -> Iterator[tuple[str, Field]]:
+def list_nullable_parts(expected: Field, actual: Field, path: str) -> Iterator[tuple[str, Field]]:
     """Yield the fields that are declared not null and are actually nullable, with their paths."""
     if actual.nullable and not expected.nullable:
         yield path, expected
     for where, declared, part in zip_sources(expected.source, actual.source, path):
-        yield from nullable_parts(declared, part, where)
+        yield from list_nullable_parts(declared, part, where)
 
 
 # --- types that are the same --------------------------------------------------------------------------------

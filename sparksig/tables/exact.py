@@ -139,21 +139,23 @@ def _write_type(source: Source, path: str, findings: list[Finding]) -> str:
 # --- signatures ---------------------------------------------------------------------------------------------
 
 
-def lost_in_signature(contract: Contract) -> list[Finding]:
+def find_losses_in_signature(contract: Contract) -> list[Finding]:
     """Return a finding for each type of a table's contract that a signature cannot express.
 
     Example:
         >>> from sparksig.tables.contract import resolve_contract
-        >>> [str(finding) for finding in lost_in_signature(resolve_contract("id bigint, day date"))]
+        >>> [str(finding) for finding in find_losses_in_signature(resolve_contract("id bigint, day date"))]
         ['day: expected date, got datetime [NOT_EXPRESSED]']
     """
     parts = (_lost_types(column.field.source, step(column.name)) for column in contract.columns)
     return [finding for findings in parts for finding in findings]
 
 
-def lost_lengths(contract: Contract) -> list[Finding]:
+def find_lost_lengths(contract: Contract) -> list[Finding]:
     """Return the parts of a table's contract that Arrow cannot express: the lengths of char and varchar."""
-    return [finding for finding in lost_in_signature(contract) if re.match(r"(var)?char", finding.expected)]
+    return [
+        finding for finding in find_losses_in_signature(contract) if re.match(r"(var)?char", finding.expected)
+    ]
 
 
 def _lost_types(source: Source, path: str) -> list[Finding]:

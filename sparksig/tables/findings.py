@@ -30,7 +30,7 @@ def report_columns(
         nulls: the number of nulls of each counted column.
         values: the distribution of each counted column.
     """
-    broken = broken_columns(findings)
+    broken = find_broken_columns(findings)
     actual = {column.name: column.text for column in columns}
 
     def report(name: str, expected: str) -> ColumnReport:
@@ -83,20 +83,20 @@ def order_findings(findings: Sequence[Finding], names: Sequence[str]) -> list[in
     """
     ranks = {step(name): rank for rank, name in enumerate(names)}
     return sorted(
-        range(len(findings)), key=lambda index: ranks.get(root_of(findings[index].path), len(ranks))
+        range(len(findings)), key=lambda index: ranks.get(get_root_column(findings[index].path), len(ranks))
     )
 
 
-def broken_columns(findings: Collection[Finding]) -> set[str]:
+def find_broken_columns(findings: Collection[Finding]) -> set[str]:
     """Return the columns of findings, as :func:`~sparksig.errors.step` formats their names."""
-    return {root_of(finding.path) for finding in findings}
+    return {get_root_column(finding.path) for finding in findings}
 
 
-def root_of(path: str) -> str:
+def get_root_column(path: str) -> str:
     """Return the column of a path.
 
     Example:
-        >>> root_of("orders[].price"), root_of("`odd.name`.x")
+        >>> get_root_column("orders[].price"), get_root_column("`odd.name`.x")
         ('orders', '`odd.name`')
     """
     match = re.match(r"`(?:[^`]|``)*`|[^.\[]*", path)

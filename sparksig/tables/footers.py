@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from sparksig.convert.int96 import mark_int96
 from sparksig.errors import ContractError, TableNotFoundError, UnsupportedError, step
-from sparksig.models.registry import reason_of
+from sparksig.models.registry import format_store_error
 from sparksig.processes import count_cores, run_in_processes
 from sparksig.tables.layout import Layout, read_layout
 from sparksig.tables.partitions import partition_type, partitions_in
@@ -123,7 +123,7 @@ def _read_footer(store: Any, location: Location, place: str) -> File:
             layout = read_layout(metadata, schema)
     except (pa.ArrowException, OSError) as error:
         problem = f"{place}: {location.name} is not a Parquet file"
-        raise TableNotFoundError(f"{problem}: {reason_of(error)}") from None
+        raise TableNotFoundError(f"{problem}: {format_store_error(error)}") from None
     counts = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
     if min(counts, default=0) < 0 or sum(counts) != metadata.num_rows:
         raise TableNotFoundError(

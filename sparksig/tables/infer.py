@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from sparksig.errors import ContractError, ConversionError, InferenceError, SignatureError
 from sparksig.signature import ModelSignature
 from sparksig.spark.arguments import require_frame
-from sparksig.spark.diagnosis import diagnosed
+from sparksig.spark.diagnosis import convert_spark_errors
 from sparksig.tables.check import Table, open_table
 from sparksig.tables.findings import find_missing
 from sparksig.tables.parquet import ParquetTable, open_parquet
-from sparksig.tables.sample import SampledSignature, Sampler, signature_of
-from sparksig.tables.types import duplicate_columns
+from sparksig.tables.sample import SampledSignature, Sampler, infer_from_sample
+from sparksig.tables.types import find_duplicate_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -100,14 +100,14 @@ def infer_parquet(
     return infer_table(open_parquet(path), sampler, columns)
 
 
-@diagnosed()
+@convert_spark_errors()
 def infer_table(
     opened: Table, sampler: Sampler | None = None, columns: str | Sequence[str] | None = None
 ) -> SampledSignature:
     """Infer the signature of an opened table; see :func:`infer_parquet`."""
     names = _choose_columns(opened, columns)
     if isinstance(opened, ParquetTable):
-        findings = duplicate_columns(opened.columns, opened.fold) + opened.compare_files(names, ())
+        findings = find_duplicate_columns(opened.columns, opened.fold) + opened.compare_files(names, ())
         if findings:
             raise InferenceError.of(f"no signature for the table {opened.place!r}", findings)
     try:
@@ -117,7 +117,7 @@ def infer_table(
     sample = opened.sample(names, sampler or Sampler())
     partitions = len(set(sample.partition_of)) or sample.opened
     is_uniform = sample.method == "uniform"
-    inferred = signature_of(declared, sample.rows, None if is_uniform else partitions, sample.noun)
+    inferred = infer_from_sample(declared, sample.rows, None if is_uniform else partitions, sample.noun)
     if isinstance(opened, ParquetTable) or sample.rows.num_rows:
         return inferred
     # without rows, the schema of the DataFrame decides about nulls

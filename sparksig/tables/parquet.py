@@ -27,7 +27,7 @@ from sparksig.errors import (
     step,
 )
 from sparksig.lattice import NULL, Source
-from sparksig.models.registry import fetched, is_remote, reason_of, shown, store_of
+from sparksig.models.registry import fetched, format_store_error, is_remote, open_store, shown
 from sparksig.schema import Schema
 from sparksig.spark.names import Fold
 from sparksig.tables.arrow import Outcome, Part, count_violations
@@ -43,7 +43,7 @@ from sparksig.tables.footers import (
     read_footers,
 )
 from sparksig.tables.partitions import partition_value
-from sparksig.tables.readers import FileReader, kept_metadata
+from sparksig.tables.readers import FileReader, read_field_metadata
 from sparksig.tables.rules import Rule
 from sparksig.tables.sample import Sample, Sampler
 from sparksig.tables.types import DUPLICATES_HINT
@@ -115,7 +115,7 @@ class ParquetTable:
         Raises:
             ConversionError: columns have types that signatures do not support.
         """
-        metadata = kept_metadata(self.files[0].metadata)
+        metadata = read_field_metadata(self.files[0].metadata)
         fields = []
         for name in names:
             tensor, column = metadata.get(name, {}).get(TENSOR_KEY), self.schema.field(name)
@@ -244,7 +244,7 @@ class ParquetTable:
                         yield _complete_batch(batch, file, columns, batch.num_rows)
         except (pa.ArrowException, OSError) as error:
             problem = f"{self.place}: the file {file.name} cannot be read completely"
-            raise ContractError(f"{problem}: {reason_of(error)}") from None
+            raise ContractError(f"{problem}: {format_store_error(error)}") from None
 
 
 def _complete_batch(
@@ -327,12 +327,12 @@ def open_parquet(path: str | os.PathLike[str], store: tuple[Any, str] | None = N
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, (TableNotFoundError, ContractError)):
             raise
-        raise TableNotFoundError(f"the table {place!r} cannot be read: {reason_of(error)}") from None
+        raise TableNotFoundError(f"the table {place!r} cannot be read: {format_store_error(error)}") from None
     files = read_footers(file_system, locations, place)
     return ParquetTable(place, file_system, tuple(add_partitions(files, place)))
 
 
 def _find_store(path: str | os.PathLike[str]) -> tuple[Any, str]:
     if is_remote(path):
-        return store_of(str(path))
+        return open_store(str(path))
     return pafs.LocalFileSystem(), str(Path(fetched(path)).absolute())

@@ -70,7 +70,7 @@ class FileReader:
 
         if is_path or is_remote(text) or path_exists(local_path(text)):
             table = open_parquet(text)
-            metadata = kept_metadata(table.files[0].metadata)
+            metadata = read_field_metadata(table.files[0].metadata)
             columns = []
             for column in arrow_columns(table.schema):
                 part = Field(column.name, _nullable(column.field.source))
@@ -111,7 +111,7 @@ _SPARK_KEY = b"org.apache.spark.sql.parquet.row.metadata"
 """The key under which Spark stores a table's schema in a Parquet file, with the metadata of the fields."""
 
 
-def kept_metadata(footer: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]]:
+def read_field_metadata(footer: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]]:
     """Return the metadata that Spark has stored for each column; empty if another system wrote the file."""
     try:
         fields = json.loads(footer.get(_SPARK_KEY, b"{}")).get("fields", [])

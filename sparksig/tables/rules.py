@@ -218,7 +218,7 @@ def _test_value(
         yield _range_finding(path), Condition(Test.OUTSIDE_NANOSECONDS)
     elif isinstance(declared, Scalar) and declared.max_length is not None:
         expected = f"texts of up to {declared.max_length} characters"
-        finding = Finding(Code.OUT_OF_RANGE, path, expected, "longer ones")
+        finding = Finding(Code.OUT_OF_RANGE, path, expected, "longer texts")
         yield finding, Condition(Test.LONGER, declared.max_length)
     elif isinstance(declared, (Map, Object)) and isinstance(actual, MapOf):
         finding = Finding(Code.DUPLICATE_NAME, path, "unique keys", "duplicate keys")

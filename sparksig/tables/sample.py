@@ -128,8 +128,8 @@ class Sample:
         """Return the conclusion about the entire table, if ``bad`` of its rows break the contract."""
         rows = sum(part.batch.num_rows for part in self.parts)
         if self.method == "uniform":
-            return uniform_claim(rows, bad)
-        return heads_claim(rows, self.opened, self.partitions or 0, self.noun)
+            return describe_uniform_sample(rows, bad)
+        return describe_heads(rows, self.opened, self.partitions or 0, self.noun)
 
 
 def _align(batch: pa.RecordBatch, target: pa.Schema) -> pa.RecordBatch:
@@ -141,9 +141,9 @@ def _align(batch: pa.RecordBatch, target: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=target)
 
 
-def heads_claim(rows: int, opened: int, partitions: int, noun: str) -> str:
+def describe_heads(rows: int, opened: int, partitions: int, noun: str) -> str:
     """Return the conclusion from the first rows of some partitions about the entire table."""
-    share = seen_with(partitions, opened, math.ceil(SEVERAL * partitions))
+    share = compute_detection_probability(partitions, opened, math.ceil(SEVERAL * partitions))
     return (
         f"{count_nouns(rows, 'row')}, the first of each of {opened:,} of {count_nouns(partitions, noun)}: "
         f"what the first rows of {SEVERAL:.0%} of the {noun}s show is seen with a probability of "
@@ -151,7 +151,7 @@ def heads_claim(rows: int, opened: int, partitions: int, noun: str) -> str:
     )
 
 
-def uniform_claim(rows: int, bad: int) -> str:
+def describe_uniform_sample(rows: int, bad: int) -> str:
     """Return the conclusion from uniformly chosen rows, if ``bad`` of them break the contract."""
     if not rows:
         return "the table has no rows"
@@ -168,11 +168,11 @@ def uniform_claim(rows: int, bad: int) -> str:
     )
 
 
-def seen_with(partitions: int, opened: int, concerned: int) -> float:
+def compute_detection_probability(partitions: int, opened: int, concerned: int) -> float:
     """Return the probability that at least one of the ``concerned`` partitions is opened.
 
     Example:
-        >>> round(seen_with(1000, 32, 50), 2)
+        >>> round(compute_detection_probability(1000, 32, 50), 2)
         0.81
     """
     if not concerned or not opened:
@@ -243,7 +243,7 @@ class SampledSignature(TextView):
         return "\n".join(lines)
 
 
-def signature_of(
+def infer_from_sample(
     declared: Schema, rows: pa.Table, partitions: int | None = None, noun: str = "partition"
 ) -> SampledSignature:
     """Infer a signature from some rows of a table, with the evidence for each column.

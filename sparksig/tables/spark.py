@@ -18,7 +18,7 @@ from sparksig.convert.spark import from_spark
 from sparksig.errors import ContractError
 from sparksig.schema import Schema
 from sparksig.spark.arrow_types import arrow_type
-from sparksig.spark.names import Fold, name_folding
+from sparksig.spark.names import Fold, get_name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.tables.arrow import Outcome, Part
 from sparksig.tables.columns import Column, spark_columns, spark_fields
@@ -48,7 +48,7 @@ class SparkTable:
     @cached_property
     def fold(self) -> Fold:
         """Fold names as the session compares them."""
-        return name_folding(self.df.sparkSession)
+        return get_name_folding(self.df.sparkSession)
 
     @cached_property
     def columns(self) -> list[Column]:
@@ -87,18 +87,18 @@ class SparkTable:
 
     def sample(self, names: Sequence[str], sampler: Sampler) -> Sample:
         """Read some rows of some columns; only the nulls if Python cannot receive the type of a column."""
-        df = vectors_as_arrays(self.select(names).df)
+        df = convert_vectors_to_arrays(self.select(names).df)
         hidden = [column.name for column in SparkTable(df).columns if column.arrow is None]
         flags = {name: F.when(F.col(quote_name(name)).isNotNull(), F.lit(True)) for name in hidden}
         return sample_rows(df.withColumns(flags) if flags else df, sampler)
 
     def run(self, rules: Sequence[Rule], names: Sequence[str], keys: Sequence[str]) -> Outcome:
         """Apply rules to all rows, by one Spark job without Python."""
-        df = vectors_as_arrays(self.df)
+        df = convert_vectors_to_arrays(self.df)
         return count_rows(df, compile_rules(rules, spark_fields(df.schema)), names, keys)
 
 
-def vectors_as_arrays(df: DataFrame) -> DataFrame:
+def convert_vectors_to_arrays(df: DataFrame) -> DataFrame:
     """Return a table with the vectors of Spark ML as arrays, which SQL can read."""
     vectors = [field.name for field in df.schema.fields if type(field.dataType).__name__ == "VectorUDT"]
     if not vectors:
@@ -130,7 +130,7 @@ def sample_rows(df: DataFrame, sampler: Sampler) -> Sample:
 
 def _sample_uniformly(df: DataFrame, sampler: Sampler) -> Sample:
     numbered = _number_columns(df).withColumn("place", F.monotonically_increasing_id())
-    ordered = numbered.withColumn("order", order_of(F.col("place"), F.lit(sampler.seed)))
+    ordered = numbered.withColumn("order", build_sample_order(F.col("place"), F.lit(sampler.seed)))
     chosen = ordered.orderBy("order", "place").limit(sampler.rows).drop("place", "order")
     rows = chosen.mapInArrow(_take_rows(None, None), _TRANSFER).collect()
     parts, schema = _split_tables([_read_table(body, df) for _, body in rows], df)
@@ -170,7 +170,7 @@ def _run_partitions(df: DataFrame, rdd: Any, chosen: list[int], rows: int) -> li
         context.setLocalProperty(_ROWS, None)  # type: ignore[arg-type]
 
 
-def order_of(place: SparkColumn, seed: SparkColumn) -> SparkColumn:
+def build_sample_order(place: SparkColumn, seed: SparkColumn) -> SparkColumn:
     """Return the order of which the first rows are a uniform sample."""
     return F.xxhash64(place, seed.cast("bigint"))
 

@@ -13,7 +13,7 @@ from sparksig.errors import ContractError, UnsupportedError, step
 from sparksig.lattice import Field, Scalar
 from sparksig.source_walks import rebuild_source
 from sparksig.spark.arguments import require_frame
-from sparksig.spark.names import Fold, name_folding
+from sparksig.spark.names import Fold, get_name_folding
 from sparksig.tables.check import build_rules
 from sparksig.tables.columns import spark_columns, spark_fields
 from sparksig.tables.contract import Contract, resolve_contract
@@ -63,7 +63,7 @@ def violations(
         if not isinstance(schema, T.StructType) or not resolved.schema.has_input_names():
             raise ContractError("the contract has no column names: pass the schema of the table as table=")
         table = schema
-    return _build_findings(resolved, table, name_folding(), ValueOptions(strict_nulls, refuse_nan))
+    return _build_findings(resolved, table, get_name_folding(), ValueOptions(strict_nulls, refuse_nan))
 
 
 def _declared_schema(contract: Contract) -> T.StructType:

@@ -16,7 +16,7 @@ from sparksig.source_walks import walk_source
 from sparksig.spark.names import Fold
 from sparksig.tables.columns import Column, format_type
 from sparksig.tables.contract import RUN_COLUMN, Contract
-from sparksig.tables.differences import Difference, compare_fields, nullable_parts, required_fields
+from sparksig.tables.differences import Difference, compare_fields, list_nullable_parts, required_fields
 from sparksig.types import AnyType, Object, describe
 from sparksig.walks import contains
 
@@ -54,13 +54,15 @@ def judge_types(
     else:
         findings = match_columns(contract, columns, fold=fold).findings
     if contract.extra == "forbid":
-        findings += extra_columns(contract, columns, fold)
+        findings += find_extra_columns(contract, columns, fold)
     if all_names:
-        findings += duplicate_columns(columns, fold)
+        findings += find_duplicate_columns(columns, fold)
     return list(dict.fromkeys(findings))
 
 
-def extra_columns(contract: Contract, columns: Sequence[Column], fold: Fold = str.casefold) -> list[Finding]:
+def find_extra_columns(
+    contract: Contract, columns: Sequence[Column], fold: Fold = str.casefold
+) -> list[Finding]:
     """Return a finding for each undeclared column, except the column of run ids.
 
     Args:
@@ -82,7 +84,7 @@ def extra_columns(contract: Contract, columns: Sequence[Column], fold: Fold = st
 # --- names --------------------------------------------------------------------------------------------------
 
 
-def duplicate_columns(columns: Sequence[Column], fold: Fold) -> list[Finding]:
+def find_duplicate_columns(columns: Sequence[Column], fold: Fold) -> list[Finding]:
     """Report all columns whose names readers do not distinguish."""
     names: dict[str, list[str]] = {}
     for column in columns:
@@ -303,7 +305,7 @@ def judge_nulls(contract: Contract, columns: Sequence[Column]) -> list[Finding]:
         )
         for declared in contract.columns
         if declared.name in actual
-        for path, part in nullable_parts(declared.field, actual[declared.name], step(declared.name))
+        for path, part in list_nullable_parts(declared.field, actual[declared.name], step(declared.name))
     ]
 
 

@@ -16,7 +16,7 @@ from sparksig.convert.spark import walk_spark
 from sparksig.errors import Code, ContractError, Finding, OutputRefusedError, kind, step
 from sparksig.options import Extra, Missing, SaveMode, Side, TableFormat, TypeRule
 from sparksig.spark.arguments import require_frame
-from sparksig.spark.names import Fold, find_variables, name_folding
+from sparksig.spark.names import Fold, find_variables, get_name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.tables.columns import spark_columns
 from sparksig.tables.contract import RUN_COLUMN, Contract
@@ -183,7 +183,7 @@ def resolve_write(df: DataFrame, contract: Any, request: WriteRequest) -> Resolv
     layout = existing if keeps_schema else None
     partition_by = tuple(request.partition_by) or (() if layout is None else layout.partitions)
     # Delta ignores the case of names in every session
-    fold = str.casefold if is_delta else name_folding(spark)
+    fold = str.casefold if is_delta else get_name_folding(spark)
     columns, refused = _plan_columns(df, layout, request, fold)
     if existing is not None and mode == "error":
         hint = "choose mode='append' or mode='overwrite', or another path"
@@ -215,7 +215,7 @@ def _read_existing(spark: SparkSession, target: str, format: str) -> Existing | 
 
 def _judge(df: DataFrame, contract: Contract) -> list[Finding]:
     columns = spark_columns(restore_null_types(df, contract.schema))
-    return judge_types(contract, columns, fold=name_folding(df.sparkSession))
+    return judge_types(contract, columns, fold=get_name_folding(df.sparkSession))
 
 
 def _plan_columns(

@@ -18,7 +18,7 @@ from sparksig.convert.spark_json import write_spark_field
 from sparksig.errors import OutputRefusedError
 from sparksig.options import Extra, Missing, SaveMode, Side, TableFormat, TypeRule
 from sparksig.spark.bind import column
-from sparksig.spark.diagnosis import diagnosed
+from sparksig.spark.diagnosis import convert_spark_errors
 from sparksig.tables.check import build_rules, report_outcome
 from sparksig.tables.columns import spark_columns, spark_fields
 from sparksig.tables.contract import CONTRACT_KEY, Contract, contract_metadata
@@ -28,7 +28,7 @@ from sparksig.tables.differences import normalize
 from sparksig.tables.findings import report_columns
 from sparksig.tables.report import Report
 from sparksig.tables.rules import ValueOptions
-from sparksig.tables.spark import SparkTable, vectors_as_arrays
+from sparksig.tables.spark import SparkTable, convert_vectors_to_arrays
 from sparksig.tables.sql import SqlRule, compile_rules
 from sparksig.views import TextView, count_nouns
 from sparksig.writing import delta, parquet
@@ -87,7 +87,7 @@ class Written(TextView):
         return f"{count_nouns(self.rows, 'row')} written to {self.plan.target} ({self.plan.format})"
 
 
-@diagnosed()
+@convert_spark_errors()
 def write(
     df: DataFrame,
     target: str | os.PathLike[str],
@@ -288,7 +288,7 @@ def _check_values(rows: DataFrame, resolved: ResolvedWrite, options: ValueOption
     Without rules, no job is started, and the rows are counted while they are written.
     """
     contract, layout, is_delta = resolved.contract, resolved.layout, resolved.plan.format == "delta"
-    df, rules = vectors_as_arrays(rows), []
+    df, rules = convert_vectors_to_arrays(rows), []
     columns = spark_columns(df.schema)
     if contract is not None:
         rules = build_rules(contract, spark_fields(df.schema), options)

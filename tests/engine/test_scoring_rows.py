@@ -20,7 +20,7 @@ from sparksig.errors import (
     PredictionError,
 )
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.scoring import FINDINGS, rebatched, score_batches, score_leniently
+from sparksig.scoring import FINDINGS, regroup_batches, score_batches, score_leniently
 from sparksig.scoring.limits import EXTRA_ROWS, RejectionCount, RejectionLimit, count_rejections
 from sparksig.types import Array, Object, Property
 
@@ -36,7 +36,7 @@ def values(batches):
     return [batch_.column(0).to_pylist() for batch_ in batches]
 
 
-# --- rebatched --------------------------------------------------------------------------------------------
+# --- regroup_batches --------------------------------------------------------------------------------------
 
 SIZES = st.lists(st.integers(0, 7), max_size=8)
 
@@ -52,7 +52,7 @@ def parts(sizes):
 @given(SIZES, st.integers(1, 12))
 def test_every_batch_but_the_last_has_exactly_so_many_rows(sizes, rows):
     batches, table = parts(sizes)
-    result = list(rebatched(iter(batches), rows))
+    result = list(regroup_batches(iter(batches), rows))
     assert [x for part in values(result) for x in part] == table
     counts = [part.num_rows for part in result]
     assert counts == [rows] * (len(table) // rows) + ([len(table) % rows] if len(table) % rows else [])
@@ -61,7 +61,7 @@ def test_every_batch_but_the_last_has_exactly_so_many_rows(sizes, rows):
 @given(SIZES, st.integers(1, 200))
 def test_without_a_number_of_rows_batches_are_cut_only_and_those_without_rows_kept(sizes, size):
     batches, table = parts(sizes)
-    result = list(rebatched(iter(batches), None, size))
+    result = list(regroup_batches(iter(batches), None, size))
     assert [x for part in values(result) for x in part] == table
     assert all(part.num_rows < 2 or part.nbytes <= size for part in result)
     assert sum(part.num_rows == 0 for part in result) == sizes.count(0)
@@ -72,11 +72,16 @@ def test_without_a_number_of_rows_batches_are_cut_only_and_those_without_rows_ke
     (1, [[0], [1], [2], [3], [4]]), (4, [[0, 1, 2, 3], [4]]), (5, [[0, 1, 2, 3, 4]]), (6, [[0, 1, 2, 3, 4]]),
 ])  # fmt: skip
 def test_batches_are_sliced_and_joined(rows, expected):
-    assert values(rebatched([batch([0, 1]), batch([]), batch([2, 3, 4])], rows)) == expected
+    assert values(regroup_batches([batch([0, 1]), batch([]), batch([2, 3, 4])], rows)) == expected
 
 
 def test_nothing_comes_of_nothing():
-    assert list(rebatched([])) == list(rebatched([], 3)) == list(rebatched([batch([])], 3)) == []
+    assert (
+        list(regroup_batches([]))
+        == list(regroup_batches([], 3))
+        == list(regroup_batches([batch([])], 3))
+        == []
+    )
 
 
 def test_it_takes_no_more_than_it_needs():
@@ -87,7 +92,7 @@ def test_it_takes_no_more_than_it_needs():
             consumed.append(number)
             yield batch([number, number])
 
-    result = rebatched(source(), 3)
+    result = regroup_batches(source(), 3)
     assert consumed == []
     next(result)
     assert consumed == [0, 1]
@@ -97,16 +102,16 @@ def test_it_takes_no_more_than_it_needs():
 
 def test_large_rows_go_one_by_one_and_sizes_count_what_a_slice_holds():
     wide = pa.record_batch([pa.array(["x" * 1000] * 10)], ["x"])
-    assert [part.num_rows for part in rebatched([wide], None, 10)] == [1] * 10
-    assert [part.num_rows for part in rebatched([wide], None, 5500)] == [5, 5]
-    assert [part.num_rows for part in rebatched([wide.slice(2, 3)], None, 5500)] == [3]
-    assert [part.num_rows for part in rebatched([wide], 8, 5500)] == [5, 3, 2]
+    assert [part.num_rows for part in regroup_batches([wide], None, 10)] == [1] * 10
+    assert [part.num_rows for part in regroup_batches([wide], None, 5500)] == [5, 5]
+    assert [part.num_rows for part in regroup_batches([wide.slice(2, 3)], None, 5500)] == [3]
+    assert [part.num_rows for part in regroup_batches([wide], 8, 5500)] == [5, 3, 2]
 
 
 def test_joined_batches_keep_nulls_and_nested_values():
     dtype = pa.list_(pa.struct([("n", pa.int64())]))
     rows = [[{"n": 2**53 + 1}, None], None, [], [{"n": None}]]
-    [joined] = rebatched([batch([row], dtype) for row in rows], 9)
+    [joined] = regroup_batches([batch([row], dtype) for row in rows], 9)
     assert joined.column(0).to_pylist() == rows
     assert joined.schema == batch([], dtype).schema
 
@@ -334,7 +339,7 @@ def test_a_broken_model_is_called_few_times(rows, size):
         calls += 1
         raise RuntimeError("no connection")
 
-    batches = list(rebatched([batch(list(range(rows)))], size))
+    batches = list(regroup_batches([batch(list(range(rows)))], size))
     scored, codes = leniently(batches, predict)
     assert scored == [None] * rows
     assert set(map(tuple, codes.values())) == {(("PREDICTION_FAILED", ""),)}

@@ -134,7 +134,7 @@ def test_read_only_target(job, mount, tmp_path, engine, mode):
     mount("ro")
     code, message, report = job(disk, run_id="night", output={"mode": mode})
     assert code == 6, message
-    check_message(message, "cannot be made|Read-only file system|access was denied")
+    check_message(message, "cannot be created|Read-only file system|access was denied")
     assert report["written"] == {}
     assert sorted(disk.rglob("*")) == before
     mount("rw")

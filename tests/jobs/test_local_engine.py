@@ -192,7 +192,7 @@ def test_an_output_that_was_refused_is_published_with_its_quarantine_later(home,
 
     with monkeypatch.context() as patch:
         patch.setattr(staged_tables, "move_directory", arrive_first)
-        with pytest.raises(OutputRefusedError, match="something is at"):
+        with pytest.raises(OutputRefusedError, match="already exists"):
             score(config)
     assert not list((home / "bad").rglob("*.parquet"))
     (home / "scored" / "part").unlink()

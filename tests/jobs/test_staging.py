@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from sparksig import Code, Finding, OutputRefusedError, SparksigError, TableNotFoundError, UnsupportedError
@@ -19,9 +20,12 @@ from sparksig.jobs import claims
 from sparksig.jobs.engine import StagedCounts
 from sparksig.jobs.staging import StagedResult, StagingDirectory
 from sparksig.jobs.sweeping import find_stagings, remove_staging
+from sparksig.scoring.tally import PredictionSummarizer
 
 FINDING = Finding(Code.NULL_IN_REQUIRED, "a.b", "long without nulls", "nulls", "declare it", 3, (1, 2))
-COUNTS = StagedCounts(10, 7, 3, (FINDING,), 2, 1.5)
+SUMMARY = PredictionSummarizer().summarize(pa.array([0.5, 2.5, None]))[()]
+SUMMARIES = {(): SUMMARY, ("a", "b"): SUMMARY, ("a,b",): SUMMARY, ('["a"]',): SUMMARY}
+COUNTS = StagedCounts(10, 7, 3, (FINDING,), 2, 1.5, SUMMARIES)
 RESULT = StagedResult("r", "data-0123abcd", {"model": "m"}, {"place": "t", "files": 2}, COUNTS)
 
 

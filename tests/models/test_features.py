@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 import sparksig
 from sparksig import ColSpec, ContractError, ModelDamagedError, ModelSignature, Schema, TensorSpec
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.features import features_of
+from sparksig.models.features import find_features
 from sparksig.tables.check import check_parquet
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -119,7 +119,7 @@ def test_a_model_fitted_to_an_array_is_fed_by_position(tmp_path):
     loaded = sparksig.load_model(tmp_path / "m")
     turned = PLANTS[["water", "soil", "light"]]
     assert np.array_equal(loaded.predict(turned), model.predict(turned.to_numpy()))
-    assert features_of(ModelDirectory.read(tmp_path / "m")) is None
+    assert find_features(ModelDirectory.read(tmp_path / "m")) is None
 
 
 def test_the_names_of_an_example_are_those_of_a_model_without_names(tmp_path):
@@ -142,7 +142,7 @@ def test_the_features_of_a_directory_of_mlflow_are_those_of_its_estimator(tmp_pa
     mlflow.sklearn.save_model(model, tmp_path / "m", signature=signature, pip_requirements=["numpy"])
     loaded = sparksig.load_model(tmp_path / "m", on_version_mismatch="ignore")
     assert are_close(loaded.predict(TURNED), model.predict(PLANTS))
-    assert features_of(ModelDirectory.read(tmp_path / "m")) == ("light", "water", "soil")
+    assert find_features(ModelDirectory.read(tmp_path / "m")) == ("light", "water", "soil")
 
 
 def test_recorded_names_must_be_names(tmp_path):

@@ -312,7 +312,7 @@ def test_an_output_that_appears_meanwhile_is_left_alone(tmp_path):
 @pytest.mark.parametrize("inside", ["", "below"])
 def test_an_output_in_the_input_is_refused(tmp_path, inside):
     source, model = write(tmp_path, of_numbers(3)), save(tmp_path)
-    with pytest.raises(OutputRefusedError, match="lies in the table that is read; nothing was written"):
+    with pytest.raises(OutputRefusedError, match="is inside the table that is read; nothing was written"):
         sparksig.score_files(source, model, source / inside, allow_pickle=True)
     assert [path.name for path in source.iterdir()] == ["part-000.parquet"]
 
@@ -332,12 +332,12 @@ def test_parent_directories_are_made(tmp_path):
         ({"on_error": "skip"}, ContractError, "on_error: expected 'fail' or 'null', got 'skip'"),
         ({"engine": "fast"}, ContractError, "engine: expected 'auto', 'local' or 'direct', got 'fast'"),
         ({"filter": "abs(x) > 1"}, UnsupportedError, "the filter calls the function abs"),
-        ({"batch_rows": 0}, ContractError, "batch_rows is a number, 1 or more, or None"),
-        ({"processes": True}, ContractError, "processes is a number, 1 or more, or None"),
-        ({"time_zone": "Mars/Base"}, ContractError, "time_zone is a name of the IANA database"),
+        ({"batch_rows": 0}, ContractError, "batch_rows: expected an integer of 1 or more, or None"),
+        ({"processes": True}, ContractError, "processes: expected an integer of 1 or more, or None"),
+        ({"time_zone": "Mars/Base"}, ContractError, "time_zone: expected a name of the IANA database"),
         ({"result_type": "decimal(9,2)"}, UnsupportedError, "predictions cannot be decimals"),
         ({"result_type": "dbl"}, ContractError, "result_type 'dbl' is not a Spark type"),
-        ({"result_type": 1}, ContractError, "result_type is DDL, as 'double', not"),
+        ({"result_type": 1}, ContractError, "result_type: expected DDL such as 'double', got"),
         ({"method": "transform"}, UnsupportedError, "method: expected one of predict, got .transform."),
         ({"allow_pickle": False}, ModelNotTrustedError, "allow_pickle"),
         ({"digest": "0" * 64}, ModelDamagedError, "the content differs from the pinned digest"),

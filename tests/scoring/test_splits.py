@@ -182,7 +182,7 @@ def test_columns_of_a_model_without_names_are_chosen(tmp_path):
     inputs = Schema([TensorSpec(np.dtype("float64"), (-1, 1))])
     source, model = write(tmp_path, of_numbers(1)), save(tmp_path, inputs=inputs)
     assert plan(source, model, columns=["x"])[2].fed == ("x",)
-    with pytest.raises(ContractError, match="columns is a list of names"):
+    with pytest.raises(ContractError, match="columns: expected a list of names"):
         plan(source, model, columns="x")
     with pytest.raises(ContractError, match="y: expected a column of the table"):
         plan(source, model, columns=["y"])

@@ -5,8 +5,12 @@ Usage: python -m tests.spark.sail FOLDER
 
 from __future__ import annotations
 
+import io
 import json
+import platform
 import sys
+import sysconfig
+import tarfile
 import warnings
 from pathlib import Path
 
@@ -155,11 +159,91 @@ def observed_counts(spark, folder):
     return sparksig.score(doubles(spark), model, **options).count()
 
 
+def local_hours(spark, folder):
+    """The hours that a model sees in two time zones of the session, of timestamps and of local times."""
+    import sparksig
+    from sparksig import ColSpec, ModelSignature, Schema
+
+    def hours(model_input):
+        return model_input["t"].dt.hour.astype("float64")
+
+    signature = ModelSignature(Schema([ColSpec("datetime", "t")]), Schema([ColSpec("double")]))
+    sparksig.save_model(folder / "hours", hours, signature)
+
+    def see_hour(spark, column):
+        table = spark.sql(f"select {column} as t")
+        options = {"allow_pickle": True, "shipping": "inline"}
+        return sparksig.score(table, folder / "hours", **options).collect()[0].prediction
+
+    results = []
+    for zone in ("America/New_York", "UTC"):
+        spark.conf.set("spark.sql.session.timeZone", zone)
+        for column in ("timestamp_ntz'2024-07-01 08:00:00'", "timestamp'2024-07-01T12:00:00Z'"):
+            results.append(attempt(see_hour, spark, column))
+    return results
+
+
+def environment_by_path(spark, folder):
+    """The workers read a built environment from the driver's path, since the server refuses files."""
+    import sparksig
+
+    options = {"environment": write_environment(folder), "on_version_mismatch": "ignore"}
+    options |= {"allow_pickle": True}
+    model = save(folder, twice)
+    rows = sparksig.score(doubles(spark), model, shipping="inline", **options).collect()
+    return [sum(row.prediction for row in rows), attempt(ship_environment, spark, (model, options))]
+
+
+def ship_environment(spark, arguments):
+    import sparksig
+
+    model, options = arguments
+    return sparksig.spark_udf(spark, model, **options).shipping
+
+
+def write_environment(folder):
+    """Write an environment with the packages of this one."""
+    info = {
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "platform": sysconfig.get_platform(),
+        "requirements": [],
+        "packages": {},
+    }
+    contents = {
+        "environment.json": json.dumps(info),
+        "site-packages/this_environment.pth": sysconfig.get_path("purelib"),
+    }
+    with tarfile.open(folder / "env.tar.gz", "w:gz") as archive:
+        for name, content in contents.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content.encode()))
+    return folder / "env.tar.gz"
+
+
+def nested_nullability(spark, folder):
+    return spark.sql("select named_struct('x', 1) as o").schema["o"].dataType["x"].nullable
+
+
+def sizes_of_batches(spark, folder):
+    """The setting of Spark for the rows of a batch, and batch_rows."""
+    import sparksig
+
+    model = save(folder, lambda model_input: model_input["x"] * 0 + len(model_input), "sizes")
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "3")
+    table, options = doubles(spark).coalesce(1), {"allow_pickle": True, "shipping": "inline"}
+    return [
+        max(row.prediction for row in sparksig.score(table, model, batch_rows=rows, **options).collect())
+        for rows in (None, 4)
+    ]
+
+
 CHECKS = {
     function.__name__: function
     for function in (
         shipped_inline, files_are_refused, scored, rejected_rows, column_function, checks, split_rows,
-        written, score_job, observed_counts,
+        written, score_job, observed_counts, local_hours, environment_by_path, nested_nullability,
+        sizes_of_batches,
     )
 }  # fmt: skip
 
@@ -176,6 +260,23 @@ EXPECTED = {
     "score_job": ["direct", 10, 90.0],
     # a gap of the server: it has no observations
     "observed_counts": "UnsupportedOperationException: collect metrics",
+    # a gap: casts of timestamps to local times ignore the session's time zone
+    "local_hours": [
+        8.0,
+        "UnsupportedError: the server does not cast timestamps to the local time of the session's time zone. "
+        "Set spark.sql.session.timeZone to 'UTC', or cast the columns to timestamp_ntz",
+        8.0,
+        12.0,
+    ],
+    "environment_by_path": [
+        90.0,
+        "UnsupportedError: the model's environment is a file, and the server refuses files: handle add "
+        "artifacts. Pass shipping='inline' or shipping='path' if the workers can read the file at its path",
+    ],
+    # a gap: fields of structs are nullable
+    "nested_nullability": True,
+    # a gap: the setting is ignored
+    "sizes_of_batches": [5.0, 4.0],
 }
 
 if __name__ == "__main__":

@@ -697,7 +697,7 @@ def test_an_unnamed_tensor_comes_of_one_column_of_arrays_or_of_as_many_columns(s
         sparksig.score(df, path, columns=["a", "b"], allow_pickle=True)
     with pytest.raises(ContractError, match=r"nope: expected a column of the table, got no such column"):
         sparksig.score(df, path, columns=["a", "b", "nope"], allow_pickle=True)
-    with pytest.raises(ContractError, match="columns is a list of names, not a value of type str"):
+    with pytest.raises(ContractError, match="columns: expected a list of names, got a value of type str"):
         sparksig.score(df, path, columns="abc", allow_pickle=True)
     with pytest.raises(ContractError, match="the table does not fit the model's input schema"):
         sparksig.score(df, path, allow_pickle=True)  # all five columns

@@ -151,7 +151,7 @@ def test_output_that_is_refused_late_leaves_no_quarantined_rows(job, tmp_path, m
             return rows if when == "after the quarantine" else publish_part(*arguments)
 
         patch.setattr(publishing, name, occupy_output)
-        with pytest.raises(OutputRefusedError, match=r"something is at 'file:.*/out' already") as error:
+        with pytest.raises(OutputRefusedError, match=r"'file:.*/out' already exists") as error:
             score(config)
     assert report_of(error.value).written == {}
     assert not list((tmp_path / "bad").rglob("*.parquet"))
@@ -183,7 +183,7 @@ def test_file_by_file_where_there_is_no_move_of_a_directory(job, tmp_path, monke
             score(config)
     assert not (tmp_path / "out" / MARKER).exists()
     (tmp_path / "out" / "stranger").touch()
-    with pytest.raises(OutputRefusedError, match="that the run has not made"):
+    with pytest.raises(OutputRefusedError, match="that the run has not written"):
         score(config)
     (tmp_path / "out" / "stranger").unlink()
     begun = tmp_path / ".out.sparksig-r" / "publishing.json"

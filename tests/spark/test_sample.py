@@ -33,8 +33,8 @@ from sparksig import (
     sample_signature,
 )
 from sparksig.tables.arrow import Part
-from sparksig.tables.sample import METHODS, Sample, seen_with
-from sparksig.tables.spark import order_of
+from sparksig.tables.sample import METHODS, Sample, compute_detection_probability
+from sparksig.tables.spark import build_sample_order
 
 ROOT = Path(__file__).parents[2]
 BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
@@ -191,7 +191,7 @@ def test_a_uniform_choice_needs_no_python(spark):
     sample = Sampler(rows=10, method="uniform").sample(df)
     assert sample.rows.num_rows == 10
     ordered = df.withColumn("p", F.monotonically_increasing_id())
-    ordered = ordered.orderBy(order_of(F.col("p"), F.lit(0)), "p").limit(10)
+    ordered = ordered.orderBy(build_sample_order(F.col("p"), F.lit(0)), "p").limit(10)
     assert "Python" not in ordered._jdf.queryExecution().executedPlan().toString()
     assert ids(sample) == [row.id for row in ordered.collect()]
 
@@ -206,18 +206,18 @@ def test_the_stated_probability_is_that_of_a_simulation(groups, opened, concerne
     hits = sum(
         bool(bad & set(Sampler(partitions=opened, seed=s).choose_partitions(groups))) for s in range(seeds)
     )
-    stated = seen_with(groups, opened, concerned)
+    stated = compute_detection_probability(groups, opened, concerned)
     assert abs(hits / seeds - stated) < 4 * math.sqrt(stated * (1 - stated) / seeds) + 1e-9
 
 
 def test_the_stated_probability_at_its_ends():
-    assert seen_with(10, 0, 1) == 0.0
-    assert seen_with(10, 1, 0) == 0.0
-    assert seen_with(10, 10, 1) == 1.0
-    assert seen_with(10, 6, 5) == 1.0
-    assert seen_with(1, 1, 1) == 1.0
-    assert seen_with(4, 1, 1) == pytest.approx(0.25)
-    assert seen_with(1_000_000, 32, 50_000) == pytest.approx(1 - 0.95**32, abs=1e-4)
+    assert compute_detection_probability(10, 0, 1) == 0.0
+    assert compute_detection_probability(10, 1, 0) == 0.0
+    assert compute_detection_probability(10, 10, 1) == 1.0
+    assert compute_detection_probability(10, 6, 5) == 1.0
+    assert compute_detection_probability(1, 1, 1) == 1.0
+    assert compute_detection_probability(4, 1, 1) == pytest.approx(0.25)
+    assert compute_detection_probability(1_000_000, 32, 50_000) == pytest.approx(1 - 0.95**32, abs=1e-4)
 
 
 def sample_of(rows, method, partitions=None, opened=0):
@@ -237,12 +237,15 @@ def test_the_claim_of_partitions():
 def test_the_claim_speaks_of_no_more_than_five_percent(groups):
     """0.05 * 140 is a little more than 7: the next whole number would promise too much."""
     sample = sample_of(1, "partitions", groups, 3)
-    assert f"a probability of {seen_with(groups, 3, -(-groups // 20)):.0%};" in sample.claim(0)
+    assert (
+        f"a probability of {compute_detection_probability(groups, 3, -(-groups // 20)):.0%};"
+        in sample.claim(0)
+    )
 
 
 def test_what_is_not_certain_is_not_called_so():
     sample = sample_of(1, "partitions", 1000, 200)
-    assert seen_with(1000, 200, 50) < 1
+    assert compute_detection_probability(1000, 200, 50) < 1
     assert "100%" not in sample.claim(0)
 
 
@@ -267,7 +270,7 @@ def test_the_bound_of_a_uniform_sample_is_right(spark):
     bad = math.ceil(3 / size * rows) + 1
     table = spark.range(0, rows, 1, 2).select(F.monotonically_increasing_id().alias("place"), "id")
     each = table.crossJoin(F.broadcast(spark.range(0, seeds, 1, 1).withColumnRenamed("id", "seed")))
-    smallest = F.array_sort(F.collect_list(F.struct(order_of(F.col("place"), F.col("seed")), "id")))
+    smallest = F.array_sort(F.collect_list(F.struct(build_sample_order(F.col("place"), F.col("seed")), "id")))
     chosen = each.groupBy("seed").agg(F.slice(smallest, 1, size).alias("s"))
     counts = chosen.select(F.size(F.filter("s", lambda entry: entry["id"] < bad)).alias("head"), F.expr(
         "transform(s, x -> x.id)"
@@ -288,7 +291,7 @@ def test_the_sample_of_a_seed_is_that_of_the_simulation(spark):
     df = spark.range(0, 200, 1, 2)
     for seed in (0, 3, -5):
         place = df.withColumn("place", F.monotonically_increasing_id())
-        expected = place.orderBy(order_of(F.col("place"), F.lit(seed))).limit(5).collect()
+        expected = place.orderBy(build_sample_order(F.col("place"), F.lit(seed))).limit(5).collect()
         sample = Sampler(rows=5, seed=seed, method="uniform").sample(df)
         assert ids(sample) == [row.id for row in expected]
 
@@ -411,7 +414,7 @@ def test_what_nobody_has_seen_is_not_promised(spark):
 
 
 def test_tables_that_have_no_signature(spark):
-    with pytest.raises(ContractError, match=r"^expected a Spark DataFrame, got None: make one"):
+    with pytest.raises(ContractError, match=r"^expected a Spark DataFrame, got None: create one"):
         sample_signature(None)
     with pytest.raises(InferenceError, match=r"(?s)^no signature for this Spark schema: 2 findings\n.*a.*b"):
         sample_signature(spark.sql("select interval 1 day as a, interval 1 month as b, 1 as c"))
