@@ -384,7 +384,7 @@ def test_arguments_that_are_not_what_they_should_be(spark, tmp_path):
     with pytest.raises(ContractError, match=r"^the table does not fit the contract \(schema\): 1 finding\n"):
         violations(schema(id="string"), df.schema)
     tensors = Schema([TensorSpec(np.dtype("float64"), (-1, 2), "v")])
-    with pytest.raises(UnsupportedError, match=r"tensors in vectors of Spark ML \(v\): convert them by vec"):
+    with pytest.raises(UnsupportedError, match=r"tensors in vectors of Spark ML \(v\): convert the vectors"):
         violations(tensors, T.StructType([T.StructField("v", VectorUDT())]))
     with pytest.raises(
         ContractError, match=r"^the table has a column ID: choose another name for findings_column=$"
