@@ -1,6 +1,7 @@
 """Locks for simultaneous attempts at one run: only one publishes, and none removes the rows of another.
 
-A lock ends with its process. Only local file systems have locks.
+A lock ends with its process. Object stores have no locks, and some file systems of this machine neither. Each
+lock is of a file that is open for writing, since NFS locks nothing else exclusively.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ try:
     import fcntl
 except ImportError:  # on Windows
     fcntl = None
+
+
+LOCK = "lock"
+"""The file in a directory that is locked."""
 
 
 class Lockable(Protocol):
@@ -49,15 +54,15 @@ def lock_directory(directory: Lockable, wait: Callable[[], None] = lambda: None)
 def _acquire(directory: Lockable, wait: Callable[[], None]) -> int | None:
     while True:
         directory.make()
-        path = directory.local
-        if path is None or fcntl is None:
+        if directory.local is None or fcntl is None:
             return None
+        path = directory.local / LOCK
         try:
-            descriptor = os.open(path, os.O_RDONLY)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except FileNotFoundError:  # another process has removed it
             continue
         try:
-            if not _try_lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            if _try_lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB) is False:
                 wait()
                 _try_lock(descriptor, fcntl.LOCK_EX)
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
@@ -71,15 +76,15 @@ def _acquire(directory: Lockable, wait: Callable[[], None]) -> int | None:
         os.close(descriptor)
 
 
-def _try_lock(descriptor: int, operation: int) -> bool:
-    """Lock a file; return False if another process has locked it."""
+def _try_lock(descriptor: int, operation: int) -> bool | None:
+    """Lock a file; return False if another process has locked it, and None where there are no locks."""
     assert fcntl is not None
     try:
         fcntl.flock(descriptor, operation)
     except BlockingIOError:
         return False
-    except OSError:  # the file system has no locks
-        return True
+    except OSError:  # the file system has none
+        return None
     return True
 
 
@@ -92,15 +97,16 @@ def claim_file(path: Path) -> int | None:
     return descriptor
 
 
-def is_claimed(path: Path) -> bool:
-    """Return whether a process has claimed a file; False if the file does not exist."""
+def is_claimed(path: Path) -> bool | None:
+    """Return whether a process has claimed a file, if it exists; None where there are no locks."""
     if fcntl is None:
-        return False
+        return None
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return False
     try:
-        return not _try_lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_free = _try_lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return None if is_free is None else not is_free
     finally:
         os.close(descriptor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from sparksig.jobs import spark_engine
 from sparksig.jobs.engine import RunPlan, StagedCounts
 from sparksig.jobs.local_engine import open_table
 from sparksig.jobs.local_outputs import TargetPlan, plan_writes
-from sparksig.jobs.places import file_system
+from sparksig.jobs.places import file_system, locate
 from sparksig.jobs.preflight import is_null_type
 from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import show_progress
@@ -29,6 +29,7 @@ from sparksig.spark.direct import count_slots, score_on_spark
 from sparksig.spark.hadoop import Place
 
 if TYPE_CHECKING:
+    from sparksig.jobs.config import OutputSection, QuarantineSection
     from sparksig.jobs.score_run import ScoreRun
     from sparksig.jobs.staging import Directory
     from sparksig.scoring.prepared import PreparedModel
@@ -161,10 +162,18 @@ def _plan_output(run: ScoreRun, scan: ScanPlan) -> TargetPlan | None:
         if section is not None and (section.format != "parquet" or section.path is None):
             return None
     try:
+        if config.quarantine is not None and not _share_store(config.output, config.quarantine, config.spark):
+            return None  # its files are moved by renames
         writes = plan_writes(run, output_schema(scan))
     except SparksigError:  # pyarrow does not know the file system, or the existing table
         return None
     return None if any(write.findings for write in writes) else writes[0]
+
+
+def _share_store(output: OutputSection, quarantine: QuarantineSection, conf: Mapping[str, str]) -> bool:
+    """Return whether two paths are on the same file system."""
+    stores = [locate(str(section.path), conf).store for section in (output, quarantine)]
+    return bool(stores[0].equals(stores[1]))
 
 
 @contextlib.contextmanager

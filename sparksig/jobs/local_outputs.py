@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ from sparksig.errors import (
 )
 from sparksig.jobs.moving import refuse_nested
 from sparksig.jobs.places import locate
-from sparksig.jobs.staged_columns import build_reason
+from sparksig.jobs.staged_columns import OWN, PREDICTION, build_reason
 from sparksig.jobs.staged_tables import publish_tables, select_rejected, select_scored
 from sparksig.jobs.staging import MARKER, StagedResult, read_json
 from sparksig.models.registry import is_remote, local_path
@@ -117,7 +117,30 @@ def plan_writes(run: ScoreRun, schema: pa.Schema) -> tuple[TargetPlan, ...]:
             )
         rejected = select_rejected(schema).describe(schema)
         plans.append(_plan_target(config.quarantine, "append", config, rejected, []))
-    return tuple(plans)
+    taken = _find_taken_names(config, schema)
+    return tuple(replace(plan, findings=(*found, *plan.findings)) for plan, found in zip(plans, taken))
+
+
+def _find_taken_names(config: ScoreConfig, schema: pa.Schema) -> tuple[list[Finding], list[Finding]]:
+    """Report columns with the names that the job adds to the output, and to the quarantine."""
+    names = [name for name in schema.names if not name.startswith(OWN)]
+    runs = [RUN_COLUMN] if config.output.mode == "append" else []
+    if config.quarantine is None:
+        return _find_conflicts(names, runs), []
+    column = config.output.column
+    added = [name.replace(PREDICTION, column, 1) for name in schema.names if name.startswith(PREDICTION)]
+    columns = names if config.output.keep == "*" else config.output.keep
+    return _find_conflicts(columns, [*added, *runs]), _find_conflicts(names, ["findings", RUN_COLUMN])
+
+
+def _find_conflicts(names: Sequence[str], added: Sequence[str]) -> list[Finding]:
+    folded = {name.casefold() for name in names}
+    expected, hint = "no column of a name that the job adds", "rename it, or keep other columns"
+    return [
+        Finding(Code.DUPLICATE_NAME, step(name), expected, "one", hint)
+        for name in added
+        if name.casefold() in folded
+    ]
 
 
 def _plan_target(
@@ -145,8 +168,8 @@ def _open_existing(target: Folder) -> ParquetTable | None:
     Raises:
         OutputRefusedError: the target is not a Parquet table.
     """
-    if not any(not name.startswith((".", "_")) for name in target.names() if target.is_directory()):
-        return None
+    if not any(map(_is_visible, target.files() if target.is_directory() else ())):
+        return None  # or its runs had no rows
     try:
         return open_parquet(target.uri, (target.store, target.path))
     except (TableNotFoundError, UnsupportedError):
@@ -162,6 +185,11 @@ def _report_partitions(existing: list[str], by: list[str]) -> Finding:
     if RUN_COLUMN in by and RUN_COLUMN not in existing:
         hint = "the table was written without run ids: append to a new path, or set mode: overwrite"
     return Finding(Code.INVALID_VALUE, "partition_by", expected, ", ".join(map(step, by)) or "none", hint)
+
+
+def _is_visible(file: str) -> bool:
+    """Return whether readers of a table read a file in it."""
+    return not file.rpartition("/")[2].startswith((".", "_"))
 
 
 def _compare_columns(columns: pa.Schema, existing: ParquetTable, by: list[str]) -> list[Finding]:

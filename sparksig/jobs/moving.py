@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sparksig.errors import OutputRefusedError, SparksigError
 from sparksig.jobs.files import write_whole
 from sparksig.jobs.staging import MARKER, Directory, StagingDirectory
+from sparksig.writing.moves import replace_directory
 
 
 def refuse_nested(places: Mapping[str, Any]) -> None:
@@ -39,8 +40,24 @@ def mark_directory(directory: Directory, notes: str) -> None:
     write_whole((directory / MARKER).uri, notes.encode(), {})
 
 
-def move_directory(staging: StagingDirectory, source: Any, target: Any) -> None:
-    """Rename a directory in one step, or move its files if the file system cannot rename directories."""
+def move_directory(
+    staging: StagingDirectory, source: Any, target: Any, *, is_replacing: bool = False
+) -> None:
+    """Rename a directory in one step, or move it file by file where the file system has no such step.
+
+    Args:
+        staging: has the notes of the files that are moved, with which a second call completes the first one.
+        source: the directory.
+        target: its new path, where nothing is.
+        is_replacing: the target may have files, which are removed; readers see those of both meanwhile.
+
+    Raises:
+        OutputRefusedError: something is at the target.
+        SparksigError: files are missing.
+    """
+    if target.renames_at_once and is_replacing and target.names():
+        replace_directory(source, target)
+        return
     if target.renames_at_once:
         if target.is_directory() and not target.names():
             target.delete()
@@ -48,19 +65,25 @@ def move_directory(staging: StagingDirectory, source: Any, target: Any) -> None:
         return
     files = staging.read_published_files()
     if not files:
-        files = sorted(source.files(), key=lambda name: (name.rpartition("/")[2].startswith("_"), name))
+        files = sorted(source.files(), key=lambda name: (name == MARKER, name))
         staging.note_publishing(files)
     unknown = set(target.files() if target.is_there() else ()) - set(files)
-    if unknown:
+    if unknown and not is_replacing:
         raise OutputRefusedError(f"the output {target.uri!r} has files that the run has not written")
-    for name in files:
-        if (source / name).is_there():
-            (source / name).move_file_to(target / name)
+    for name in filter(lambda name: (source / name).is_there(), files):
+        if name == MARKER and is_replacing:  # it comes last, because with it the run is done
+            _remove_files(target, {*unknown, MARKER})
+        (source / name).move_file_to(target / name)
     missing = set(files) - set(target.files())
     if missing:
         raise SparksigError(
             f"{target.uri}: {len(missing)} files of the run are missing in the staging and in the output"
         )
+
+
+def _remove_files(directory: Any, names: Iterable[str]) -> None:
+    for name in sorted(names):
+        (directory / name).delete()
 
 
 def check_count(place: str, expected: int, actual: int) -> None:

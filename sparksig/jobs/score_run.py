@@ -249,8 +249,7 @@ class ScoreRun(JobRun[ScoreConfig]):
                     if self.config.run_id is not None:
                         self.published = self.engine.read_published(self)
                     if self.published is None:
-                        if self.staging.read_published_files() is None:
-                            self.staging.note_publishing()
+                        result = self._begin_publishing(result)
                         self.note(written=self.engine.publish(self, result))
                 if self.published is None:
                     self.staging.remove(is_done=True)
@@ -263,6 +262,19 @@ class ScoreRun(JobRun[ScoreConfig]):
         if self.published is not None:
             self._refuse_other_run()
             self._report_repetition(self.published)
+
+    def _begin_publishing(self, result: StagedResult) -> StagedResult:
+        """Return the result to publish: that of an attempt which began and ended meanwhile, or this one.
+
+        Raises:
+            OutputRefusedError: that attempt had another model or configuration.
+        """
+        chosen = self.staging.begin_publishing(result)
+        if chosen != result:
+            self.interrupted = chosen
+            self._refuse_other_run()
+            self._note_result(chosen)
+        return chosen
 
     def describe_result(self, result: StagedResult) -> str:
         """Return the notes that are stored with the output, as JSON: the input, the model, and the counts."""

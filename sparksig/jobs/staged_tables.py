@@ -18,7 +18,6 @@ from sparksig.jobs.moving import mark_directory, move_directory
 from sparksig.jobs.staged_columns import OWN, PREDICTION, REASONS
 from sparksig.jobs.staging import MARKER, Directory, StagedResult
 from sparksig.scoring.selection import Selection
-from sparksig.writing.moves import replace_directory
 
 if TYPE_CHECKING:
     from sparksig.jobs.config import ScoreConfig
@@ -88,19 +87,16 @@ def publish_tables(
     config, staged = run.config, run.staging.directory / result.data
     output = staged if quarantine is None else staged / _SCORED
     _prepare_output(run, result, output, target)
-    written = {}
+    written, is_moved = dict[str, int](), False
     if config.quarantine is not None and result.counts.rejected:
-        _move_rejected(staged / _REJECTED, quarantine)
+        is_moved = _move_rejected(staged / _REJECTED, quarantine)
         written = {config.quarantine.place: result.counts.rejected}
     run.note(written=written)  # for the report, if the output fails
     try:
-        if config.output.mode == "overwrite" and target.names():
-            replace_directory(output, target)
-        else:
-            target.parent.make()
-            move_directory(run.staging, output, target)
+        target.parent.make()
+        move_directory(run.staging, output, target, is_replacing=config.output.mode == "overwrite")
     except OutputRefusedError:
-        if quarantine is not None and written:
+        if quarantine is not None and is_moved:
             _move_rejected(quarantine, staged / _REJECTED)  # for the next attempt
             quarantine.delete()
             run.note(written={})
@@ -124,11 +120,15 @@ def _prepare_output(run: ScoreRun, result: StagedResult, output: Directory, targ
         mark_directory(output, run.describe_result(result))
 
 
-def _move_rejected(source: Any, target: Any) -> None:
-    """Move the rejected rows to the quarantine or back, unless an earlier attempt has done it."""
+def _move_rejected(source: Any, target: Any) -> bool:
+    """Move the rejected rows to the quarantine or back; return False if an earlier attempt has done it."""
     if not target.renames_at_once:
-        for name in list(source.files()):
+        files = list(source.files())
+        for name in files:
             (source / name).move_file_to(target / name)
-    elif not target.is_there():
-        target.parent.make()
-        source.move_to(target)
+        return bool(files)
+    if target.is_there():
+        return False
+    target.parent.make()
+    source.move_to(target)
+    return True

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field, TypeAdapter, ValidationError
 
 from sparksig.errors import OutputRefusedError
-from sparksig.jobs.claims import claim_file, is_claimed, lock_directory
+from sparksig.jobs.claims import LOCK, claim_file, is_claimed, lock_directory
 from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.console import complain
 from sparksig.jobs.engine import Layout, StagedCounts
@@ -132,8 +132,10 @@ class StagingDirectory:
         data = f"data-{secrets.token_hex(4)}"
         with lock_directory(self.directory):
             unclaimed, others = self._divide_names(is_done=False)
-            for name in unclaimed if others else self.directory.names():
-                (self.directory / name).delete()
+            if self.read_published_files() is None or self.read_result() is None:
+                for name in unclaimed if others else self.directory.names():
+                    if name != LOCK:
+                        (self.directory / name).delete()
             self._claim(data)
         return data
 
@@ -174,7 +176,12 @@ class StagingDirectory:
         return result if result.run_id == self.run_id else None
 
     def write_result(self, result: StagedResult) -> None:
-        """Record that all rows are scored."""
+        """Note that all rows are scored, unless the rows of another attempt are being published."""
+        with lock_directory(self.directory):
+            if self.read_published_files() is None:
+                self._write_result(result)
+
+    def _write_result(self, result: StagedResult) -> None:
         content = json.dumps(_RESULTS.dump_python(result, mode="json"))
         write_whole((self.directory / _SCORED).uri, content.encode(), {})
 
@@ -194,6 +201,18 @@ class StagingDirectory:
                 f"Remove {self.directory.uri}, and start the run again"
             )
         return files
+
+    def begin_publishing(self, result: StagedResult) -> StagedResult:
+        """Note that a result is being published, or return that of an attempt which has begun to publish.
+
+        The directory is locked: an attempt that scored at the same time has its own rows.
+        """
+        earlier = None if self.read_published_files() is None else self.read_result()
+        if earlier is not None:
+            return earlier
+        self._write_result(result)
+        self.note_publishing()
+        return result
 
     def note_publishing(self, files: Iterable[str] = ()) -> None:
         """Record that publishing has begun. After this, the run can only be completed."""
@@ -230,10 +249,9 @@ class StagingDirectory:
             match = _ATTEMPT.search(name)
             if match is None:
                 continue
-            if local is None:
+            is_other = None if local is None else is_claimed(local / f"lock-{match[1]}")
+            if is_other is None:
                 is_other = not is_done and match[1] not in own
-            else:
-                is_other = is_claimed(local / f"lock-{match[1]}")
             (others if is_other else unclaimed).append(name)
         return unclaimed, others
 
@@ -242,7 +260,9 @@ _RESULTS = TypeAdapter(StagedResult)
 
 _ATTEMPT = re.compile(r"(?:data|final|lock)-([0-9a-f]{8})")
 _DATA = _ATTEMPT.pattern
-OWN_NAMES = re.compile(rf"{_DATA}|\.{_DATA}\.sparksig-write-[0-9a-f]+|\.?({_SCORED}|{PUBLISHING})(\..*)?")
+OWN_NAMES = re.compile(
+    rf"{_DATA}|\.{_DATA}\.sparksig-write-[0-9a-f]+|{LOCK}|\.?({_SCORED}|{PUBLISHING})(\..*)?"
+)
 
 
 def _is_inside(name: Any) -> bool:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,18 +127,52 @@ class Folder:
             OutputRefusedError: the target exists, or the file system refuses it.
         """
         try:
-            if self.local is not None:
-                if os.path.lexists(target.path):
-                    raise OutputRefusedError(f"{target.uri!r} already exists")
-                os.rename(self.path, target.path)  # this can replace only an empty directory
-            else:
-                self.store.move(self.path, target.path)
+            if target.local is not None and os.path.lexists(target.path):
+                raise OutputRefusedError(f"{target.uri!r} already exists")
+            if not self._rename(target):
+                self._copy(target)
         except (OSError, pa.ArrowException) as error:
             if target.is_there():
                 raise OutputRefusedError(f"{target.uri!r} already exists") from None
             raise OutputRefusedError(f"{target.uri} cannot be written: {format_store_error(error)}") from None
 
+    def _rename(self, target: Folder) -> bool:
+        """Rename the directory; return False if the target is on another file system."""
+        if not self.store.equals(target.store):
+            return False
+        if self.local is None:
+            self.store.move(self.path, target.path)
+            return True
+        try:
+            os.rename(self.path, target.path)  # which replaces nothing but an empty directory
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                return False
+            raise
+        return True
+
+    def _copy(self, target: Folder) -> None:
+        """Copy the directory beside the target, on another file system, and rename the copy."""
+        copy = target.parent / f".{target.name}.sparksig-write-{secrets.token_hex(8)}"
+        try:
+            copy.make()
+            self._copy_files(copy)
+            copy.move_to(target)
+        except BaseException:
+            copy.delete()
+            raise
+        self.delete()
+
+    def _copy_files(self, target: Folder) -> None:
+        pafs.copy_files(
+            self.path, target.path, source_filesystem=self.store, destination_filesystem=target.store
+        )
+
     def move_file_to(self, target: Folder) -> None:
-        """Move a file; on object stores it is copied."""
+        """Move a file; on object stores, and to another file system, it is copied."""
         target.parent.make()
-        self.store.move(self.path, target.path)
+        if self.store.equals(target.store):
+            self.store.move(self.path, target.path)
+            return
+        self._copy_files(target)
+        self.store.delete_file(self.path)

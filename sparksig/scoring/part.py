@@ -75,12 +75,29 @@ def _stored_type(dtype: pa.DataType) -> pa.DataType:
     return pa.int32() if pa.types.is_null(dtype) else dtype
 
 
+class _Buffer:
+    """Rows of one directory that wait to become a row group."""
+
+    def __init__(self) -> None:
+        self.batches: list[pa.RecordBatch] = []
+        self.rows = self.size = 0
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        self.batches.append(rows)
+        self.rows += rows.num_rows
+        self.size += rows.nbytes
+
+    @property
+    def is_full(self) -> bool:
+        """True if the rows are enough for a row group."""
+        return self.rows >= _GROUP_ROWS or self.size >= _GROUP_BYTES
+
+
 class _PartWriter:
-    """One Parquet file; a row group is written when it is large enough."""
+    """One Parquet file."""
 
     def __init__(self, store: pafs.FileSystem, path: str, schema: pa.Schema) -> None:
         self.path = path
-        self.buffered_bytes = 0
         self._schema, self._store = schema, store
         self._stream = store.open_output_stream(path)
         # Dictionaries save space for text; for numbers they take time and rarely save anything.
@@ -90,26 +107,14 @@ class _PartWriter:
         )
         if schema.metadata:  # which is left out together with Arrow's own schema
             self._writer.add_key_value_metadata(schema.metadata)
-        self._batches: list[pa.RecordBatch] = []
-        self._rows = 0
 
-    def write(self, rows: pa.RecordBatch) -> None:
-        self._batches.append(rows)
-        self._rows += rows.num_rows
-        self.buffered_bytes += rows.nbytes
-        if self._rows >= _GROUP_ROWS or self.buffered_bytes >= _GROUP_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write the buffered rows as a row group."""
-        if self._rows:
-            table = pa.Table.from_batches(self._batches, self._schema)
-            self._writer.write_table(table, row_group_size=self._rows)
-        self._batches, self._rows, self.buffered_bytes = [], 0, 0
+    def write(self, rows: _Buffer) -> None:
+        """Write rows as a row group."""
+        table = pa.Table.from_batches(rows.batches, self._schema)
+        self._writer.write_table(table, row_group_size=rows.rows)
 
     def close(self) -> int:
         """Finish the file, and return its size in bytes."""
-        self.flush()
         self._writer.close()
         size = int(self._stream.tell())
         self._stream.close()
@@ -125,7 +130,7 @@ class _PartWriter:
 
 
 class _TableWriter:
-    """The files of one table, one for each partition that has rows."""
+    """The files of one table: one for each partition that has rows, more if they do not fit into memory."""
 
     def __init__(self, target: Target, name: str, plan: ScanPlan, selection: Selection) -> None:
         self.files: list[str] = []
@@ -137,15 +142,31 @@ class _TableWriter:
             _rename_fields(plan.spark_fields, selection),
         )
         self._open: dict[str, _PartWriter] = {}
+        self._buffers: dict[str, _Buffer] = {}
+        self._buffered_bytes = 0
         if not selection.partition_by and not selection.is_rejected:
             self._find_file(selection.folder)  # a table without rows has files with its columns
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write the selected rows of a batch."""
         for folder, rows in self._selection.divide(self._selection.select(batch)):
-            self._find_file(folder).write(rows)
-        while sum(file.buffered_bytes for file in self._open.values()) > _BUFFERED_BYTES:
-            max(self._open.values(), key=lambda file: file.buffered_bytes).flush()
+            buffer = self._buffers.setdefault(folder, _Buffer())
+            before = buffer.size
+            buffer.add(rows)
+            self._buffered_bytes += buffer.size - before
+            if buffer.is_full:
+                self._flush(folder)
+        if self._buffered_bytes > _BUFFERED_BYTES:  # the largest first, to half of it
+            for folder in sorted(self._buffers, key=lambda folder: -self._buffers[folder].size):
+                self._flush(folder)
+                if self._buffered_bytes <= _BUFFERED_BYTES // 2:
+                    break
+
+    def _flush(self, folder: str) -> None:
+        """Write the buffered rows of a directory."""
+        buffer = self._buffers.pop(folder)
+        self._buffered_bytes -= buffer.size
+        self._find_file(folder).write(buffer)
 
     def _find_file(self, folder: str) -> _PartWriter:
         if folder not in self._open:
@@ -164,6 +185,8 @@ class _TableWriter:
         del self._open[folder]
 
     def close(self) -> None:
+        for folder in sorted(self._buffers, key=lambda folder: folder not in self._open):
+            self._flush(folder)
         for folder in list(self._open):
             self._close_file(folder)
 

@@ -66,10 +66,10 @@ class Selection:
         order = np.argsort(codes, kind="stable")
         ends = np.cumsum(np.bincount(codes, minlength=len(folders.dictionary)))
         stored = batch.select([name for name in batch.schema.names if name not in self.partition_by])
-        rows, start = stored.take(pa.array(order)), 0
+        start = 0
         for folder, end in zip(folders.dictionary.to_pylist(), ends.tolist()):
-            if end > start:
-                yield f"{self.folder}/{folder}".lstrip("/"), rows.slice(start, end - start)
+            if end > start:  # a copy: a slice would keep the other rows in memory
+                yield f"{self.folder}/{folder}".lstrip("/"), stored.take(pa.array(order[start:end]))
             start = end
 
 
@@ -81,6 +81,9 @@ def find_unsafe_partitions(schema: pa.Schema, by: Sequence[str]) -> list[Finding
     findings = []
     for name in by:
         dtype = schema.field(name).type
+        if name.startswith("."):
+            expected, hint = "a name that does not begin with '.'", "readers skip such directories: rename it"
+            findings.append(Finding(Code.INVALID_NAME, step(name), expected, "one", hint))
         if pa.types.is_float64(dtype) or (pa.types.is_decimal(dtype) and dtype.scale == 0):
             hint = "choose another column, or engine: spark"
             expected = "whole numbers, dates or texts, in a column to partition by"
@@ -102,7 +105,9 @@ def _name_folders(
         values = batch.column(batch.schema.get_field_index(name)).dictionary_encode()
         if pa.types.is_string(values.dictionary.type):
             findings += _judge_texts(name, values, existing.get(name))
-        folders = [f"{_escape(name)}={_escape(str(value))}" for value in values.dictionary.to_pylist()]
+        texts = values.dictionary.cast(pa.string()).to_pylist()
+        folders = [f"{_escape(name)}={_escape(text)}" for text in texts]
+        findings += _judge_lengths(name, folders)
         nothing = f"{_escape(name)}={NOTHING}"
         parts.append(pa.array(folders, pa.string()).take(values.indices).fill_null(nothing))
     if findings:
@@ -119,6 +124,19 @@ def _judge_texts(name: str, values: pa.DictionaryArray, existing: pa.DataType | 
         if finding is not None:
             refused[finding] += entry["counts"]
     return [replace(finding, count=count) for finding, count in refused.items()]
+
+
+_MOST_BYTES = 255
+"""The longest name of a directory on most file systems."""
+
+
+def _judge_lengths(name: str, folders: Sequence[str]) -> list[Finding]:
+    """Report that values are too long for the names of directories."""
+    longest = max((len(folder.encode()) for folder in folders), default=0)
+    if longest <= _MOST_BYTES:
+        return []
+    expected = f"values that make names of directories of at most {_MOST_BYTES} bytes"
+    return [Finding(Code.INVALID_VALUE, step(name), expected, f"one of {longest:,} bytes")]
 
 
 def _escape(text: str) -> str:

@@ -214,6 +214,9 @@ def judge_partition_text(name: str, text: str, existing: pa.DataType | None = No
     """
     if text in ("", NOTHING):
         return report_empty(name)
+    if "\0" in text:
+        expected = "texts without NUL, in a column to partition by"
+        return Finding(Code.INVALID_VALUE, step(name), expected, "others")
     if reads_back_otherwise(text):
         return report_ambiguous(name)
     if existing is None or pa.types.is_null(existing) or pa.types.is_string(existing):

@@ -166,7 +166,7 @@ def test_an_attempt_that_died_while_publishing_is_completed(home, monkeypatch):
     config = configure(home, **BUDGET, quarantine={"path": str(home / "bad")}, run_id="monday")
     with monkeypatch.context() as patch:
 
-        def die(*arguments):
+        def die(*arguments, **options):
             raise KeyboardInterrupt
 
         patch.setattr(staged_tables, "move_directory", die)
@@ -185,10 +185,10 @@ def test_an_output_that_was_refused_is_published_with_its_quarantine_later(home,
     config = configure(home, **BUDGET, quarantine={"path": str(home / "bad")}, run_id="monday")
     move = staged_tables.move_directory
 
-    def arrive_first(staging, source, target):
+    def arrive_first(staging, source, target, **options):
         (home / "scored").mkdir()
         (home / "scored" / "part").touch()
-        move(staging, source, target)
+        move(staging, source, target, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(staged_tables, "move_directory", arrive_first)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import shutil
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from sparksig import Code, Finding, OutputRefusedError, SparksigError, TableNotFoundError, UnsupportedError
+from sparksig.jobs import claims
 from sparksig.jobs.engine import StagedCounts
 from sparksig.jobs.staging import StagedResult, StagingDirectory
 from sparksig.jobs.sweeping import find_stagings, remove_staging
@@ -138,6 +141,32 @@ def test_attempts_keep_the_rows_of_each_other(staging):
     assert not staging.directory.path.exists()
 
 
+def test_attempts_keep_the_rows_of_each_other_without_locks(staging, monkeypatch):
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(claims.fcntl, "flock", refuse)
+    first, rows = start_attempt(staging)
+    second, others = start_attempt(staging)
+    second.remove()
+    assert rows in staging.directory.names()
+    assert others not in staging.directory.names()
+    first.remove(is_done=True)
+    assert not staging.directory.path.exists()
+
+
+def test_exclusive_locks_are_of_files_that_are_open_for_writing(staging, monkeypatch):
+    modes = []
+
+    def record(descriptor, operation):
+        modes.append(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE)
+
+    monkeypatch.setattr(claims.fcntl, "flock", record)
+    start_attempt(staging)
+    with staging.lock():
+        assert set(modes) == {os.O_RDWR}
+
+
 def test_rows_of_a_dead_attempt_are_removed_by_the_next_one(staging):
     dead, rows = start_attempt(staging)
     _, others = start_attempt(staging)
@@ -154,6 +183,20 @@ def test_claimed_rows_of_an_earlier_attempt_stay(staging):
     start_attempt(staging)
     assert rows in staging.directory.names()
     assert not staging.claim_rows("data-00000000")
+
+
+def test_rows_of_the_attempt_that_began_to_publish_are_published(staging):
+    first, rows = start_attempt(staging)
+    result, other = replace(RESULT, data=rows), replace(RESULT, data="data-76543210")
+    first.write_result(result)
+    with first.lock():
+        assert first.begin_publishing(result) == result
+    first.close()  # as the end of its process does
+    second, _ = start_attempt(staging)
+    second.write_result(other)
+    with second.lock():
+        assert second.begin_publishing(other) == result
+    assert (staging.directory.path / rows / "part.parquet").exists()
 
 
 def test_attempts_publish_one_after_the_other(staging, capfd):
