@@ -228,8 +228,10 @@ def _step_into(values: _Values, step: Step) -> _Values:
     owners = _repeat(owners, lengths)
     if step.kind is not StepKind.KEY:
         return _Values(_decode(keys if step.kind is StepKind.KEYS else items), owners)
-    matches = _match_key(keys, step.name)
-    return _Values(_decode(items.filter(matches)), _select(owners, _as_mask(matches)))
+    positions = np.flatnonzero(_as_mask(_match_key(keys, step.name)))
+    maps = np.repeat(np.arange(len(lengths)), lengths)[positions]
+    positions = positions[np.append(maps[1:] != maps[:-1], True)[: len(maps)]]  # the last of equal keys
+    return _Values(_decode(items.take(pa.array(positions))), owners[positions])
 
 
 def _repeat(owners: Rows | None, lengths: Rows) -> Rows:
