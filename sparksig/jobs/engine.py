@@ -113,10 +113,12 @@ class Engine(Protocol):
     Attributes:
         name: the name of the engine in configurations and reports.
         layout: the layout of the files that ``stage`` writes, known after ``plan``.
+        publishes: the layouts that ``publish`` accepts.
     """
 
     name: str
     layout: Layout
+    publishes: tuple[Layout, ...]
 
     def start(self, run: ScoreRun) -> str:
         """Start the engine with the model ``run.model``; return the digest of the model's directory."""

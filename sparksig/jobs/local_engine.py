@@ -60,6 +60,7 @@ class LocalEngine:
 
     name = "local"
     layout: Layout = "tables"
+    publishes: tuple[Layout, ...] = ("tables",)
 
     def __init__(self, reason: str = "") -> None:
         self.reason = reason

@@ -171,7 +171,7 @@ class ScoreRun(JobRun[ScoreConfig]):
         result = self.staging.read_result()
         if result is None or not plan.is_input_identified:
             return None
-        is_usable = result.layout == "tables" or self.engine.name != "local"
+        is_usable = result.layout in self.engine.publishes
         if not is_usable or result.fingerprints != self._build_fingerprints(plan):
             return None
         return result if self.staging.claim_rows(result.data) else None

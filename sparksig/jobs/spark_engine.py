@@ -68,6 +68,7 @@ class SparkEngine:
 
     name = "spark"
     layout: Layout = "rows"
+    publishes: tuple[Layout, ...] = ("rows", "tables")
 
     def __init__(self) -> None:
         self.spark: SparkSession
