@@ -18,6 +18,7 @@ from sparksig import (
     BudgetExceededError,
     Code,
     ColSpec,
+    ConfigError,
     ContractError,
     Finding,
     MissingDependencyError,
@@ -315,10 +316,12 @@ def test_log_that_cannot_be_written_is_a_temporary_file(tmp_path):
     def work(run):
         raise ZeroDivisionError("by zero")
 
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "run.log"
     with pytest.raises(ZeroDivisionError) as error:
-        run_job(config_of(log=tmp_path), work)
+        run_job(config_of(log=path), work)
     log = report_of(error.value).log
-    assert log != str(tmp_path)
+    assert log != str(path)
     assert "by zero" in Path(log).read_text()
 
 
@@ -348,15 +351,17 @@ def test_a_default_that_json_cannot_say_does_not_keep_the_report_from_being_writ
     assert json.loads((tmp_path / "r.json").read_text())["signature"]["text"].startswith("inputs\n  none")
 
 
-def test_a_report_that_cannot_be_written_is_an_error_where_the_job_has_gone_well(tmp_path):
+def test_report_that_cannot_be_written_is_an_error_of_a_job_that_is_done(tmp_path):
     (tmp_path / "file").touch()
-    (tmp_path / "place").mkdir()
-    for place in ("file/r.json", "place"):
-        with pytest.raises(
-            OutputRefusedError, match="the job is done, but the run report cannot be written to"
-        ):
-            run_job(config_of(json=tmp_path / place), lambda run: None)
-    assert [path.name for path in tmp_path.iterdir() if path.name not in ("file", "place")] == []
+    with pytest.raises(OutputRefusedError, match="the job is done, but the run report cannot be written to"):
+        run_job(config_of(json=tmp_path / "file" / "r.json"), lambda run: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("key", ["json", "html", "log"])
+def test_directory_in_place_of_a_report_is_refused_before_anything_is_done(tmp_path, key):
+    with pytest.raises(ConfigError, match=rf"report\.{key}: expected the path of a file, got a directory"):
+        run_job(config_of(**{key: tmp_path}), lambda run: pytest.fail("the job has begun"))
 
 
 def test_a_report_that_cannot_be_written_does_not_hide_the_error_of_the_job(tmp_path, capsys):
