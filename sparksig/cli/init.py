@@ -79,6 +79,7 @@ def init(model: str, table: str, output: str, force: bool, json_wanted: bool) ->
     run = f"sparksig score --config {shlex.quote(output)}"
     header = _HEADER.format(plan=f"{run} --dry-run", run=run)
     text = write_form(ScoreConfig, values, _EXAMPLES)
+    Path(output).parent.mkdir(parents=True, exist_ok=True)
     Path(output).write_text(f"{header}{text}\n", encoding="utf-8")
     permission = _find_permission(directory)
     if permission:

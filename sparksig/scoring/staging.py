@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from sparksig.errors import OutputRefusedError
+from sparksig.errors import ExecutionError, OutputRefusedError
 from sparksig.models.registry import format_store_error
 
 
@@ -74,12 +74,22 @@ def accept_files(store: pafs.FileSystem, attempts: str, files: Sequence[str], pa
 
     Afterwards the path has no other files: those of a task that was started twice, or of one that was killed,
     are left behind, or removed.
+
+    Raises:
+        ExecutionError: files are missing, because the workers see other file systems.
     """
     if has_renames(store):
         for folder in sorted({f"{path}/{file}".rpartition("/")[0] for file in files} | {path}):
             store.create_dir(folder, recursive=True)
-        for file in files:
-            store.move(f"{attempts}/{file}", f"{path}/{file}")
+        try:
+            for file in files:
+                store.move(f"{attempts}/{file}", f"{path}/{file}")
+        except FileNotFoundError:
+            raise ExecutionError(
+                f"the files that the workers wrote for {path!r} are not on this machine; nothing was "
+                "published. Choose an output that this machine and the workers see at the same path, as on a "
+                "shared file system or in an object store"
+            ) from None
         return
     accepted = {f"{path}/{file}" for file in files}
     for info in store.get_file_info(pafs.FileSelector(path, recursive=True)):

@@ -104,6 +104,11 @@ def test_an_existing_file_is_replaced_by_force_alone(model, tmp_path):
     assert document["output"]["path"] == read_config()["output"]["path"] == "orders-scored"
 
 
+def test_the_directory_of_the_file_is_created(model, tmp_path):
+    run_command("init", model, "orders.parquet", "-o", "conf/nightly/score.yaml")
+    assert (tmp_path / "conf" / "nightly" / "score.yaml").exists()
+
+
 def test_a_model_that_needs_permission_is_reported_and_gets_none(model):
     sparksig.save_model("double", lambda model_input: model_input["a"] * 2, input_example=DATA)
     done = runner().invoke(cli, ["init", "double", "orders.parquet"])
