@@ -22,6 +22,8 @@ CACHE_VARIABLE = "SPARKSIG_CACHE"
 """The environment variable with the directory of the cache."""
 
 _COMPLETE = ".complete"
+_FULL_BYTES = 2**16
+"""A disk with less space is full."""
 
 
 def cached_directory(kind: str, key: str, build: Callable[[Path], None]) -> Path:
@@ -53,8 +55,11 @@ def _build(home: Path, build: Callable[[Path], None]) -> None:
     try:
         build(home)
         (home / _COMPLETE).touch()
-    except BaseException:
+    except BaseException as error:
+        is_full = isinstance(error, Exception) and shutil.disk_usage(home.parent).free < _FULL_BYTES
         shutil.rmtree(home, ignore_errors=True)
+        if is_full:  # programs that build a directory report a full disk in many ways
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         raise
 
 

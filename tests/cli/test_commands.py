@@ -136,7 +136,7 @@ def test_show_a_signature_file(place):
     (place / "signature.json").write_text('{"inputs": [{"type": "long", "nmae": "a"}]}')
     assert "did you mean 'name'?" in run_command("show", "signature.json", code=1)
     assert run_command("show", "signatur.json", code=8) == (
-        "sparksig: there is no model directory at 'signatur.json'\n"
+        "sparksig: there is no model directory at 'signatur.json'. Did you mean 'signature.json'?\n"
     )
 
 
@@ -163,9 +163,10 @@ def test_a_model_without_a_signature_is_not_damaged(place, arguments):
 def test_digest(place):
     assert run_command("digest", "linear") == sparksig.digest("linear") + "\n"
     assert document("digest", "linear") == {"model": "linear", "digest": sparksig.digest("linear")}
-    assert run_command("digest", "liner", code=8) == "sparksig: there is no model directory at 'liner'\n"
+    message = "there is no model directory at 'liner'. Did you mean 'linear'?"
+    assert run_command("digest", "liner", code=8) == f"sparksig: {message}\n"
     assert document("digest", "liner", code=8) == {
-        "error": "there is no model directory at 'liner'", "findings": [], "exit_code": 8}  # fmt: skip
+        "error": message, "findings": [], "exit_code": 8}  # fmt: skip
 
 
 # --- infer --------------------------------------------------------------------------------------------------
@@ -276,8 +277,8 @@ def test_a_malformed_contract_is_a_usage_error(place):
     assert run_command("check", "orders", "linear/nothing", code=9).startswith(
         "sparksig: there is no model directory"
     )
-    assert (
-        run_command("check", "oders", "linear", code=9) == "sparksig: there is no Parquet table at 'oders'\n"
+    assert run_command("check", "oders", "linear", code=9) == (
+        "sparksig: there is no Parquet table at 'oders'. Did you mean 'orders'?\n"
     )
     (place / "signature.json").write_text('{"inputs": [{"type": "long", "name": "a"}]}')
     assert "signature.json has no outputs" in run_command(

@@ -311,7 +311,8 @@ def test_check_refuses_the_archives_that_a_run_refuses(model, archive_of, tmp_pa
     archive.write_bytes(b"nothing") if description is None else archive_of(**description).rename(archive)
     with pytest.raises(ModelError) as refused:
         sparksig.load_model(model, environment=archive, allow_pickle=True, on_version_mismatch="ignore")
-    assert str(refused.value) in check_archive(model, archive).output
+    checked = check_archive(model, archive)
+    assert str(refused.value) in checked.stdout + checked.stderr
 
 
 @pytest.mark.parametrize("environment", ["worker", "model"])

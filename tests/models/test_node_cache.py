@@ -105,6 +105,6 @@ def test_full_disk_while_an_environment_is_built(small_disk):
     from sparksig.models.virtualenvs import build_environment
 
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    with pytest.raises(ModelError, match=r"(?s)cannot be built:.*No space left|the disk is full"):
+    with pytest.raises(ModelError, match="the disk is full"):
         build_environment(Requirements((), version), ["--no-index"])
     assert not list(small_disk.glob("environments/*/bin"))

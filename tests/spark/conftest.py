@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import uuid
@@ -28,6 +29,13 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def release_objects():
+    """Release the objects of the JVM that a file has used; Python's own collections are rare in tests."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory):
     """A session made for small tables: two cores, no UI, no code generation, one shuffle partition."""
@@ -40,6 +48,7 @@ def spark(tmp_path_factory):
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.host": "127.0.0.1",
+        "spark.driver.memory": "2g",  # one session for a thousand tests
         "spark.default.parallelism": "2",
         "spark.sql.shuffle.partitions": "1",
         "spark.sql.adaptive.enabled": "false",

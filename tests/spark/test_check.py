@@ -373,9 +373,11 @@ def test_arguments_that_are_not_what_they_should_be(spark, tmp_path):
         check(df, good, side="params")
     with pytest.raises(ContractError, match=r"^the signature has no outputs$"):
         check(df, ModelSignature(good), side="outputs")
-    with pytest.raises(TableNotFoundError, match=r"absent: no table \(delta or parquet\) can be read"):
+    with pytest.raises(TableNotFoundError, match=r"absent: cannot read a table \(delta or parquet\): "):
         check(df, tmp_path / "absent")
-    with pytest.raises(TableNotFoundError, match=r"^/absent/table: no table \(delta or parquet\) can"):
+    with pytest.raises(
+        TableNotFoundError, match=r"^/absent/table: cannot read a table \(delta or parquet\): "
+    ):
         check(df, "/absent/table")
     with pytest.raises(ContractError, match=r"^row_key: the table has no such columns: 1 finding\n"):
         check(df, good, "full", row_key="Id")

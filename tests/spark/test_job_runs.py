@@ -383,7 +383,10 @@ def test_what_a_configuration_says_of_the_model(spark, tmp_path):
 
 def test_a_single_output_is_not_taken_apart(job, tmp_path):
     table(tmp_path / "in", range(10))
-    with pytest.raises(ConfigError, match=r"output.flatten: expected false, for .* got true, for double"):
+    with pytest.raises(
+        ConfigError,
+        match=r"output\.flatten: expected false, because each prediction is a single value, got true",
+    ):
         score(job(output={"flatten": True}))
 
 
