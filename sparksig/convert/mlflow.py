@@ -10,7 +10,10 @@ from typing import Any
 
 from sparksig.errors import UnsupportedError
 
-_ENVIRONMENT = "the model runs in the Python that calls it, or in the workers': install its requirements"
+_ENVIRONMENT = (
+    "pass environment='model' to run the model in an environment of its own, or environment= the path of an "
+    "archive that `sparksig env build` has written"
+)
 _ARGUMENTS = {
     "model_uri": "pass it as model=",
     "env_manager": _ENVIRONMENT,

@@ -195,10 +195,13 @@ def test_configuration_of_python_is_refused_as_the_file_is():
         ScoreConfig.model_validate({"model": {}, "input": {"path": "t"}, "output": {"path": "o", "keep": []}})
 
 
-@pytest.mark.parametrize("name", ["env_manager", "suppress_warnings"])
-def test_argument_of_mlflow_is_answered_by_name(place, name):
+@pytest.mark.parametrize(
+    ("name", "alternative"),
+    [("env_manager", "pass environment='model'"), ("suppress_warnings", "use warnings.filterwarnings")],
+)
+def test_argument_of_mlflow_is_answered_by_name(place, name, alternative):
     with pytest.raises(
-        sparksig.UnsupportedError, match=f"load_model does not accept {name}=, unlike MLflow: "
+        sparksig.UnsupportedError, match=f"load_model does not accept {name}=, unlike MLflow: {alternative}"
     ):
         sparksig.load_model("model", **{name: "local"})
     with pytest.raises(TypeError, match="unexpected keyword argument 'trust'"):

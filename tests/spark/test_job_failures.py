@@ -211,7 +211,7 @@ def test_wrong_objects_are_named_with_the_call_that_works(spark, saved):
         lambda: sparksig.split(frame, "id bigint"): r"split\(df, contract\)",
         lambda: sparksig.write(frame, "target"): r"write\(df, target\)",
         lambda: sparksig.sample_signature(frame): r"sample_signature\(df\)",
-        lambda: sparksig.spark_udf(spark, object(), env_manager="local"): "spark_udf has no env_manager=",
+        lambda: sparksig.spark_udf(spark, object(), env_manager="local"): "env_manager=.*environment='model'",
     }
     for call, pattern in calls.items():
         with pytest.raises(sparksig.SparksigError, match=pattern):
