@@ -140,10 +140,11 @@ def session_of(name: str, config: JobConfig) -> SparkSession:
     Raises:
         UnsupportedError: it is a session of Spark Connect, which gives no access to file systems.
     """
+    from sparksig.spark.hadoop import is_connect
     from sparksig.spark.session import build_session
 
     spark = build_session(f"sparksig {name}", {**bar_settings(), **config.spark})
-    if ".connect." in type(spark).__module__:
+    if is_connect(spark):
         raise UnsupportedError(
             f"the {name} job does not run on Spark Connect, which gives no access to the file systems of the "
             f"cluster. Start it with spark-submit, or {_CONNECT_ALTERNATIVES[name]}"

@@ -1,7 +1,7 @@
 """Locks for simultaneous attempts at one run: only one publishes, and none removes the rows of another.
 
-A lock ends with its process. Object stores have no locks, and some file systems of this machine neither. Each
-lock is of a file that is open for writing, since NFS locks nothing else exclusively.
+A lock ends with its process. Object stores have no locks, nor do some local file systems. The locked file is
+opened for writing, because NFS refuses exclusive locks otherwise.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _acquire(directory: Lockable, wait: Callable[[], None]) -> int | None:
 
 
 def _try_lock(descriptor: int, operation: int) -> bool | None:
-    """Lock a file; return False if another process has locked it, and None where there are no locks."""
+    """Lock a file; return False if another process has locked it, None if the file system has no locks."""
     assert fcntl is not None
     try:
         fcntl.flock(descriptor, operation)
@@ -98,7 +98,7 @@ def claim_file(path: Path) -> int | None:
 
 
 def is_claimed(path: Path) -> bool | None:
-    """Return whether a process has claimed a file, if it exists; None where there are no locks."""
+    """Return whether a file exists and a process has claimed it; None if the file system has no locks."""
     if fcntl is None:
         return None
     try:

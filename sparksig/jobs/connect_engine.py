@@ -37,16 +37,16 @@ class ConnectEngine(LocalEngine):
         self.spark: SparkSession
 
     def start(self, run: ScoreRun) -> str:
-        """Start a session if there is none, and check that the engine supports the configuration."""
+        """Check that the engine supports the configuration, and start a session unless one is running."""
         from pyspark.sql import SparkSession
 
+        digest = super().start(run)
         conf = run.config.spark
         self.spark = SparkSession.getActiveSession() or build_session("sparksig score", conf)
         for key, value in conf.items():
             if key.startswith("spark.sql."):  # an existing session does not have them
                 self.spark.conf.set(key, value)
         self._shipping = run.config.model.shipping
-        digest = super().start(run)
         self._zone = str(self.spark.conf.get("spark.sql.session.timeZone"))
         return digest
 

@@ -41,13 +41,11 @@ def describe_failure(
     """
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    known = diagnose(error)
-    if (
-        known is None and isinstance(error, OSError) and error.strerror
-    ):  # an error of this machine needs no log
+    diagnosis = diagnose(error)
+    if diagnosis is None and isinstance(error, OSError) and error.strerror:  # an error of this machine
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     unexpected = f"unexpected error {type(error).__name__}. Report it with the log, which may hold your data"
-    lines = [unexpected if known is None else str(known) if with_findings else known.message]
+    lines = [unexpected if diagnosis is None else str(diagnosis) if with_findings else diagnosis.message]
     log = None if report is None else report.log
     if report is None and needs_log(error):
         log = write_failure_log(error, "command", secrets)

@@ -72,7 +72,7 @@ class JobRun(ABC, Generic[Config]):
 
     @property
     def uses_spark(self) -> bool:
-        """Whether the job runs on Spark."""
+        """True if the job runs on Spark."""
         return True
 
     @contextlib.contextmanager

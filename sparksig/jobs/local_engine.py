@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from sparksig.models.registry import shown
 from sparksig.params import enforce_params
 from sparksig.scoring.folder import Folder
 from sparksig.scoring.local import count_processes, resolve_zone, score_locally
+from sparksig.scoring.names import find_name_conflicts
 from sparksig.scoring.part import Target, output_schema
 from sparksig.scoring.prepared import PreparedModel
 from sparksig.scoring.result_types import read_result_type
@@ -170,6 +171,8 @@ class LocalEngine:
         params = None if not config.params and declared is None else enforce_params(config.params, declared)
         features = find_features(self.model.directory, self.model.loading.trust)
         self.scan = plan_scan(self.table.table, self.model, params, features, options)
+        if config.quarantine is not None:  # the output of splits has other names
+            _refuse_conflicts(self.table.table.schema.names, output_schema(self.scan).names, config)
         nulls = [part.name for part in self.scan.source if is_null_type(part)]
         if nulls:
             raise UnsupportedError(f"{step(nulls[0])} has the null type, which only Spark casts")
@@ -219,6 +222,24 @@ class LocalEngine:
         """Score the splits into the target."""
         with track_splits("score", len(self.splits)) as done:
             return score_locally(self.model, self.scan, self.splits, target, self._count_slots(), done)
+
+
+def _refuse_conflicts(names: Sequence[str], staged: Sequence[str], config: ScoreConfig) -> None:
+    """Check that no column in the output has the name of its predictions.
+
+    Args:
+        names: the columns of the input.
+        staged: the columns of the staged rows.
+        config: the configuration.
+
+    Raises:
+        ContractError: a column has such a name.
+    """
+    column = config.output.column
+    added = [name.replace(PREDICTION, column, 1) for name in staged if name.startswith(PREDICTION)]
+    conflicts = find_name_conflicts(names, added, config.output.keep, str.casefold)
+    if conflicts:
+        raise ContractError.of("the table cannot be scored", conflicts)
 
 
 def _find_reason(config: ScoreConfig) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ from sparksig.errors import (
 )
 from sparksig.jobs.moving import refuse_nested
 from sparksig.jobs.places import locate
-from sparksig.jobs.staged_columns import OWN, PREDICTION, build_reason
+from sparksig.jobs.staged_columns import OWN, build_reason
 from sparksig.jobs.staged_tables import publish_tables, select_rejected, select_scored
 from sparksig.jobs.staging import MARKER, StagedResult, read_json
 from sparksig.models.registry import is_remote, local_path
@@ -28,7 +28,7 @@ from sparksig.scoring.folder import Folder
 from sparksig.scoring.selection import find_unsafe_partitions
 from sparksig.scoring.storage import spark_type
 from sparksig.tables.contract import RUN_COLUMN
-from sparksig.tables.findings import find_missing
+from sparksig.tables.findings import find_equal_names, find_missing
 from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.tables.partitions import judge_partition_names, refuse_other_partition, share_partition
 
@@ -108,7 +108,8 @@ def plan_writes(run: ScoreRun, schema: pa.Schema) -> tuple[TargetPlan, ...]:
     """
     config = run.config
     columns = select_scored(config, schema).describe(schema)
-    plans = [_plan_target(config.output, config.output.mode, config, columns, config.output.partition_by)]
+    by = config.output.partition_by
+    plans = [_plan_target(config.output, config.output.mode, config, columns, columns.names, by)]
     if config.quarantine is not None:
         if not run.is_known and config.run_id is not None and _locate_quarantined(run).is_there():
             raise OutputRefusedError(
@@ -116,31 +117,9 @@ def plan_writes(run: ScoreRun, schema: pa.Schema) -> tuple[TargetPlan, ...]:
                 "is not this one: choose another run id, or remove them; nothing was written"
             )
         rejected = select_rejected(schema).describe(schema)
-        plans.append(_plan_target(config.quarantine, "append", config, rejected, []))
-    taken = _find_taken_names(config, schema)
-    return tuple(replace(plan, findings=(*found, *plan.findings)) for plan, found in zip(plans, taken))
-
-
-def _find_taken_names(config: ScoreConfig, schema: pa.Schema) -> tuple[list[Finding], list[Finding]]:
-    """Report columns with the names that the job adds to the output, and to the quarantine."""
-    names = [name for name in schema.names if not name.startswith(OWN)]
-    runs = [RUN_COLUMN] if config.output.mode == "append" else []
-    if config.quarantine is None:
-        return _find_conflicts(names, runs), []
-    column = config.output.column
-    added = [name.replace(PREDICTION, column, 1) for name in schema.names if name.startswith(PREDICTION)]
-    columns = names if config.output.keep == "*" else config.output.keep
-    return _find_conflicts(columns, [*added, *runs]), _find_conflicts(names, ["findings", RUN_COLUMN])
-
-
-def _find_conflicts(names: Sequence[str], added: Sequence[str]) -> list[Finding]:
-    folded = {name.casefold() for name in names}
-    expected, hint = "no column of a name that the job adds", "rename it, or keep other columns"
-    return [
-        Finding(Code.DUPLICATE_NAME, step(name), expected, "one", hint)
-        for name in added
-        if name.casefold() in folded
-    ]
+        names = [*(name for name in schema.names if not name.startswith(OWN)), "findings"]
+        plans.append(_plan_target(config.quarantine, "append", config, rejected, names, []))
+    return tuple(plans)
 
 
 def _plan_target(
@@ -148,13 +127,27 @@ def _plan_target(
     mode: str,
     config: ScoreConfig,
     columns: pa.Schema,
+    names: Sequence[str],
     by: list[str],
 ) -> TargetPlan:
+    """Plan the write of one table.
+
+    Args:
+        section: the target.
+        mode: "error", "append" or "overwrite".
+        config: the configuration.
+        columns: the columns to write.
+        names: their names, including duplicates.
+        by: the columns to partition by.
+    """
     target = locate(str(section.path), config.spark)
     existing = _open_existing(target)
-    findings = find_missing(by, columns.names, "a column to partition by")
-    if not findings:
-        findings = judge_partition_names(columns.names, by) + find_unsafe_partitions(columns, by)
+    runs = [RUN_COLUMN] if mode == "append" else []
+    findings = find_equal_names([*names, *runs], str.casefold)
+    missing = find_missing(by, columns.names, "a column to partition by")
+    findings += missing
+    if not missing:
+        findings += judge_partition_names(columns.names, by) + find_unsafe_partitions(columns, by)
     partitions = {}
     if existing is not None and mode == "append":
         findings += _compare_columns(columns, existing, [RUN_COLUMN, *by])

@@ -125,15 +125,14 @@ def _collect_errors(*checks: Callable[[], None]) -> None:
 
 def _check_params(config: ScoreConfig, declared: ParamSchema | None) -> None:
     known = [spec.name for spec in declared or ()]
+    hint = f"the model's params are {', '.join(known)}" if known else "the model has no params"
     findings = [
         Finding(
             Code.UNKNOWN_KEY,
             f"params.{step(name)}",
             "a param of the model",
             "another",
-            nearest(name, known) or f"the model's params are {', '.join(known)}"
-            if known
-            else "the model has no params",
+            nearest(name, known) or hint,
         )
         for name in config.params
         if name not in known

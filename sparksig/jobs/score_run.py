@@ -49,7 +49,7 @@ class ScoreRun(JobRun[ScoreConfig]):
 
     @property
     def uses_spark(self) -> bool:
-        """Whether the job runs on Spark."""
+        """True if the job runs on Spark."""
         return self.engine.name != "local"
 
     @property
@@ -191,9 +191,7 @@ class ScoreRun(JobRun[ScoreConfig]):
                 result = StagedResult(self.run_id, data, fingerprints, dict(plan.input), counts, layout)
                 self.staging.write_result(result)
             except BaseException:
-                with contextlib.suppress(
-                    Exception
-                ):  # the engine may have ended; the first failure is reported
+                with contextlib.suppress(Exception):  # the first failure is reported
                     self.staging.remove()
                 raise
         return result

@@ -43,11 +43,13 @@ def serve(requests: int, answers: int, *memories: int) -> None:
             predict = _load(source, sink)
             gc.collect()
             gc.freeze()  # makes later collections fast
+            is_free = True
             while predict is not None:
                 data, params = read_message(source, shared, copy=False)
                 _answer(sink, partial(predict, data, params), predictions)
                 del data, params
-                write_message(sink, shared is None or _is_free(shared))
+                is_free = is_free and (shared is None or _is_free(shared))
+                write_message(sink, is_free)
         except (EOFError, BrokenPipeError):
             return
 

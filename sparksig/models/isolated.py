@@ -150,7 +150,7 @@ class _Process:
         try:
             write_message(self._requests, message, data if self._is_free else None)
             answer: Mapping[str, Any] = read_message(self._answers, predictions)
-            self._is_free = read_message(self._answers) and self._is_free
+            self._is_free = read_message(self._answers)
         except (EOFError, OSError):
             raise self._describe_death() from None
         except BaseException:  # an interrupt: a later answer would be taken for that of another question

@@ -18,6 +18,7 @@ from sparksig.scoring.names import find_name_conflicts
 from sparksig.spark import bind as binding
 from sparksig.spark.arguments import require_frame
 from sparksig.spark.bind import Bound
+from sparksig.spark.hadoop import is_connect
 from sparksig.spark.names import get_name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.spark.udf import ModelUDF, spark_udf
@@ -193,7 +194,7 @@ def _require_local_times(df: DataFrame) -> None:
     Sail casts them to the time in UTC. The query has constants only, so Spark starts no job for it.
     """
     spark, types = df.sparkSession, df.schema.simpleString().replace("timestamp_ntz", "")
-    if ".connect." not in type(spark).__module__ or "timestamp" not in types:
+    if not is_connect(spark) or "timestamp" not in types:
         return
     if not spark.sql(_LOCAL_TIME.format("2000-01-01 00:00:00")).collect()[0][0]:
         raise UnsupportedError(

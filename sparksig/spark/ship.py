@@ -44,6 +44,7 @@ from sparksig.models.registry import find_location, is_remote, local_path, shown
 from sparksig.models.seal import NO_CONTENT, combine, digest
 from sparksig.options import Shipping
 from sparksig.scoring.prepared import PreparedModel, share_directory
+from sparksig.spark.hadoop import is_connect
 
 _INLINE_BYTES = 8 * 2**20
 """The greatest size of a packed model that is sent with the function of a query."""
@@ -173,8 +174,7 @@ def ship(spark: SparkSession, model: PreparedModel, shipping: str = "auto") -> S
     """
     if shipping not in get_args(Shipping):
         raise ContractError(f"shipping: expected one of {', '.join(get_args(Shipping))}, got {shipping!r}")
-    is_connected = ".connect." in type(spark).__module__
-    if shipping == "auto" and not is_connected and _is_local(spark.sparkContext.master):
+    if shipping == "auto" and not is_connect(spark) and _is_local(spark.sparkContext.master):
         return Shipment(model.digest, path=str(share_directory(model.digest, model.directory)))
     environment = _link_environment(model)
     if shipping in ("auto", "files"):
@@ -265,7 +265,7 @@ def _add_files(spark: SparkSession, files: list[Path], is_package: bool = False)
 
 def _send(spark: SparkSession, file: Path, is_package: bool = False) -> None:
     """Let Spark distribute a file, once for each session."""
-    if ".connect." in type(spark).__module__:
+    if is_connect(spark):
         sent = _SENT.setdefault(spark, set())
         if str(file) not in sent:
             spark.addArtifacts(str(file), pyfile=is_package, file=not is_package)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from sparksig.errors import HINTS, Code, Finding, nearest, step
@@ -85,6 +85,22 @@ def order_findings(findings: Sequence[Finding], names: Sequence[str]) -> list[in
     return sorted(
         range(len(findings)), key=lambda index: ranks.get(get_root_column(findings[index].path), len(ranks))
     )
+
+
+def find_equal_names(names: Sequence[str], fold: Callable[[str], str]) -> list[Finding]:
+    """Report the columns that a table to write would have twice.
+
+    Args:
+        names: the columns to write.
+        fold: folds names as the readers of the table compare them.
+    """
+    folded = [fold(name) for name in names]
+    hint = "the target does not distinguish upper and lower case: rename one"
+    return [
+        Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", "several", hint)
+        for index, name in enumerate(names)
+        if folded[index] in folded[:index]
+    ]
 
 
 def find_broken_columns(findings: Collection[Finding]) -> set[str]:

@@ -22,7 +22,7 @@ from sparksig.spark.quiet import mute_query_errors
 from sparksig.tables.columns import spark_columns
 from sparksig.tables.contract import RUN_COLUMN, Contract
 from sparksig.tables.delta import Existing, is_path, read_delta
-from sparksig.tables.findings import find_missing
+from sparksig.tables.findings import find_equal_names, find_missing
 from sparksig.tables.partitions import judge_partition_names, reads_back_otherwise
 from sparksig.tables.types import judge_types
 from sparksig.views import TextView
@@ -190,7 +190,7 @@ def resolve_write(df: DataFrame, contract: Any, request: WriteRequest) -> Resolv
         hint = "choose mode='append' or mode='overwrite', or another path"
         findings.append(Finding(Code.INVALID_VALUE, "", "nothing at the target", "a table", hint))
     runs = [RUN_COLUMN] if request.run_id and not is_delta else []
-    findings += _find_duplicates([*df.columns, *runs], fold)
+    findings += find_equal_names([*df.columns, *runs], fold)
     findings += _find_null_types(df.schema) if layout is None else _find_evolving_null_types(columns)
     findings += _judge_partitions(df.schema, layout, request, partition_by)
     if is_delta:
@@ -299,16 +299,6 @@ def _check_target(target: str, format: str) -> None:
 
 
 # --- findings -----------------------------------------------------------------------------------------------
-
-
-def _find_duplicates(names: Sequence[str], fold: Fold) -> list[Finding]:
-    folded = [fold(name) for name in names]
-    hint = "the target does not distinguish upper and lower case: rename one"
-    return [
-        Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", "several", hint)
-        for index, name in enumerate(names)
-        if folded[index] in folded[:index]
-    ]
 
 
 def _find_null_types(table: T.StructType) -> list[Finding]:

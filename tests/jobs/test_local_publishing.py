@@ -137,11 +137,20 @@ def test_a_directory_that_readers_would_skip_is_refused(home):
         score(configure(home, output={"keep": ["id", ".color"], "partition_by": [".color"]}))
 
 
-@pytest.mark.parametrize("name", ["prediction", "Prediction", "findings", "run_id"])
-def test_columns_with_names_that_the_job_adds_are_refused(home, name):
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("prediction", ContractError, "prediction: expected no kept column of the output's name, got one"),
+        ("Prediction", ContractError, "prediction: expected no kept column of the output's name, got one"),
+        ("findings", OutputRefusedError, "findings: expected one column of that name, got several"),
+        ("run_id", OutputRefusedError, "run_id: expected one column of that name, got several"),
+    ],
+    ids=["prediction", "another case", "findings", "run_id"],
+)
+def test_columns_with_names_that_the_job_adds_are_refused(home, name, error, message):
     write_colors(home, name, ["red", "blue"])
     config = configure(home, **QUARANTINE, quarantine={"path": str(home / "bad")}, output={"keep": "*"})
-    with pytest.raises(OutputRefusedError, match=r"no column of a name that the job adds"):
+    with pytest.raises(error, match=message):
         score(config)
     assert names(home) == {"model", "table"}
 

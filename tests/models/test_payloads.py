@@ -860,18 +860,8 @@ def hinted(home):
     return loaded
 
 
-@pytest.mark.parametrize(
-    ("name", "rows", "expected"),
-    [
-        ("Texts", ["a", "é"], ["A", "É"]),
-        ("Blobs", ["/w==", "/w=="], [1, 1]),
-        ("Times", ["2020-01-01T00:00:00", "2021-01-01"], [2020, 2021]),
-        ("Numbers", [1, 0.5], [2.0, 1.0]),
-        ("Orders", [{"sku": "a", "day": "2020-01-01", "photo": "/w=="}], ["a 2020-01-01 1"]),
-        ("Orders", [{"sku": "a", "day": "2020-01-01"}], ["a 2020-01-01 0"]),
-    ],
-)
-def test_a_model_with_a_type_hint_takes_rows(hinted, name, rows, expected):
+@pytest.mark.parametrize("name", ["Texts", "Blobs", "Times", "Numbers", "Orders"])
+def test_records_are_refused_for_a_model_with_a_type_hint(hinted, name):
     with pytest.raises(
         ContractError,
         match=r"dataframe_records: expected rows under inputs or instances, got another key \(send a",

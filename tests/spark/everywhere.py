@@ -8,16 +8,12 @@ is shipped they have neither the package nor, once it is shipped, the model.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
-import tarfile
 import threading
 import time
 import traceback
@@ -42,6 +38,7 @@ from pyspark.sql import functions as F
 import sparksig
 from sparksig import Array, ColSpec, Map, ModelSignature, Object, Property, PythonModel, Schema, TensorSpec
 from tests.spark import models
+from tests.spark.archives import write_archive
 
 for pickler in (cloudpickle, pyspark.cloudpickle):  # models, and functions that run in workers
     pickler.register_pickle_by_value(sys.modules[__name__])
@@ -543,27 +540,6 @@ def the_model_that_was_checked_is_scored_or_none(at):
 # --- the model's own environment, jobs ----------------------------------------------------------------------
 
 
-def build_archive(file):
-    """Write an environment: the packages of this one, and a module that no other environment has."""
-    info = {
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        "platform": sysconfig.get_platform(),
-        "requirements": [],
-        "packages": {},
-    }
-    contents = {
-        "environment.json": json.dumps(info),
-        "site-packages/only_in_the_archive.py": "FACTOR = 3.0",
-        "site-packages/this_environment.pth": sysconfig.get_path("purelib"),
-    }
-    with tarfile.open(file, "w:gz") as archive:
-        for name, content in contents.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content.encode()))
-    return file
-
-
 @check({
     "column": [0.0, 3.0, 6.0, 9.0],
     "rejected": [[3, "PREDICTION_FAILED"]],
@@ -587,7 +563,7 @@ def a_model_runs_in_an_environment_of_its_own(at):
     at.doubles(4, 2).write.parquet(str(at.folder / "rows"))
     options = {
         "allow_pickle": True,
-        "environment": build_archive(at.folder / "env.tar.gz"),
+        "environment": write_archive(at.folder / "env.tar.gz", {"only_in_the_archive.py": "FACTOR = 3.0"}),
         "on_version_mismatch": "ignore",
     }
     report = sparksig.score_files(

@@ -5,16 +5,14 @@ Usage: python -m tests.spark.sail FOLDER
 
 from __future__ import annotations
 
-import io
 import json
-import platform
 import sys
-import sysconfig
-import tarfile
 import warnings
 from pathlib import Path
 
 import numpy as np
+
+from tests.spark.archives import write_archive
 
 
 def main(folder):
@@ -187,7 +185,7 @@ def environment_by_path(spark, folder):
     """The workers read a built environment from the driver's path, since the server refuses files."""
     import sparksig
 
-    options = {"environment": write_environment(folder), "on_version_mismatch": "ignore"}
+    options = {"environment": write_archive(folder / "env.tar.gz"), "on_version_mismatch": "ignore"}
     options |= {"allow_pickle": True}
     model = save(folder, twice)
     rows = sparksig.score(doubles(spark), model, shipping="inline", **options).collect()
@@ -199,26 +197,6 @@ def ship_environment(spark, arguments):
 
     model, options = arguments
     return sparksig.spark_udf(spark, model, **options).shipping
-
-
-def write_environment(folder):
-    """Write an environment with the packages of this one."""
-    info = {
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        "platform": sysconfig.get_platform(),
-        "requirements": [],
-        "packages": {},
-    }
-    contents = {
-        "environment.json": json.dumps(info),
-        "site-packages/this_environment.pth": sysconfig.get_path("purelib"),
-    }
-    with tarfile.open(folder / "env.tar.gz", "w:gz") as archive:
-        for name, content in contents.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content.encode()))
-    return folder / "env.tar.gz"
 
 
 def nested_nullability(spark, folder):

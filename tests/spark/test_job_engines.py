@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sparksig import Array, ColSpec, ConfigError, ContractError, Schema
+from sparksig import Array, ColSpec, ConfigError, ContractError, Schema, SparksigError
 from sparksig.jobs import plan_score, score
 from tests.spark import models
 from tests.spark.score_jobs import BAD, config_of, save_model, table
@@ -120,6 +120,19 @@ def test_engines_refuse_the_same_texts_in_partitions(job, tmp_path, engine):
     for expected in ("that are not empty", "that readers of Parquet return unchanged"):
         assert f"note: expected texts {expected}, in a column to partition by, got " in str(info.value)
     assert not (tmp_path / engine).exists()
+
+
+@pytest.mark.parametrize("name", ["prediction", "findings", "run_id"])
+def test_engines_refuse_the_same_names(job, tmp_path, name):
+    """The job adds columns of these names to the output, or to the quarantine."""
+    table(tmp_path / "in", range(4), **{name: list("abcd")})
+    refusals = set()
+    for engine in ENGINES:
+        with pytest.raises(SparksigError) as info:
+            score(job(engine, budget={"rows": 1}, quarantine={}, output={"keep": "*", "mode": "append"}))
+        refusals.add((type(info.value), str(info.value.findings)))
+        assert not (tmp_path / engine).exists()
+    assert len(refusals) == 1
 
 
 def predict_several(frame, params):
