@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sparksig.errors import (
@@ -20,6 +20,7 @@ from sparksig.jobs.config import CheckConfig, JobConfig, SampleSection
 from sparksig.jobs.job_run import JobRun, RunReport
 from sparksig.jobs.progress import bar_settings, show_progress
 from sparksig.jobs.signatures import read_signature
+from sparksig.models.registry import shown
 from sparksig.signature import ModelSignature
 from sparksig.tables.report import Report
 
@@ -98,6 +99,7 @@ class CheckRun(JobRun[CheckConfig]):
         spark = session_of("check", config)
         contract = _resolve_contract(spark, config)
         report = check_table(tables.read_input(spark, config.input), contract, side=config.side)
+        report = replace(report, table=shown(config.input.place))
         return CheckPlan(config.input.place, config.mode, report)
 
     def run(self) -> None:
@@ -122,6 +124,7 @@ class CheckRun(JobRun[CheckConfig]):
                 refuse_nan=config.refuse_nan,
                 row_key=config.row_key or None,
             )
+        report = replace(report, table=shown(config.input.place))
         self.note(check=report, rows_in=report.rows)
         table.check_unchanged()
         report.raise_if_failed()

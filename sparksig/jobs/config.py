@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -338,17 +339,20 @@ class ReportSection(_Section):
 
     @model_validator(mode="after")
     def _require_distinct_files(self) -> ReportSection:
-        files = {"json": self.json_, "html": self.html, "log": self.log}
-        names = [name for name, path in files.items() if path is not None]
-        for index, name in enumerate(names):
-            for other in names[index + 1 :]:
-                if files[name] == files[other]:
-                    raise ValueError(f"two files: {name} and {other} name the same one")
+        for (name, path), (other, other_path) in itertools.combinations(self.paths.items(), 2):
+            if path == other_path:
+                raise ValueError(f"two files: {name} and {other} name the same one")
         return self
 
-    def resolve_log(self, run_id: str) -> str | None:
-        """Return the path of the log of a run; None for a file in the directory for temporary files."""
-        return None if self.log is None else self.log.replace("{run_id}", run_id)
+    @property
+    def paths(self) -> dict[str, str]:
+        """The configured paths, by their keys."""
+        paths = {"json": self.json_, "html": self.html, "log": self.log}
+        return {key: path for key, path in paths.items() if path is not None}
+
+    def resolve_paths(self, run_id: str) -> dict[str, str]:
+        """Return the configured paths of a run, by their keys."""
+        return {key: path.replace("{run_id}", run_id) for key, path in self.paths.items()}
 
 
 class JobConfig(_Section):
@@ -362,10 +366,9 @@ class JobConfig(_Section):
     @model_validator(mode="after")
     def _require_other_places_for_reports(self) -> JobConfig:
         """Check that no report replaces something that the job reads or writes, also if the job fails."""
-        reports = {"json": self.report.json_, "html": self.report.html, "log": self.report.log}
-        for name, report in reports.items():
+        for name, report in self.report.paths.items():
             for key, path in self._list_paths():
-                if report is not None and path is not None and _is_inside(report, path):
+                if path is not None and _is_inside(report, path):
                     raise ValueError(f"report.{name} in another place: it is {key}, or inside it")
         return self
 

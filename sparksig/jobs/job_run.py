@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from importlib import metadata
+from importlib.util import find_spec
 from typing import Any, ClassVar, Generic, TypeVar
 
 from sparksig.errors import (
@@ -65,6 +66,7 @@ class JobRun(ABC, Generic[Config]):
         self.phases: dict[str, float] = {}
         self.facts: dict[str, Any] = {}
         self._nested_seconds: list[float] = []
+        self._report_paths = config.report.resolve_paths(self.run_id)
 
     @abstractmethod
     def run(self) -> None:
@@ -108,7 +110,7 @@ class JobRun(ABC, Generic[Config]):
         muted = mute_query_errors() if self.uses_spark else contextlib.nullcontext()  # it imports PySpark
         try:
             with muted, convert_spark_errors(), share_footers():
-                _check_report_paths(self.config)
+                self._check_report_paths()
                 yield
         except SparksigError as error:
             hide_in_error(error, find_secrets(self.config.model_dump()))
@@ -136,7 +138,7 @@ class JobRun(ABC, Generic[Config]):
             report = self._build_report(started, time.perf_counter() - clock, failure)
             if failure is not None:
                 failure.sparksig_run = report  # type: ignore[attr-defined]
-            problems = _write_report(report, self.config)
+            problems = self._write_report(report)
             for problem in problems if failure is not None else ():
                 complain(problem)
         if problems:
@@ -144,6 +146,37 @@ class JobRun(ABC, Generic[Config]):
             unreported.sparksig_run = report  # type: ignore[attr-defined]
             raise unreported
         return report
+
+    def _check_report_paths(self) -> None:
+        """Check before the job starts that its reports can be rendered, and have paths of files.
+
+        A refused path is removed from the paths to which the report of this failure is written.
+        """
+        directories = [key for key, path in self._report_paths.items() if os.path.isdir(path)]
+        for key in directories:
+            del self._report_paths[key]
+        if directories:
+            findings = [
+                Finding(Code.INVALID_VALUE, f"report.{key}", "the path of a file", "a directory")
+                for key in directories
+            ]
+            raise ConfigError.of("the configuration is wrong", findings)
+        if "html" in self._report_paths and find_spec("jinja2") is None:
+            del self._report_paths["html"]
+            raise MissingDependencyError.naming("jinja2", "report.html", "report")
+
+    def _write_report(self, report: RunReport) -> list[str]:
+        """Write the report to its paths; return the messages of failures."""
+        problems = []
+        for key, render in (("json", report.to_json), ("html", report.as_page)):
+            path = self._report_paths.get(key)
+            if path is None:
+                continue
+            try:
+                write_whole(path, render().encode(), self.config.spark)
+            except (OSError, SparksigError) as error:
+                problems.append(f"the run report cannot be written to {shown(path)!r}: {shown(error)}")
+        return problems
 
     def _build_report(
         self, started: datetime.datetime, seconds: float, failure: BaseException | None
@@ -159,8 +192,7 @@ class JobRun(ABC, Generic[Config]):
         log = None
         if failure is not None and needs_log(failure):
             secrets, name = find_secrets(self.config.model_dump()), f"{self.job}-{self.run_id}"
-            log_path = self.config.report.resolve_log(self.run_id)
-            log = write_failure_log(failure, name, secrets, log_path, self.config.spark)
+            log = write_failure_log(failure, name, secrets, self._report_paths.get("log"), self.config.spark)
         return RunReport(
             self.job,
             self.run_id,
@@ -215,39 +247,6 @@ def _format_signature(signature: ModelSignature | None) -> dict[str, str | None]
     except SignatureError:  # a default that JSON cannot express
         texts = {}
     return texts | {"text": signature.to_text()}
-
-
-# --- reports --------------------------------------------------------------------------------------------
-
-
-def _check_report_paths(config: JobConfig) -> None:
-    """Check before the job starts that its reports can be rendered, and have paths of files."""
-    report = config.report
-    for key, path in (("json", report.json_), ("html", report.html), ("log", report.log)):
-        if path is not None and os.path.isdir(path):
-            raise ConfigError.of(
-                "the configuration is wrong",
-                [Finding(Code.INVALID_VALUE, f"report.{key}", "the path of a file", "a directory")],
-            )
-    if config.report.html is not None:
-        try:
-            import jinja2  # noqa: F401
-        except ImportError:
-            raise MissingDependencyError.naming("jinja2", "report.html", "report") from None
-
-
-def _write_report(report: RunReport, config: JobConfig) -> list[str]:
-    """Write the report to the configured paths; return the messages of failures."""
-    problems = []
-    for template, text in ((config.report.json_, report.to_json), (config.report.html, report.as_page)):
-        if template is None:
-            continue
-        path = template.replace("{run_id}", report.run_id)
-        try:
-            write_whole(path, text().encode(), config.spark)
-        except (OSError, SparksigError) as error:
-            problems.append(f"the run report cannot be written to {shown(path)!r}: {shown(error)}")
-    return problems
 
 
 # --- versions -------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from sparksig.models.features import find_features
 from sparksig.models.flavors import default_absent
 from sparksig.models.registry import shown
 from sparksig.params import enforce_params
+from sparksig.scoring.filters import WrongFilterError
 from sparksig.scoring.folder import Folder
 from sparksig.scoring.local import count_processes, resolve_zone, score_locally
 from sparksig.scoring.names import find_name_conflicts
@@ -125,6 +126,8 @@ class LocalEngine:
             if config.quarantine is not None:
                 refuse_reserved_names(names)
             self._plan_splits(config, options)
+        except WrongFilterError as error:
+            raise wrong_value("input.filter", "a condition in SQL", error.message, "another text") from None
         except UnsupportedError as error:
             raise self._refuse(error.message) from None
         except ContractError as error:

@@ -16,6 +16,7 @@ from sparksig.jobs.engine import Engine, RunPlan, choose_engine
 from sparksig.jobs.job_run import JobRun
 from sparksig.jobs.preparing import check_before_start
 from sparksig.jobs.staging import StagedResult, StagingDirectory, build_fingerprints
+from sparksig.models.registry import shown
 from sparksig.scoring.prepared import PreparedModel
 from sparksig.scoring.tally import name_summaries
 
@@ -208,7 +209,8 @@ class ScoreRun(JobRun[ScoreConfig]):
             return
         with self.phase("preflight"):
             report = self.engine.check_values(self)
-        report = replace(report, absent=plan.absent)  # with the most similar names of the input
+        # plan.absent has the most similar names of the input
+        report = replace(report, absent=plan.absent, table=shown(self.config.input.place))
         self.note(check=report)
         if budget is None or (mode == "full" and not report.bad_rows):
             report.raise_if_failed()

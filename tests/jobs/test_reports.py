@@ -377,12 +377,13 @@ def test_a_report_that_cannot_be_written_does_not_hide_the_error_of_the_job(tmp_
     assert "the error itself" in (tmp_path / "r.html").read_text()
 
 
-def test_a_report_that_needs_a_package_is_refused_before_anything_is_done(tmp_path, monkeypatch):
+def test_a_report_that_needs_a_package_is_refused_before_anything_is_done(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     config = config_of(json=tmp_path / "r.json", html=tmp_path / "r.html")
     with pytest.raises(MissingDependencyError, match=r"report\.html needs the package 'jinja2'"):
         run_job(config, lambda run: pytest.fail("it was done"))
     assert RunReport.from_json((tmp_path / "r.json").read_text()).status == "failed"
+    assert capsys.readouterr().err == ""
 
 
 # --- files --------------------------------------------------------------------------------------------------
