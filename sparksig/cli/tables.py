@@ -127,7 +127,7 @@ def infer(
         evidence = infer_table(opened, Sampler(rows, seed=seed, method=method), columns or None)
         signature = evidence.signature
     if output is not None:
-        from sparksig.jobs.signatures import write_signature
+        from sparksig.jobs.signature_files import write_signature
 
         write_signature(output, signature, {})
     written = f"\nwritten to {output}" if output is not None else ""

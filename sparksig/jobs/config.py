@@ -82,7 +82,7 @@ def _format_setting(value: Any) -> Any:
     return repr(value) if isinstance(value, (int, float)) else value
 
 
-def _name_null(value: Any) -> Any:
+def _convert_null(value: Any) -> Any:
     """Return the text "null" for YAML's null."""
     return "null" if value is None else value
 
@@ -96,7 +96,7 @@ def _is_container(field: FieldInfo) -> bool:
 
 
 Text = Annotated[str, Field(min_length=1)]
-Place = Annotated[str, Field(min_length=1), AfterValidator(_check_path)]
+TablePath = Annotated[str, Field(min_length=1), AfterValidator(_check_path)]
 ReportPath = Annotated[str, Field(min_length=1), AfterValidator(_check_report_path)]
 Names = list[Text]
 RunId = Annotated[str, AfterValidator(_check_run_id)] | None
@@ -145,7 +145,7 @@ class _Section(BaseModel):
 class _Table(_Section):
     """A table by its path or by its name."""
 
-    path: Place | None = Field(default=None, description="the path of the table; either this or `table`")
+    path: TablePath | None = Field(default=None, description="the path of the table; either this or `table`")
     table: Text | None = Field(default=None, description="the table's name in the catalog")
 
     @model_validator(mode="after")
@@ -193,7 +193,7 @@ class ModelSection(_Section):
     on_version_mismatch: Literal["warn", "fail", "ignore"] = Field(
         default="warn", description="the reaction to packages of other versions than the model was saved with"
     )
-    absent: Annotated[Literal["auto", "null", "omit", "forbid"], BeforeValidator(_name_null)] = Field(
+    absent: Annotated[Literal["auto", "null", "omit", "forbid"], BeforeValidator(_convert_null)] = Field(
         default="auto",
         description="an optional column that the table lacks: null (the model sees nulls), omit (no column), "
         "forbid (an error), auto (null for estimators and boosters, omit for other models)",
@@ -234,7 +234,7 @@ class InputSection(_Table):
     )
 
     @model_validator(mode="after")
-    def _fits_the_format(self) -> InputSection:
+    def _require_matching_format(self) -> InputSection:
         text = self.format in ("csv", "json") and self.path is not None
         if text and self.schema_ is None:
             raise ValueError(f"the columns of {self.format} files in `schema`: nothing is guessed")
@@ -264,7 +264,7 @@ class OutputSection(_Table):
     evolve: bool = Field(default=False, description="a Delta table may get new columns and wider types")
 
     @model_validator(mode="after")
-    def _fits_the_format(self) -> OutputSection:
+    def _require_matching_format(self) -> OutputSection:
         if self.evolve and self.format != "delta":
             raise ValueError("`evolve` with Delta tables alone")
         return self
@@ -285,7 +285,7 @@ class BudgetSection(_Section):
     )
 
     @model_validator(mode="after")
-    def _some_limit(self) -> BudgetSection:
+    def _require_limit(self) -> BudgetSection:
         if self.rows is None and self.share is None:
             raise ValueError("a limit: rows, share, or both (then both apply)")
         return self
@@ -459,7 +459,7 @@ class InferConfig(JobConfig):
 
     columns: Names = Field(default=[], description="the columns of the signature; all, if empty")
     sample: SampleSection = Field(default=SampleSection(), description="the rows to inspect")
-    signature: Place | None = Field(default=None, description="a file for the signature, as JSON")
+    signature: TablePath | None = Field(default=None, description="a file for the signature, as JSON")
     model: Annotated[str, Field(min_length=1), AfterValidator(_check_local)] | None = Field(
         default=None, description="a local model directory that gets the signature as its inputs"
     )

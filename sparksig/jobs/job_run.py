@@ -18,7 +18,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from sparksig.errors import (
     Code,
-    ConfigError,
     Finding,
     MissingDependencyError,
     OutputRefusedError,
@@ -26,19 +25,20 @@ from sparksig.errors import (
     SparksigError,
 )
 from sparksig.jobs.config import JobConfig
-from sparksig.jobs.console import complain
-from sparksig.jobs.exits import exit_code
+from sparksig.jobs.config_errors import build_config_error
+from sparksig.jobs.console import print_error
+from sparksig.jobs.exit_codes import exit_code
 from sparksig.jobs.failures import needs_log, write_failure_log
-from sparksig.jobs.files import write_whole
+from sparksig.jobs.files import write_file
 from sparksig.jobs.reports import RunReport
-from sparksig.jobs.secrets import find_secrets, hide_in_error
+from sparksig.jobs.secrets import find_secrets, hide_secrets_in_error
 from sparksig.models.registry import shown
 from sparksig.signature import ModelSignature
 from sparksig.spark.diagnosis import convert_spark_errors
 from sparksig.spark.quiet import mute_query_errors
 from sparksig.tables.footers import share_footers
 
-__all__ = ["JobRun", "RunReport", "new_run_id", "report_of"]
+__all__ = ["JobRun", "RunReport", "create_run_id", "get_report"]
 
 Config = TypeVar("Config", bound=JobConfig)
 
@@ -62,7 +62,7 @@ class JobRun(ABC, Generic[Config]):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.run_id = config.run_id or new_run_id()
+        self.run_id = config.run_id or create_run_id()
         self.phases: dict[str, float] = {}
         self.facts: dict[str, Any] = {}
         self._nested_seconds: list[float] = []
@@ -113,14 +113,14 @@ class JobRun(ABC, Generic[Config]):
                 self._check_report_paths()
                 yield
         except SparksigError as error:
-            hide_in_error(error, find_secrets(self.config.model_dump()))
+            hide_secrets_in_error(error, find_secrets(self.config.model_dump()))
             raise
 
     def execute(self) -> RunReport:
         """Do the job, and write its report to the configured paths, even if the job fails.
 
         If the job fails and its report cannot be written, too, that is printed to stderr. The raised error
-        has the report, see :func:`report_of`.
+        has the report, see :func:`get_report`.
 
         Raises:
             SparksigError: the error of the job, or the reason why Spark failed.
@@ -140,7 +140,7 @@ class JobRun(ABC, Generic[Config]):
                 failure.sparksig_run = report  # type: ignore[attr-defined]
             problems = self._write_report(report)
             for problem in problems if failure is not None else ():
-                complain(problem)
+                print_error(problem)
         if problems:
             unreported = OutputRefusedError("the job is done, but " + "; ".join(problems))
             unreported.sparksig_run = report  # type: ignore[attr-defined]
@@ -156,11 +156,10 @@ class JobRun(ABC, Generic[Config]):
         for key in directories:
             del self._report_paths[key]
         if directories:
-            findings = [
-                Finding(Code.INVALID_VALUE, f"report.{key}", "the path of a file", "a directory")
-                for key in directories
-            ]
-            raise ConfigError.of("the configuration is wrong", findings)
+            expected, actual = "the path of a file", "a directory"
+            raise build_config_error(
+                Finding(Code.INVALID_VALUE, f"report.{key}", expected, actual) for key in directories
+            )
         if "html" in self._report_paths and find_spec("jinja2") is None:
             del self._report_paths["html"]
             raise MissingDependencyError.naming("jinja2", "report.html", "report")
@@ -168,12 +167,12 @@ class JobRun(ABC, Generic[Config]):
     def _write_report(self, report: RunReport) -> list[str]:
         """Write the report to its paths; return the messages of failures."""
         problems = []
-        for key, render in (("json", report.to_json), ("html", report.as_page)):
+        for key, render in (("json", report.to_json), ("html", report.render_page)):
             path = self._report_paths.get(key)
             if path is None:
                 continue
             try:
-                write_whole(path, render().encode(), self.config.spark)
+                write_file(path, render().encode(), self.config.spark)
             except (OSError, SparksigError) as error:
                 problems.append(f"the run report cannot be written to {shown(path)!r}: {shown(error)}")
         return problems
@@ -208,13 +207,13 @@ class JobRun(ABC, Generic[Config]):
         )
 
 
-def new_run_id() -> str:
+def create_run_id() -> str:
     """Return a name for a run: UTC timestamp plus a random suffix."""
     started = datetime.datetime.now(datetime.timezone.utc)
     return f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
-def report_of(error: BaseException) -> RunReport | None:
+def get_report(error: BaseException) -> RunReport | None:
     """Return the report of the run that ended with an error; None outside of a run."""
     return getattr(error, "sparksig_run", None)
 
