@@ -17,7 +17,7 @@ from sparksig.errors import (
     MissingDependencyError,
     SparksigError,
     TableNotFoundError,
-    step,
+    quote,
 )
 from sparksig.jobs.config import InputSection
 from sparksig.jobs.config_errors import build_config_error, build_value_error
@@ -365,7 +365,7 @@ def _select_columns(table: Input, expressions: Mapping[str, str]) -> Input:
         except Exception as error:  # an error of the parser or the analyser
             reason = " ".join(str(error).strip().partition("\n")[0].split()) or "Spark cannot read it"
         if reason:
-            path, expected = f"input.select.{step(name)}", "an SQL expression of the table's columns"
+            path, expected = f"input.select.{quote(name)}", "an SQL expression of the table's columns"
             findings.append(Finding(Code.INVALID_VALUE, path, expected, "another text", reason))
     if findings:
         raise build_config_error(findings)
