@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sparksig.errors import Code, ContractError, Finding
+from sparksig.errors import Code, ContractError, Finding, make_printable
 from sparksig.jobs.secrets import find_secrets, hide_secrets, hide_secrets_in_error
 
 PASSWORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_size=6).filter(
