@@ -21,7 +21,7 @@ from sparksig.jobs.failures import describe_failure
 from sparksig.jobs.job_run import RunReport, report_of
 from sparksig.jobs.loading import load_config
 from sparksig.jobs.secrets import find_secrets
-from sparksig.models.registry import shown
+from sparksig.models.registry import redact_uri
 
 
 class Plan(Protocol):
@@ -84,7 +84,7 @@ def run(name: str, argv: Sequence[str] | None = None) -> int:
             secrets = find_secrets(config.model_dump())
             if options.dry_run:
                 plan = job.plan(config)
-                say(shown(plan), secrets)
+                say(redact_uri(plan), secrets)
                 return plan.exit_code
             say(str(job.do(config)), secrets)
     except (Exception, KeyboardInterrupt) as error:
