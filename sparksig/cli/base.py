@@ -48,9 +48,9 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command of a name; fail with the most similar name if no command has this one."""
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            from sparksig.errors import nearest
+            from sparksig.errors import suggest
 
-            hint = nearest(args[0], self.list_commands(ctx)) or f"see {ctx.command_path} --help"
+            hint = suggest(args[0], self.list_commands(ctx)) or f"see {ctx.command_path} --help"
             ctx.fail(f"unknown command {args[0]!r}: {hint}")
         return super().resolve_command(ctx, args)
 
@@ -175,9 +175,9 @@ def _color_verdict(line: re.Match[str]) -> str:
 
 def printable_text(text: str) -> str:
     """Return a text without secrets in its URIs; characters that could control a terminal are escaped."""
-    from sparksig.errors import printable_lines
+    from sparksig.errors import make_lines_printable
 
-    return printable_lines(re.sub(r"(?<=//)[^/@\s]*@", "", text))
+    return make_lines_printable(re.sub(r"(?<=//)[^/@\s]*@", "", text))
 
 
 def print_document(text: str, document: dict[str, Any], json_wanted: bool) -> None:

@@ -139,14 +139,14 @@ def infer(
 
 def _format_evidence(sampled: SampledSignature) -> str:
     """Format the evidence for each column as a line."""
-    from sparksig.errors import step
+    from sparksig.errors import quote
     from sparksig.views import aligned, count_nouns, format_nulls
 
     rows = max((column.rows for column in sampled.evidence), default=0)
     partitions = max((column.partitions or 0 for column in sampled.evidence), default=0)
     source = f" of {count_nouns(partitions, sampled.noun)}" if partitions else ""
     lines = [
-        (step(column.name), format_nulls(column.nulls, None), column.suggestion)
+        (quote(column.name), format_nulls(column.nulls, None), column.suggestion)
         for column in sampled.evidence
     ]
     return "\n".join([f"seen in {count_nouns(rows, 'row') if rows else 'no rows'}{source}", *aligned(lines)])

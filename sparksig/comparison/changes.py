@@ -8,7 +8,7 @@ from typing import Any
 
 from sparksig.comparison.reasons import describe_spec, format_param_type, format_spec_path
 from sparksig.comparison.results import Note
-from sparksig.errors import Code, Finding, shorten, step
+from sparksig.errors import Code, Finding, quote, shorten
 from sparksig.lattice import NEVER_NULL
 from sparksig.params import ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -59,7 +59,7 @@ def find_schema_changes(old: Schema, new: Schema, side: str) -> Iterator[Change]
             yield from _spec_changes(spec, second[name], path)
         else:
             yield Change(path, _REMOVED[side])
-    yield from (Change(step(name), _ADDED[side]) for name in second if name not in first)
+    yield from (Change(quote(name), _ADDED[side]) for name in second if name not in first)
     if [name for name in first if name in second] != [name for name in second if name in first]:
         yield Change("", "the order of columns changed; callers by position break")
 
@@ -102,12 +102,12 @@ def find_param_changes(old: Mapping[str, ParamSpec], new: Mapping[str, ParamSpec
     """Yield the differences between the params of two models."""
     for name, spec in old.items():
         if name in new:
-            yield from _param_changes(spec, new[name], step(name))
+            yield from _param_changes(spec, new[name], quote(name))
         else:
-            yield Change(step(name), "only in old")
+            yield Change(quote(name), "only in old")
     for name, spec in new.items():
         if name not in old:
-            yield Change(step(name), f"only in new; its default is {_format_default(spec)}")
+            yield Change(quote(name), f"only in new; its default is {_format_default(spec)}")
 
 
 def _param_changes(old: ParamSpec, new: ParamSpec, path: str) -> Iterator[Change]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from sparksig.errors import Code, ConversionError, Finding, SignatureError, step
+from sparksig.errors import Code, ConversionError, Finding, SignatureError, quote
 from sparksig.lattice import NULL, Field, Source
 from sparksig.narrowing import build_null_finding, find_narrowest_type
 from sparksig.schema import ColSpec, TensorSpec, tensor_from_metadata
@@ -31,7 +31,7 @@ def read_field(
     Return None if it cannot be read, which is reported in ``findings``. ``tensor_source`` returns the type of
     one row of a tensor.
     """
-    path = step(field.name)
+    path = quote(field.name)
     if metadata is None:
         if field.source == NULL and not field.nullable:
             findings.append(build_null_finding(path))

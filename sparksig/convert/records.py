@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, get_args, get_origin, get_type_hints
 
-from sparksig.errors import Code, Finding, step
+from sparksig.errors import Code, Finding, quote
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ def read_fields(cls: Any, path: str, findings: list[Finding]) -> list[RecordFiel
             RecordField(name, hints.get(name), has_default=name in cls._field_defaults)
             for name in cls._fields
         ]
-        untyped = [step(field.name) for field in fields if field.name not in hints]
+        untyped = [quote(field.name) for field in fields if field.name not in hints]
         if untyped:
             actual = f"the namedtuple {cls.__name__} without types ({', '.join(untyped)})"
             hint = "derive it from typing.NamedTuple"
@@ -114,12 +114,12 @@ def find_obstacle(cls: Any, fields: list[RecordField]) -> str:
         and parameter.name not in names
     ]
     if other_names:
-        return f"whose constructor needs {', '.join(map(step, other_names))}"
+        return f"whose constructor needs {', '.join(map(quote, other_names))}"
     accepts_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
     rejected = sorted(names - {parameter.name for parameter in parameters})
     if accepts_any or not rejected:
         return ""
-    return f"whose constructor does not accept {', '.join(map(step, rejected))}"
+    return f"whose constructor does not accept {', '.join(map(quote, rejected))}"
 
 
 def build_record(cls: Any, values: Mapping[str, Any], instance: Any = None) -> Any:

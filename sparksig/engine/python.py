@@ -31,7 +31,7 @@ from sparksig.convert import report_duplicates
 from sparksig.convert.instances import get_fields, is_sequence
 from sparksig.convert.objects import to_series
 from sparksig.engine.findings import FIRST_ROWS, build_count_finding
-from sparksig.errors import Code, ContractError, Finding, kind, shorten, step
+from sparksig.errors import Code, ContractError, Finding, name_type, quote, shorten
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, Map, Object, Type, describe
 
@@ -75,9 +75,11 @@ def to_frame(
         named = "a DataFrame, a dictionary, or a list of dictionaries"
         expected = "a list of rows" if is_positional(schema) else named
         hint = f"the schema is {shorten(repr(schema), 120)}"
-        raise _refuse(Finding(Code.TYPE_MISMATCH, "", expected, kind(data), hint))
+        raise _refuse(Finding(Code.TYPE_MISMATCH, "", expected, name_type(data), hint))
     if data is None or isinstance(data, (tuple, set, frozenset)):
-        raise ContractError(f"data: expected a scalar, list, dictionary, array or frame, got {kind(data)}")
+        raise ContractError(
+            f"data: expected a scalar, list, dictionary, array or frame, got {name_type(data)}"
+        )
     return pd.DataFrame({0: to_object_series([data])})
 
 
@@ -121,7 +123,7 @@ def label_by_position(labels: Iterable[Any], schema: Schema) -> Schema:
         raise _refuse(build_count_finding(len(schema), len(label_list), hint))
     findings = _find_duplicates(label_list, None)
     findings += [
-        Finding(Code.INVALID_NAME, step(label), "a string or an integer", kind(label))
+        Finding(Code.INVALID_NAME, quote(label), "a string or an integer", name_type(label))
         for label in label_list
         if isinstance(label, bool) or not isinstance(label, (str, int))
     ]
@@ -209,7 +211,7 @@ def _from_list(
             continue  # the caller reports absent columns
         absent = tuple(index for index, row in enumerate(rows) if label not in row)
         if absent and spec.required:
-            finding = Finding(Code.MISSING_COLUMN, step(label), describe(spec.type), "rows without it")
+            finding = Finding(Code.MISSING_COLUMN, quote(label), describe(spec.type), "rows without it")
             findings.append(replace(finding, count=len(absent), rows=absent[:FIRST_ROWS]))
         columns[label] = to_object_series([row.get(label) for row in rows])
     if findings:
@@ -253,7 +255,9 @@ def _from_mapping(
         column = _column(data[label], spec.type, row_count)
         if column is None:
             hint = "pass a list, an array of rank 1 that pandas supports, or one value"
-            findings.append(Finding(Code.SHAPE_MISMATCH, step(label), "a column", kind(data[label]), hint))
+            findings.append(
+                Finding(Code.SHAPE_MISMATCH, quote(label), "a column", name_type(data[label]), hint)
+            )
         else:
             columns[label] = column
     lengths = {label: len(column) for label, column in columns.items()}
@@ -262,7 +266,7 @@ def _from_mapping(
         hint = "pass lists of equal length; for a column declared an Array, a list is the value of one row"
         findings += [
             Finding(
-                Code.ROW_COUNT, step(label), f"{longest} rows, like the longest column", str(length), hint
+                Code.ROW_COUNT, quote(label), f"{longest} rows, like the longest column", str(length), hint
             )
             for label, length in lengths.items()
             if length != longest

@@ -22,7 +22,7 @@ from sparksig.convert.hint_tree import (
 )
 from sparksig.convert.records import get_record_kind
 from sparksig.engine.hints import unwrap_hint
-from sparksig.errors import Code, ContractError, Finding, kind
+from sparksig.errors import Code, ContractError, Finding, name_type
 
 
 def to_rows(data: Any, hint: ListHint) -> list[Any]:
@@ -40,7 +40,9 @@ def to_rows(data: Any, hint: ListHint) -> list[Any]:
         return [_to_builtin(row, hint.item) for row in _to_records(data, hint.item)]
     if isinstance(data, pd.Series):
         return [_to_builtin(cell, hint.item) for cell in data.astype(object).tolist()]
-    raise ContractError(f"the data does not fit the type hint: expected a list of rows, got {kind(data)}")
+    raise ContractError(
+        f"the data does not fit the type hint: expected a list of rows, got {name_type(data)}"
+    )
 
 
 def _to_records(frame: pd.DataFrame, item: Hint) -> list[Any]:

@@ -19,7 +19,15 @@ from sparksig.convert.arrow import source
 from sparksig.convert.fields import TENSOR_KEY
 from sparksig.convert.numpy import source as numpy_source
 from sparksig.convert.objects import build_mixed_finding, from_objects, is_exact_double, is_vector, quiet_nans
-from sparksig.errors import Code, ConversionError, Finding, InferenceError, SignatureTypeError, kind, step
+from sparksig.errors import (
+    Code,
+    ConversionError,
+    Finding,
+    InferenceError,
+    SignatureTypeError,
+    name_type,
+    quote,
+)
 from sparksig.infer.arrow import infer_column_type
 from sparksig.infer.python import infer_type
 from sparksig.lattice import NULL
@@ -85,7 +93,7 @@ def from_struct(struct: StructType) -> Schema:
     if not names:
         findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))
     types = [
-        find_narrowest_type(spark_source(field.dataType), step(field.name), findings)
+        find_narrowest_type(spark_source(field.dataType), quote(field.name), findings)
         for field in struct.fields
     ]
     if findings:
@@ -102,7 +110,7 @@ def from_struct(struct: StructType) -> Schema:
 def _infer_column(
     column: pd.Series, label: Hashable, findings: list[Finding], *, is_only: bool
 ) -> ColSpec | None:
-    path = step(label)
+    path = quote(label)
     dtype = _infer_type(column, path, findings)
     try:
         if label is None and not is_only:
@@ -110,7 +118,7 @@ def _infer_column(
         spec = ColSpec(AnyType() if dtype is None else dtype, label)  # type: ignore[arg-type]
     except SignatureTypeError as error:
         hint = error.message if label is None else "rename the column"
-        findings.append(Finding(Code.INVALID_NAME, path, "a string or an integer", kind(label), hint))
+        findings.append(Finding(Code.INVALID_NAME, path, "a string or an integer", name_type(label), hint))
         return None
     if dtype is None:
         return None

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sparksig.errors import Finding, ModelFailedError, SparksigError, UnsupportedError, step
+from sparksig.errors import Finding, ModelFailedError, SparksigError, UnsupportedError, quote
 from sparksig.jobs import spark_engine
 from sparksig.jobs.engine import RunPlan, StagedCounts
 from sparksig.jobs.local_engine import open_table
@@ -118,7 +118,7 @@ class DirectEngine(SparkEngine):
         _require_same_columns(self.scan, self.staged.schema.jsonValue()["fields"])
         nulls = [part.name for part in self.scan.source if is_null_type(part)]
         if nulls:
-            raise UnsupportedError(f"{step(nulls[0])} has the null type, which only Spark casts")
+            raise UnsupportedError(f"{quote(nulls[0])} has the null type, which only Spark casts")
         self.splits = plan_splits(table, self.scan, count_slots(self.spark))
 
     def stage(self, run: ScoreRun, directory: Directory) -> StagedCounts:
@@ -199,4 +199,4 @@ def _require_same_columns(scan: ScanPlan, fields: list[dict[str, Any]]) -> None:
         raise UnsupportedError("Spark writes the columns of the output in another order")
     for actual, expected in zip(own, fields):
         if strip_type(actual["type"]) != strip_type(expected["type"]):
-            raise UnsupportedError(f"only Spark writes {step(expected['name'])} in its type")
+            raise UnsupportedError(f"only Spark writes {quote(expected['name'])} in its type")

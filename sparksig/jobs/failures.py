@@ -15,7 +15,7 @@ from sparksig.errors import (
     MissingDependencyError,
     SparksigError,
     TableNotFoundError,
-    printable,
+    make_printable,
 )
 from sparksig.jobs.files import write_whole
 from sparksig.jobs.secrets import hide_secrets
@@ -89,7 +89,7 @@ def write_failure_log(
         lines = traceback.format_exception(type(cause), cause, cause.__traceback__, chain=False)
         parts.append("".join(lines)[:_LONGEST])
     text = hide_secrets("\n".join(reversed(parts)), secrets)
-    text = "\n".join(printable(line.replace("\t", "    ")) for line in text.splitlines())
+    text = "\n".join(make_printable(line.replace("\t", "    ")) for line in text.splitlines())
     if path is not None:
         with contextlib.suppress(OSError, SparksigError):
             write_whole(path, f"{text}\n".encode(), conf or {}, is_private=True)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from sparksig.errors import Code, ConfigError, ConfigNotFoundError, Finding, kind, nearest, suggest_path
+from sparksig.errors import Code, ConfigError, ConfigNotFoundError, Finding, name_type, suggest, suggest_path
 from sparksig.jobs.forms import Loc, fields_of, find_type, format_key, is_section
 from sparksig.jobs.given import BY_SET, apply_override, expand_variables
 from sparksig.models.safe_yaml import load_yaml
@@ -44,7 +44,7 @@ def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] =
     except OSError as error:
         raise ConfigError(f"{path}: the file cannot be read: {error.strerror}") from None
     if not isinstance(data, dict):
-        actual = "an empty file" if data is None else kind(data)
+        actual = "an empty file" if data is None else name_type(data)
         hint = "`sparksig init MODEL TABLE` writes a configuration of the score job"
         raise ConfigError(f"{path}: expected a mapping of keys and values, got {actual}. {hint}")
     return build_config(data, form, overrides, str(path))
@@ -129,7 +129,7 @@ def _explain(problem: Any, form: type[BaseModel]) -> Finding:
     path = format_key(loc)
     if problem_type == "extra_forbidden":
         keys = list(fields_of(find_type(form, loc[:-1])))
-        hint = nearest(loc[-1], keys) or f"the keys here are {', '.join(keys)}"
+        hint = suggest(loc[-1], keys) or f"the keys here are {', '.join(keys)}"
         return Finding(Code.UNKNOWN_KEY, path, "a known key", "another", hint)
     if problem_type == "missing":
         description = fields_of(find_type(form, loc[:-1]))[loc[-1]].description
@@ -140,10 +140,12 @@ def _explain(problem: Any, form: type[BaseModel]) -> Finding:
     if problem_type == "literal_error":
         values = get_args(find_type(form, loc))
         expected = f"one of {', '.join(map(repr, values))}"
-        actual, hint = ("another", nearest(value, values)) if isinstance(value, str) else (kind(value), "")
+        actual, hint = (
+            ("another", suggest(value, values)) if isinstance(value, str) else (name_type(value), "")
+        )
         return Finding(Code.INVALID_VALUE, path, expected, actual, hint)
     if problem_type == "value_error":
-        actual = "another" if isinstance(value, (str, int, float)) else kind(value)
+        actual = "another" if isinstance(value, (str, int, float)) else name_type(value)
         actual = "" if isinstance(value, (dict, BaseModel)) else actual
         return Finding(Code.INVALID_VALUE, path, str(problem["ctx"]["error"]), actual)
     expected = _EXPECTED.get(problem_type, "").format(**problem.get("ctx", {})) or str(problem["msg"])
@@ -153,4 +155,4 @@ def _explain(problem: Any, form: type[BaseModel]) -> Finding:
         hint = f"its keys are {', '.join(fields_of(find_type(form, loc)))}"
     elif expected == "a list" and isinstance(value, str):
         hint = "write it in brackets: [...]"
-    return Finding(Code.INVALID_VALUE, path, expected, _ACTUAL.get(problem_type) or kind(value), hint)
+    return Finding(Code.INVALID_VALUE, path, expected, _ACTUAL.get(problem_type) or name_type(value), hint)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sparksig.engine.absent import find_absent_columns
-from sparksig.errors import ContractError, SparksigError, UnsupportedError, step
+from sparksig.errors import ContractError, SparksigError, UnsupportedError, quote
 from sparksig.jobs import local_outputs
 from sparksig.jobs.engine import Layout, RunPlan, StagedCounts
 from sparksig.jobs.places import locate
@@ -175,7 +175,7 @@ class LocalEngine:
             _refuse_conflicts(self.table.table.schema.names, output_schema(self.scan).names, config)
         nulls = [part.name for part in self.scan.source if is_null_type(part)]
         if nulls:
-            raise UnsupportedError(f"{step(nulls[0])} has the null type, which only Spark casts")
+            raise UnsupportedError(f"{quote(nulls[0])} has the null type, which only Spark casts")
         self.splits = plan_splits(self.table.table, self.scan, self._count_slots())
 
     def count_output_files(self, run: ScoreRun) -> int | None:

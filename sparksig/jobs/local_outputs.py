@@ -16,7 +16,7 @@ from sparksig.errors import (
     OutputRefusedError,
     TableNotFoundError,
     UnsupportedError,
-    step,
+    quote,
 )
 from sparksig.jobs.moving import refuse_nested
 from sparksig.jobs.places import locate
@@ -173,11 +173,11 @@ def _open_existing(target: Folder) -> ParquetTable | None:
 
 def _report_partitions(existing: list[str], by: list[str]) -> Finding:
     """Report partitions that differ from those of the existing table, in the words of a checked write."""
-    expected = f"partitions by {', '.join(map(step, existing))}" if existing else "no partitions"
+    expected = f"partitions by {', '.join(map(quote, existing))}" if existing else "no partitions"
     hint = "set output.partition_by to the columns that the table is partitioned by"
     if RUN_COLUMN in by and RUN_COLUMN not in existing:
         hint = "the table was written without run ids: append to a new path, or set mode: overwrite"
-    return Finding(Code.INVALID_VALUE, "partition_by", expected, ", ".join(map(step, by)) or "none", hint)
+    return Finding(Code.INVALID_VALUE, "partition_by", expected, ", ".join(map(quote, by)) or "none", hint)
 
 
 def _is_visible(file: str) -> bool:
@@ -196,16 +196,18 @@ def _compare_columns(columns: pa.Schema, existing: ParquetTable, by: list[str]) 
     for part in columns:
         if part.name not in types:
             findings.append(
-                Finding(Code.EXTRA_COLUMN, step(part.name), "no such column", str(part.type), hint)
+                Finding(Code.EXTRA_COLUMN, quote(part.name), "no such column", str(part.type), hint)
             )
         elif part.name in by:
             if not share_partition(types[part.name], part.type):
                 findings.append(
-                    refuse_other_partition(step(part.name), str(types[part.name]), str(part.type))
+                    refuse_other_partition(quote(part.name), str(types[part.name]), str(part.type))
                 )
         elif spark_type(types[part.name], part.name) != part.type:
             actual = str(part.type)
-            findings.append(Finding(Code.TYPE_MISMATCH, step(part.name), str(types[part.name]), actual, hint))
+            findings.append(
+                Finding(Code.TYPE_MISMATCH, quote(part.name), str(types[part.name]), actual, hint)
+            )
     return findings
 
 

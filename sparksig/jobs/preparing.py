@@ -19,8 +19,8 @@ from sparksig.errors import (
     SignatureError,
     SparksigError,
     UnsupportedError,
-    nearest,
-    step,
+    quote,
+    suggest,
 )
 from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.places import file_system
@@ -129,10 +129,10 @@ def _check_params(config: ScoreConfig, declared: ParamSchema | None) -> None:
     findings = [
         Finding(
             Code.UNKNOWN_KEY,
-            f"params.{step(name)}",
+            f"params.{quote(name)}",
             "a param of the model",
             "another",
-            nearest(name, known) or hint,
+            suggest(name, known) or hint,
         )
         for name in config.params
         if name not in known

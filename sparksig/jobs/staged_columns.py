@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sparksig.errors import Code, ContractError, Finding, step
+from sparksig.errors import Code, ContractError, Finding, quote
 from sparksig.jobs.config import ScoreConfig
 from sparksig.scoring.limits import RejectionLimit
 
@@ -35,7 +35,7 @@ def refuse_reserved_names(names: Sequence[str]) -> None:
     """
     expected, hint = f"a name that does not begin with {OWN!r}", "the job reserves these names: rename it"
     findings = [
-        Finding(Code.INVALID_NAME, step(name), expected, "such a name", hint)
+        Finding(Code.INVALID_NAME, quote(name), expected, "such a name", hint)
         for name in names
         if name.startswith(OWN)
     ]

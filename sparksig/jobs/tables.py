@@ -18,7 +18,7 @@ from sparksig.errors import (
     MissingDependencyError,
     SparksigError,
     TableNotFoundError,
-    step,
+    quote,
 )
 from sparksig.jobs.config import InputSection
 from sparksig.jobs.preflight import NAMES, is_null_type, refuse_delta, schemas_with_null_types
@@ -366,7 +366,7 @@ def _select_columns(table: Input, expressions: Mapping[str, str]) -> Input:
         except Exception as error:  # an error of the parser or the analyser
             reason = " ".join(str(error).strip().partition("\n")[0].split()) or "Spark cannot read it"
         if reason:
-            path, expected = f"input.select.{step(name)}", "an SQL expression of the table's columns"
+            path, expected = f"input.select.{quote(name)}", "an SQL expression of the table's columns"
             findings.append(Finding(Code.INVALID_VALUE, path, expected, "another text", reason))
     if findings:
         raise ConfigError.of("the configuration is wrong", findings)

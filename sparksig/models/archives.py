@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, printable
+from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, make_printable
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.node_cache import build_once
 from sparksig.models.requirements import read_requirements
@@ -105,7 +105,7 @@ def read_archive(path: str | os.PathLike[str]) -> EnvironmentInfo:
     if not file.is_file():
         raise ModelError(
             "environment: expected 'worker', 'model' or the path of an archive, got "
-            f"{printable(str(path))!r}, and no such file exists. "
+            f"{make_printable(str(path))!r}, and no such file exists. "
             "Build one with: sparksig env build MODEL -o env.tar.gz"
         )
     try:

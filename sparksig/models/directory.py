@@ -28,7 +28,7 @@ from sparksig.errors import (
     OutputRefusedError,
     SignatureError,
     UnsupportedError,
-    kind,
+    name_type,
     suggest_path,
 )
 from sparksig.models.safe_yaml import MAX_YAML_BYTES, dump_yaml, load_yaml
@@ -141,7 +141,7 @@ class ModelDirectory:
         config = self.config["flavors"].get(name)
         if config is not None and not isinstance(config, dict):
             raise ModelDamagedError(
-                f"{self.path / MLMODEL}: flavor {name!r}: expected a mapping, got {kind(config)}"
+                f"{self.path / MLMODEL}: flavor {name!r}: expected a mapping, got {name_type(config)}"
             )
         return config
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparksig.errors import ContractError, ModelError, ModelNotTrustedError, kind
+from sparksig.errors import ContractError, ModelError, ModelNotTrustedError, name_type
 from sparksig.models import flavors
 from sparksig.models.archives import read_archive
 from sparksig.models.directory import ModelDirectory
@@ -57,9 +57,11 @@ def resolve_environment(
         UnsupportedError: a requirement is a URL, a path or an option of pip.
     """
     if not isinstance(environment, (str, os.PathLike)):
-        raise ContractError(f"environment: expected 'worker', 'model' or a path, got {kind(environment)}")
+        raise ContractError(
+            f"environment: expected 'worker', 'model' or a path, got {name_type(environment)}"
+        )
     if not isinstance(allow_install, bool):
-        raise ContractError(f"allow_install: expected True or False, got {kind(allow_install)}")
+        raise ContractError(f"allow_install: expected True or False, got {name_type(allow_install)}")
     if environment == "worker":
         return None
     if environment != "model":

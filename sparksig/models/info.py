@@ -17,8 +17,8 @@ from sparksig.errors import (
     SignatureTypeError,
     SparksigWarning,
     UnsupportedError,
-    kind,
-    step,
+    name_type,
+    quote,
 )
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory, replace_mlmodel
@@ -178,7 +178,7 @@ def describe(directory: ModelDirectory, model_uri: str) -> ModelInfo:
     def read_mapping(name: str) -> Mapping[str, Any] | None:
         value = config.get(name)
         if value is not None and not isinstance(value, Mapping):
-            raise ModelDamagedError(f"{directory.path}: {name}: expected a mapping, got {kind(value)}")
+            raise ModelDamagedError(f"{directory.path}: {name}: expected a mapping, got {name_type(value)}")
         return value
 
     size = config.get("model_size_bytes")
@@ -240,7 +240,7 @@ def set_signature(model: str | os.PathLike[str], signature: ModelSignature) -> N
     """
     signature = from_mlflow(signature)
     if not isinstance(signature, ModelSignature):
-        raise SignatureTypeError(f"signature must be a ModelSignature, not {kind(signature)}")
+        raise SignatureTypeError(f"signature must be a ModelSignature, not {name_type(signature)}")
 
     def change(directory: ModelDirectory) -> None:
         config = {
@@ -310,7 +310,7 @@ def registrable(signature: ModelSignature | None) -> list[Finding]:
     """
     signature = from_mlflow(signature)
     if signature is not None and not isinstance(signature, ModelSignature):
-        raise SignatureTypeError(f"signature must be a ModelSignature or None, not {kind(signature)}")
+        raise SignatureTypeError(f"signature must be a ModelSignature or None, not {name_type(signature)}")
     findings = []
     for side in ("inputs", "outputs"):
         schema: Schema | None = None if signature is None else getattr(signature, side)
@@ -319,7 +319,7 @@ def registrable(signature: ModelSignature | None) -> list[Finding]:
             findings.append(Finding(Code.MISSING_KEY, side, "a schema", "nothing", hint))
             continue
         for index, spec in enumerate(schema):
-            path = f"{side}.{step(spec.name)}" if spec.name is not None else f"{side}[{index}]"
+            path = f"{side}.{quote(spec.name)}" if spec.name is not None else f"{side}[{index}]"
             if isinstance(spec, ColSpec):
                 parts = walk(spec.type, path)
                 findings += [_report_type(where, "Any") for where, part in parts if isinstance(part, AnyType)]

@@ -20,7 +20,7 @@ from sparksig.engine.frames import build_model_input
 from sparksig.engine.predictions import check
 from sparksig.engine.selection import select_features
 from sparksig.engine.text_dtypes import OBJECTS, TextDtypes, text_labels
-from sparksig.errors import ModelDamagedError, ModelError, kind
+from sparksig.errors import ModelDamagedError, ModelError, name_type
 from sparksig.infer.outputs import count_rows
 from sparksig.models import examples, flavors
 from sparksig.models.directory import ModelDirectory
@@ -259,7 +259,7 @@ def load_model(
     refuse_arguments("load_model", arguments)
     trust = Trust(allow_pickle, digest, check_type_names(trusted_types))
     if model_config is not None and not isinstance(model_config, Mapping):
-        raise ModelError(f"model_config: expected a mapping, got {kind(model_config)}")
+        raise ModelError(f"model_config: expected a mapping, got {name_type(model_config)}")
     check_absent(absent)
     path = fetch_model(model)
     directory = (

@@ -27,7 +27,7 @@ from sparksig.errors import (
     ModelError,
     SparksigWarning,
     UnsupportedError,
-    kind,
+    name_type,
 )
 from sparksig.schema import ColSpec, Schema
 
@@ -157,7 +157,7 @@ def pyfunc(function: F) -> F:
         [2.0, 3.5]
     """
     if not inspect.isfunction(function):
-        raise ConversionError(f"pyfunc: expected a function (def ...), got {kind(function)}")
+        raise ConversionError(f"pyfunc: expected a function (def ...), got {name_type(function)}")
     name = _find_data_parameter(function)
     if name is None or name not in function.__annotations__:
         text = (

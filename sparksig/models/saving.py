@@ -21,7 +21,7 @@ from sparksig.errors import (
     SignatureError,
     SignatureTypeError,
     UnsupportedError,
-    kind,
+    name_type,
 )
 from sparksig.infer import infer_signature
 from sparksig.models import flavors
@@ -147,7 +147,7 @@ def save_model(
     signature = from_mlflow(signature)
     _check_arguments(signature, metadata, artifacts, model_config)
     if not isinstance(path, (str, os.PathLike)):
-        raise ModelError(f"path: expected a path, got {kind(path)}. Call save_model(path, model)")
+        raise ModelError(f"path: expected a path, got {name_type(path)}. Call save_model(path, model)")
     if is_remote(path):
         raise UnsupportedError(
             f"cannot save a model to {redact_uri(path)!r}: only local directories are supported. Save it to "
@@ -221,9 +221,9 @@ def _complete_directory(
 def _check_arguments(signature: object, metadata: object, artifacts: object, model_config: object) -> None:
     for name, value in (("metadata", metadata), ("artifacts", artifacts), ("model_config", model_config)):
         if value is not None and not isinstance(value, Mapping):
-            raise ModelError(f"{name}: expected a mapping, got {kind(value)}")
+            raise ModelError(f"{name}: expected a mapping, got {name_type(value)}")
     if signature is not None and not isinstance(signature, ModelSignature):
-        raise SignatureTypeError(f"signature must be a ModelSignature or None, not {kind(signature)}")
+        raise SignatureTypeError(f"signature must be a ModelSignature or None, not {name_type(signature)}")
 
 
 def _find_code_file(model: Any) -> Path | None:
@@ -266,8 +266,8 @@ def _select_flavor(model: Any, *, is_code: bool) -> Flavor:
     if is_code:
         if flavor not in (None, flavors.python.FLAVOR) or not hasattr(model, "load_context"):
             raise UnsupportedError(
-                f"a model from code: expected a sparksig.PythonModel or a function, got {kind(model)}. Save "
-                "that model itself, or use it in a PythonModel"
+                f"a model from code: expected a sparksig.PythonModel or a function, got {name_type(model)}. "
+                "Save that model itself, or use it in a PythonModel"
             )
         return flavors.python.FLAVOR
     if flavor is None and isinstance(model, type) and callable(getattr(model, "get_params", None)):
@@ -276,7 +276,7 @@ def _select_flavor(model: Any, *, is_code: bool) -> Flavor:
         )
     if flavor is None:
         raise UnsupportedError(
-            f"cannot save {kind(model)}: expected a sparksig.PythonModel, a function, or a model of "
+            f"cannot save {name_type(model)}: expected a sparksig.PythonModel, a function, or a model of "
             "scikit-learn, XGBoost, LightGBM or ONNX. Use any other model in a PythonModel"
         )
     return flavor

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from sparksig.errors import ModelDamagedError, ModelNotFoundError, printable, suggest_path
+from sparksig.errors import ModelDamagedError, ModelNotFoundError, make_printable, suggest_path
 
 SEAL = "SHA256SUMS"
 NO_CONTENT = (SEAL, "registered_model_meta")
@@ -72,7 +72,8 @@ def _list_files(root: Path) -> Iterator[Path]:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if not _is_text(entry.name):
                 raise ModelDamagedError(
-                    f"{printable(entry.path)}: the name of a file in a model must be UTF-8 text. Rename it"
+                    f"{make_printable(entry.path)}: the name of a file in a model must be UTF-8 text. "
+                    "Rename it"
                 )
             mode = entry.stat(follow_symlinks=False).st_mode
             if stat.S_ISDIR(mode):

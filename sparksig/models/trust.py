@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sparksig.errors import ModelDamagedError, ModelError, ModelNotTrustedError, kind
+from sparksig.errors import ModelDamagedError, ModelError, ModelNotTrustedError, name_type
 from sparksig.models.directory import MLMODEL, ModelDirectory
 from sparksig.models.inert_types import explain_refusal
 from sparksig.models.seal import SEAL, check_seal, combine_digests, hash_files
@@ -65,7 +65,7 @@ class Trust:
         if self.knows_content is None:
             object.__setattr__(self, "knows_content", self.digest is not None)
         if not isinstance(self.allow_pickle, bool):
-            raise ModelError(f"allow_pickle: expected True or False, got {kind(self.allow_pickle)}")
+            raise ModelError(f"allow_pickle: expected True or False, got {name_type(self.allow_pickle)}")
         if self.digest is not None:
             if not isinstance(self.digest, str) or not re.fullmatch("[0-9a-fA-F]{64}", self.digest):
                 raise ModelError(

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparksig.errors import ModelError, printable_lines
+from sparksig.errors import ModelError, make_lines_printable
 from sparksig.models.node_cache import build_once
 from sparksig.models.requirements import Requirements
 from sparksig.models.versions import InstalledPackages
@@ -184,5 +184,5 @@ def run_command(command: Sequence[str], version: str) -> None:
     if done.returncode:
         text = (done.stderr.strip() or done.stdout.strip())[-_ERROR_CHARACTERS:]
         raise ModelError(
-            f"the environment of the model (Python {version}) cannot be built:\n{printable_lines(text)}"
+            f"the environment of the model (Python {version}) cannot be built:\n{make_lines_printable(text)}"
         )

@@ -18,7 +18,7 @@ import pyarrow.fs as pafs
 
 from sparksig.engine.absent import Absent, check_absent, warn_of_absent_columns
 from sparksig.engine.zones import is_known_zone
-from sparksig.errors import ContractError, Finding, MissingDependencyError, OutputRefusedError, kind
+from sparksig.errors import ContractError, Finding, MissingDependencyError, OutputRefusedError, name_type
 from sparksig.models.features import find_features
 from sparksig.models.flavors import choose_absent
 from sparksig.models.registry import fetch_path, format_store_error, is_remote, open_store, redact_uri
@@ -354,7 +354,7 @@ def _check_input(table: object) -> None:
     """Refuse data in memory, and say which function scores it."""
     if not isinstance(table, (str, os.PathLike)):
         hint = "load_model(model).predict(...) scores data in memory, and score(df, model) a Spark DataFrame"
-        raise ContractError(f"input: expected the path of a Parquet table, got {kind(table)}. {hint}")
+        raise ContractError(f"input: expected the path of a Parquet table, got {name_type(table)}. {hint}")
 
 
 def _check_options(on_error: str, engine: str, batch_rows: int | None, processes: int | None) -> None:
@@ -364,7 +364,7 @@ def _check_options(on_error: str, engine: str, batch_rows: int | None, processes
         raise ContractError(f"engine: expected 'auto', 'local' or 'direct', got {engine!r}")
     for name, value in (("batch_rows", batch_rows), ("processes", processes)):
         if value is not None and (type(value) is not int or value < 1):
-            actual = value if isinstance(value, (int, float)) else kind(value)
+            actual = value if isinstance(value, (int, float)) else name_type(value)
             raise ContractError(f"{name}: expected an integer of 1 or more, or None, got {actual}")
 
 

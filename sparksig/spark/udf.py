@@ -23,7 +23,7 @@ from sparksig.errors import (
     ConversionError,
     SparksigError,
     UnsupportedError,
-    kind,
+    name_type,
 )
 from sparksig.models import flavors
 from sparksig.models.features import find_features
@@ -139,7 +139,7 @@ def spark_udf(
     else:
         session = spark  # type: ignore[assignment]
         if not hasattr(session, "createDataFrame"):
-            raise SparksigError(f"spark_udf takes a Spark session first, not {kind(spark)}")
+            raise SparksigError(f"spark_udf takes a Spark session first, not {name_type(spark)}")
         refuse_stopped_session(session)
     assert session is not None
     if batch_rows is not None and (type(batch_rows) is not int or batch_rows < 1):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sparksig.errors import Code, ContractError, Finding, printable
+from sparksig.errors import Code, ContractError, Finding, make_printable
 from sparksig.jobs.secrets import find_secrets, hide_in_error, hide_secrets
 
 PASSWORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_size=6).filter(
@@ -27,7 +27,7 @@ QUOTES = {
     "in a URI": lambda text: urllib.parse.quote(text, safe=""),
     "in JSON": json.dumps,
     "in Python": repr,
-    "on a terminal": printable,
+    "on a terminal": make_printable,
     "in a sentence": lambda text: f"cannot log in with {text}, says the store",
 }
 

@@ -25,8 +25,8 @@ from sparksig.errors import (
     Finding,
     PredictionError,
     SignatureError,
-    kind,
-    step,
+    name_type,
+    quote,
 )
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, DataType, Map, Object
@@ -61,7 +61,7 @@ def read_frame(
         try:
             prediction = _from_arrow(prediction)
         except ConversionError as error:
-            findings.append(Finding(Code.TYPE_MISMATCH, "", _FORMATS, kind(prediction), error.message))
+            findings.append(Finding(Code.TYPE_MISMATCH, "", _FORMATS, name_type(prediction), error.message))
             return None
         if isinstance(prediction, pd.DataFrame):
             return prediction
@@ -70,7 +70,7 @@ def read_frame(
     elif (by_name := get_fields(prediction)) is not None:
         prediction = by_name
     elif not _is_readable(prediction, outputs):
-        findings.append(Finding(Code.TYPE_MISMATCH, "", _FORMATS, kind(prediction)))
+        findings.append(Finding(Code.TYPE_MISMATCH, "", _FORMATS, name_type(prediction)))
         return None
     if (names := _choose_names(prediction, outputs)) is not None:
         return _read_by_name(prediction, outputs, names, rows, findings)
@@ -147,7 +147,7 @@ def _read_by_name(
         findings += _get_findings(error)
     hint = "return only the declared columns, or declare this one"
     findings += [
-        Finding(Code.UNKNOWN_KEY, step(key), "only declared columns", "an undeclared column", hint)
+        Finding(Code.UNKNOWN_KEY, quote(key), "only declared columns", "an undeclared column", hint)
         for key in keys
         if key not in names or not is_name(key)
     ]
