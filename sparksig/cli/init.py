@@ -69,11 +69,11 @@ def init(model: str, table: str, output: str, force: bool, json_wanted: bool) ->
     from sparksig.jobs.config_text import write_form
     from sparksig.jobs.loading import build_config
     from sparksig.models.directory import ModelDirectory
-    from sparksig.models.registry import local_path
+    from sparksig.models.registry import fetch_model
 
     if Path(output).exists() and not force:
         raise OutputRefusedError(f"{output}: the file exists. Pass --force to replace it, or -o FILE")
-    directory = ModelDirectory.read(local_path(model))
+    directory = ModelDirectory.read(fetch_model(model))
     values = _choose_values(model, table, directory)
     build_config(values, ScoreConfig, (), "the command line")
     run = f"sparksig score --config {shlex.quote(output)}"

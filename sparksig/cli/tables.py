@@ -265,7 +265,7 @@ def check(
     """
     if table.endswith(".json") and not contract.endswith(".json"):
         raise click.UsageError(f"the table comes before the contract: sparksig check {contract} {table}")
-    from sparksig.models.registry import shown
+    from sparksig.models.registry import redact_uri
     from sparksig.tables.check import check as check_table
     from sparksig.tables.sample import Sampler
 
@@ -276,7 +276,7 @@ def check(
     opened = _open_table("sparksig check", table, by_spark, conf)
     sampler = Sampler(rows, seed=seed, method=method)
     report = check_table(opened, declared, sampler=sampler, row_key=row_key or None, **options)
-    report = replace(report, table=shown(table))
+    report = replace(report, table=redact_uri(table))
     write_html(report, html)
     return print_result(
         report,

@@ -42,7 +42,7 @@ def find_reasons(provided: Schema, required: Schema, side: str) -> list[Finding]
     provided_specs = dict(zip(provided.input_names(), provided))
     for name, spec in zip(required.input_names(), required):
         if name in provided_specs:
-            findings += _spec_reasons(provided_specs[name], spec, spec_path(spec, name), side)
+            findings += _spec_reasons(provided_specs[name], spec, format_spec_path(spec, name), side)
         elif spec.required:
             hint = suggest(name, provided_specs) if len(findings) < HINTS else ""
             actual = "no such tensor" if isinstance(spec, TensorSpec) else "no such column"
@@ -50,7 +50,7 @@ def find_reasons(provided: Schema, required: Schema, side: str) -> list[Finding]
     return findings
 
 
-def spec_path(spec: ColSpec | TensorSpec, name: object) -> str:
+def format_spec_path(spec: ColSpec | TensorSpec, name: object) -> str:
     """Return the path of a column or tensor; it is empty for an unnamed tensor."""
     return "" if spec.name is None and isinstance(spec, TensorSpec) else quote(name)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sparksig.comparison.changes import exclude_reasons, schema_changes
+from sparksig.comparison.changes import exclude_reasons, find_schema_changes
 from sparksig.comparison.reasons import find_reasons
 from sparksig.comparison.results import SideComparison
 from sparksig.errors import Finding, quote
@@ -25,7 +25,7 @@ def compare_tables(old: Contract | Schema, new: Contract | Schema, side: str) ->
     upgrade, rollback = _judge(old, new, side), _judge(new, old, side)
     if side == "outputs":
         upgrade, rollback = rollback, upgrade
-    notes = exclude_reasons(schema_changes(_rename_numbers(first, second), second, side), upgrade)
+    notes = exclude_reasons(find_schema_changes(_rename_numbers(first, second), second, side), upgrade)
     return SideComparison(tuple(upgrade), tuple(rollback), notes)
 
 

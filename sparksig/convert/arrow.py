@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from sparksig.convert import build_loss, find_lost_names, report_duplicates, walk_schema
-from sparksig.convert.fields import TENSOR_KEY, read_field, tensor_metadata
+from sparksig.convert.fields import TENSOR_KEY, build_tensor_metadata, read_field
 from sparksig.errors import Code, ConversionError, Finding, below, name_type, quote
 from sparksig.lattice import MODEL_TYPE, Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
 from sparksig.narrowing import find_narrowest_type
@@ -302,7 +302,7 @@ def _to_field(
     except ConversionError as error:
         findings += error.findings
         dtype = _PLACEHOLDER
-    return _field(name, dtype, False, quote(name), findings).with_metadata(tensor_metadata(spec))
+    return _field(name, dtype, False, quote(name), findings).with_metadata(build_tensor_metadata(spec))
 
 
 _PLACEHOLDER = pa.bool_()

@@ -14,7 +14,7 @@ TENSOR_KEY = "sparksig.tensor"
 """The metadata key of a field that is a tensor; its value is JSON with the exact dtype and shape."""
 
 
-def tensor_metadata(spec: TensorSpec) -> dict[str, str]:
+def build_tensor_metadata(spec: TensorSpec) -> dict[str, str]:
     """Return the metadata of a field that is a tensor."""
     return {TENSOR_KEY: json.dumps({key: value for key, value in spec.to_dict().items() if key != "name"})}
 

@@ -10,7 +10,7 @@ from pyspark.sql import types as T
 
 from sparksig.convert import report_duplicates
 from sparksig.convert.ddl import name_element, name_scalar
-from sparksig.convert.fields import TENSOR_KEY, read_field, tensor_metadata
+from sparksig.convert.fields import TENSOR_KEY, build_tensor_metadata, read_field
 from sparksig.errors import Code, ConversionError, Finding, below, name_type, quote
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
 from sparksig.narrowing import find_narrowest_type
@@ -208,7 +208,7 @@ def _to_field(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) ->
     except ConversionError as error:
         findings += error.findings
         dtype = T.NullType()
-    return T.StructField(name, dtype, nullable=False, metadata=tensor_metadata(spec))
+    return T.StructField(name, dtype, nullable=False, metadata=build_tensor_metadata(spec))
 
 
 def _to_type(dtype: Type, path: str, findings: list[Finding]) -> T.DataType:

@@ -41,7 +41,7 @@ from sparksig.convert.hint_tree import (
     ScalarHint,
     UnionHint,
 )
-from sparksig.convert.records import build_record, is_record_instance, record_kind
+from sparksig.convert.records import build_record, get_record_kind, is_record_instance
 from sparksig.engine.encoded import decode, describe_digits
 from sparksig.engine.findings import Collector
 from sparksig.errors import Code, ContractError, below, name_type
@@ -304,7 +304,7 @@ def _convert_record(value: Any, hint: RecordHint, path: str, collector: Collecto
     is_instance = is_record_instance(value, hint.cls)
     if not is_instance and not isinstance(value, dict):
         name = hint.cls.__name__
-        is_typed_dict = record_kind(hint.cls) == "TypedDict"
+        is_typed_dict = get_record_kind(hint.cls) == "TypedDict"
         expected = "a dictionary" if is_typed_dict else f"a dictionary, or an instance of {name}"
         collector.add(Code.TYPE_MISMATCH, path, expected, name_type(value))
         return value

@@ -28,7 +28,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert import report_duplicates
-from sparksig.convert.instances import fields_of, is_sequence
+from sparksig.convert.instances import get_fields, is_sequence
 from sparksig.convert.objects import to_series
 from sparksig.engine.findings import FIRST_ROWS, build_count_finding
 from sparksig.errors import Code, ContractError, Finding, name_type, quote, shorten
@@ -67,7 +67,7 @@ def to_frame(
         data = data[()]
     if isinstance(data, list):
         return _from_list(data, schema, labels, row_count)
-    by_name = fields_of(data)
+    by_name = get_fields(data)
     data = data if by_name is None else by_name
     if isinstance(data, Mapping) and not _is_value(data, schema):
         return _from_mapping(data, label_by_position(data, schema), labels, row_count)
@@ -190,7 +190,7 @@ def _from_list(
     rows: list[Any], schema: Schema, labels: list[Any] | None, row_count: int | None
 ) -> pd.DataFrame:
     if set(map(type, rows)) - _SCALARS - {dict}:
-        rows = [row if (by_name := fields_of(row)) is None else by_name for row in rows]
+        rows = [row if (by_name := get_fields(row)) is None else by_name for row in rows]
     are_records = bool(rows) and all(isinstance(row, Mapping) and not _is_value(row, schema) for row in rows)
     if is_positional(schema) and not are_records:
         dtype = schema.inputs[0].type
@@ -294,7 +294,7 @@ def _column(value: Any, dtype: Type, row_count: int | None) -> pd.Series | None:
         if value.ndim > 1 or (isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)):
             return None
         return _to_series(value)
-    return to_object_series(list(value) if is_sequence(value) and fields_of(value) is None else [value])
+    return to_object_series(list(value) if is_sequence(value) and get_fields(value) is None else [value])
 
 
 def _is_one_row(value: Any, dtype: Type, *, in_doubt: bool) -> bool:
@@ -331,7 +331,7 @@ def _nesting(value: Any) -> tuple[int, bool]:
             levels, dtype = levels + 1, dtype.value_type
         return levels, True
     typed = (pd.Series, pd.Index, pd.api.extensions.ExtensionArray, np.ndarray)
-    if not isinstance(value, typed) and (not is_sequence(value) or fields_of(value) is not None):
+    if not isinstance(value, typed) and (not is_sequence(value) or get_fields(value) is not None):
         return 0, True
     deepest = 1
     for item in value:

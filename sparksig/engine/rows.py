@@ -20,7 +20,7 @@ from sparksig.convert.hint_tree import (
     ScalarHint,
     UnionHint,
 )
-from sparksig.convert.records import record_kind
+from sparksig.convert.records import get_record_kind
 from sparksig.engine.hints import unwrap_hint
 from sparksig.errors import Code, ContractError, Finding, name_type
 
@@ -83,7 +83,7 @@ def _contains_rows(column: pd.Series, item: Hint) -> bool:
     classes = [
         member.cls for member in map(unwrap_hint, members) if isinstance(member, (ModelHint, RecordHint))
     ]
-    forms = (dict, *(cls for cls in classes if record_kind(cls) != "TypedDict"))
+    forms = (dict, *(cls for cls in classes if get_record_kind(cls) != "TypedDict"))
     return all(issubclass(form, forms) for form in set(map(type, column)))
 
 

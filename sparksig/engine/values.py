@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert.arrow import source as arrow_source
-from sparksig.convert.instances import fields_of
+from sparksig.convert.instances import get_fields
 from sparksig.convert.numpy import source, to_numpy
 from sparksig.convert.objects import is_missing, is_vector
 from sparksig.engine.findings import (
@@ -253,7 +253,7 @@ class _Converter:
         if isinstance(dtype, Array):
             return self.convert_array(value, dtype, path)
         if not isinstance(value, Mapping):
-            by_name = fields_of(value)
+            by_name = get_fields(value)
             if by_name is None:
                 return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), name_type(value), "", value)
             value = by_name

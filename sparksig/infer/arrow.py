@@ -44,7 +44,7 @@ def from_batches(example: Any) -> Schema:
         return _from_schema(table.schema)
     specs = []
     for field, column in zip(table.schema, map(count_dictionary_nulls, table.columns)):
-        dtype = column_type(column, quote(field.name), findings)
+        dtype = infer_column_type(column, quote(field.name), findings)
         if dtype is not None:
             specs.append(ColSpec(dtype, field.name, required=column.null_count == 0))
     if findings:
@@ -55,7 +55,7 @@ def from_batches(example: Any) -> Schema:
 def _from_column(column: pa.ChunkedArray, name: str | None) -> Schema:
     findings: list[Finding] = []
     column = count_dictionary_nulls(column)
-    dtype = column_type(column, "" if name is None else quote(name), findings)
+    dtype = infer_column_type(column, "" if name is None else quote(name), findings)
     if column.null_count and name is None:
         hint = "name it, in a table: a column without a name must be required"
         findings.append(Finding(Code.INVALID_NAME, "", "a name for a column with nulls", "none", hint))
@@ -64,7 +64,7 @@ def _from_column(column: pa.ChunkedArray, name: str | None) -> Schema:
     return Schema([ColSpec(dtype, name, required=column.null_count == 0)])
 
 
-def column_type(column: pa.ChunkedArray, path: str, findings: list[Finding]) -> Type | None:
+def infer_column_type(column: pa.ChunkedArray, path: str, findings: list[Finding]) -> Type | None:
     """Infer the type of a column; properties with nulls in the data are optional, at every depth."""
     try:
         dtype = find_narrowest_type(source(column.type), path, findings)

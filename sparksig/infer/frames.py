@@ -18,7 +18,7 @@ from sparksig.convert import report_duplicates
 from sparksig.convert.arrow import source
 from sparksig.convert.fields import TENSOR_KEY
 from sparksig.convert.numpy import source as numpy_source
-from sparksig.convert.objects import from_objects, is_exact_double, is_vector, mixed_finding, quiet_nans
+from sparksig.convert.objects import build_mixed_finding, from_objects, is_exact_double, is_vector, quiet_nans
 from sparksig.errors import (
     Code,
     ConversionError,
@@ -28,7 +28,7 @@ from sparksig.errors import (
     name_type,
     quote,
 )
-from sparksig.infer.arrow import column_type
+from sparksig.infer.arrow import infer_column_type
 from sparksig.infer.python import infer_type
 from sparksig.lattice import NULL
 from sparksig.narrowing import find_narrowest_type
@@ -142,7 +142,7 @@ def _infer_type(column: pd.Series, path: str, findings: list[Finding]) -> Type |
         return DataType.datetime
     try:
         if isinstance(dtype, pd.ArrowDtype) and pa.types.is_nested(dtype.pyarrow_dtype):
-            return column_type(_to_chunked(column), path, findings)
+            return infer_column_type(_to_chunked(column), path, findings)
         arrow = pa.array(column.iloc[:0], from_pandas=True).type
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, AttributeError):
         name = f"Sparse[{dtype.subtype}]" if isinstance(dtype, pd.SparseDtype) else str(dtype)
@@ -173,7 +173,7 @@ def _infer_object_type(column: pd.Series, path: str, findings: list[Finding]) ->
         if dtype is DataType.datetime:  # out of range or of several zones: verify_times reports it
             return dtype
         if dtype is not None:
-            findings.append(mixed_finding(values, path))
+            findings.append(build_mixed_finding(values, path))
         return None
     if pa.types.is_null(array.type):
         # NaN is a float, while None and NA have no type

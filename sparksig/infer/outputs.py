@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert.arrow import is_arrow, read_arrow
-from sparksig.convert.instances import fields_of, is_sequence, to_builtins
+from sparksig.convert.instances import get_fields, is_sequence, to_builtins
 from sparksig.convert.numpy import source
 from sparksig.convert.objects import to_series
 from sparksig.errors import Code, ConversionError, Finding, InferenceError, SignatureError, name_type, quote
@@ -46,14 +46,14 @@ def from_prediction(
     if isinstance(prediction, dict):
         return _from_dict(_convert_values(prediction), has_columns, rows, is_one_row)
     if is_sequence(prediction):
-        if isinstance(prediction, tuple) and (by_name := fields_of(prediction)) is not None:
+        if isinstance(prediction, tuple) and (by_name := get_fields(prediction)) is not None:
             schema = _from_dict(_convert_values(by_name), has_columns, rows, is_one_row)
             return _with_annotations(schema, type(prediction), infer)
         schema = python.from_list(to_builtins(list(prediction)))
         classes = set(map(type, prediction))
-        is_of_instances = len(classes) == 1 and fields_of(prediction[0]) is not None
+        is_of_instances = len(classes) == 1 and get_fields(prediction[0]) is not None
         return _with_annotations(schema, classes.pop(), infer) if is_of_instances else schema
-    if (by_name := fields_of(prediction)) is None:
+    if (by_name := get_fields(prediction)) is None:
         return infer(prediction)
     schema = _from_dict(_convert_values(by_name), has_columns, rows, is_one_row)
     return _with_annotations(schema, type(prediction), infer)

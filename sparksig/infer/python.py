@@ -25,7 +25,7 @@ import pandas as pd
 
 from sparksig.convert import report_duplicates
 from sparksig.convert.numpy import source
-from sparksig.convert.objects import is_missing, is_null, is_vector, mixed_finding
+from sparksig.convert.objects import build_mixed_finding, is_missing, is_null, is_vector
 from sparksig.convert.records import is_record
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, below, name_type, quote, shorten
 from sparksig.infer.merging import merge
@@ -283,7 +283,7 @@ def _infer_scalar(
     if types & {datetime.datetime, pd.Timestamp}:
         is_zoned = {getattr(value, "tzinfo", None) is not None for value in values}
         if len(is_zoned) > 1:
-            findings.append(mixed_finding(values, path))
+            findings.append(build_mixed_finding(values, path))
             return None
     if dtype is DataType.string:
         try:

@@ -20,7 +20,7 @@ from sparksig.jobs.config import CheckConfig, JobConfig, SampleSection
 from sparksig.jobs.job_run import JobRun, RunReport
 from sparksig.jobs.progress import choose_bar_settings, show_progress
 from sparksig.jobs.signature_files import read_signature
-from sparksig.models.registry import shown
+from sparksig.models.registry import redact_uri
 from sparksig.signature import ModelSignature
 from sparksig.tables.report import Report
 
@@ -99,7 +99,7 @@ class CheckRun(JobRun[CheckConfig]):
         spark = start_session("check", config)
         contract = _resolve_contract(spark, config)
         report = check_table(inputs.read_input(spark, config.input), contract, side=config.side)
-        report = replace(report, table=shown(config.input.place))
+        report = replace(report, table=redact_uri(config.input.place))
         return CheckPlan(config.input.place, config.mode, report)
 
     def run(self) -> None:
@@ -124,7 +124,7 @@ class CheckRun(JobRun[CheckConfig]):
                 refuse_nan=config.refuse_nan,
                 row_key=config.row_key or None,
             )
-        report = replace(report, table=shown(config.input.place))
+        report = replace(report, table=redact_uri(config.input.place))
         self.note(check=report, rows_in=report.rows)
         table.check_unchanged()
         report.raise_if_failed()

@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.fs
 
 from sparksig.errors import UnsupportedError
-from sparksig.models.registry import shown
+from sparksig.models.registry import redact_uri
 from sparksig.scoring.folder import Folder
 
 
@@ -43,6 +43,6 @@ def locate(path: str, conf: Mapping[str, str]) -> Folder:
     """
     store, place = find_file_system(path, conf)
     if store is None:
-        raise UnsupportedError(f"pyarrow does not know the file system of {shown(path)!r}")
+        raise UnsupportedError(f"pyarrow does not know the file system of {redact_uri(path)!r}")
     uri = f"file:{place}" if isinstance(store, pyarrow.fs.LocalFileSystem) else path.rstrip("/")
     return Folder(store, place, uri)

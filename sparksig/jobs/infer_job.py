@@ -146,9 +146,9 @@ class InferRun(JobRun[InferConfig]):
 def _read_signature_of_model(config: InferConfig) -> ModelSignature | None:
     """Read the signature of the configured model; None without a model, or without a signature."""
     from sparksig.models.directory import ModelDirectory
-    from sparksig.models.registry import local_path
+    from sparksig.models.registry import fetch_model
 
-    return None if config.model is None else ModelDirectory.read(local_path(config.model)).signature
+    return None if config.model is None else ModelDirectory.read(fetch_model(config.model)).signature
 
 
 def _select_columns(table: DataFrame, config: InferConfig) -> DataFrame:

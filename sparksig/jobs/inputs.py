@@ -22,7 +22,7 @@ from sparksig.errors import (
 from sparksig.jobs.config import InputSection
 from sparksig.jobs.config_errors import build_config_error, build_value_error
 from sparksig.jobs.input_checks import NAMES, build_delta_error, find_schemas_with_null_types, is_null_type
-from sparksig.models.registry import shown
+from sparksig.models.registry import redact_uri
 from sparksig.spark.diagnosis import NO_DELTA
 from sparksig.spark.hadoop import HadoopPath
 from sparksig.tables.delta import delta_name
@@ -122,7 +122,7 @@ def open_input(
     else:
         text = _open_text(spark, section)
         rows, identity = text.rows, {"format": section.format}
-    identity, files = {"place": shown(section.place), **identity}, {}
+    identity, files = {"place": redact_uri(section.place), **identity}, {}
     if "version" not in identity:
         try:
             files = _read_statuses(spark, rows.inputFiles())

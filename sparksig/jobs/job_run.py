@@ -32,7 +32,7 @@ from sparksig.jobs.failures import needs_log, write_failure_log
 from sparksig.jobs.files import write_file
 from sparksig.jobs.reports import RunReport
 from sparksig.jobs.secrets import find_secrets, hide_secrets_in_error
-from sparksig.models.registry import shown
+from sparksig.models.registry import redact_uri
 from sparksig.signature import ModelSignature
 from sparksig.spark.diagnosis import convert_spark_errors
 from sparksig.spark.quiet import mute_query_errors
@@ -174,7 +174,9 @@ class JobRun(ABC, Generic[Config]):
             try:
                 write_file(path, render().encode(), self.config.spark)
             except (OSError, SparksigError) as error:
-                problems.append(f"the run report cannot be written to {shown(path)!r}: {shown(error)}")
+                problems.append(
+                    f"the run report cannot be written to {redact_uri(path)!r}: {redact_uri(error)}"
+                )
         return problems
 
     def _build_report(
@@ -184,10 +186,10 @@ class JobRun(ABC, Generic[Config]):
         facts["status"] = facts.get("status", "done") if failure is None else "failed"
         facts["signature"] = _format_signature(facts.get("signature"))
         for name in ("model_path", "output", "quarantine"):
-            facts[name] = shown(facts[name]) if facts.get(name) is not None else None
-        facts["written"] = {shown(place): rows for place, rows in facts.get("written", {}).items()}
+            facts[name] = redact_uri(facts[name]) if facts.get(name) is not None else None
+        facts["written"] = {redact_uri(place): rows for place, rows in facts.get("written", {}).items()}
         if "place" in facts.get("input", {}):
-            facts["input"] = facts["input"] | {"place": shown(facts["input"]["place"])}
+            facts["input"] = facts["input"] | {"place": redact_uri(facts["input"]["place"])}
         log = None
         if failure is not None and needs_log(failure):
             secrets, name = find_secrets(self.config.model_dump()), f"{self.job}-{self.run_id}"

@@ -15,7 +15,7 @@ import pyarrow.fs as pafs
 from sparksig.errors import SparksigError, TableNotFoundError, UnsupportedError
 from sparksig.jobs.file_systems import find_file_system
 from sparksig.jobs.staging import KNOWN_NAMES, PUBLISHING
-from sparksig.models.registry import shown
+from sparksig.models.registry import redact_uri
 from sparksig.views import format_size
 
 DAY = 86_400.0
@@ -77,12 +77,12 @@ def find_leftovers(path: str, older_than: float = DAY) -> list[Leftover]:
     """
     store, root = find_file_system(path, {})
     if store is None:
-        raise UnsupportedError(f"{shown(path)!r} is on a file system that pyarrow does not know")
+        raise UnsupportedError(f"{redact_uri(path)!r} is on a file system that pyarrow does not know")
     root = root.rstrip("/")
     parent, _, table = root.rpartition("/")
     siblings = [info for info in _list(store, parent or "/") if _parse_name(info.base_name)[0] == table]
     if not siblings and store.get_file_info(root or "/").type is not pafs.FileType.Directory:
-        raise TableNotFoundError(f"there is no directory at {shown(path)!r}")
+        raise TableNotFoundError(f"there is no directory at {redact_uri(path)!r}")
     infos = [*_list(store, root or "/"), *siblings]
     stagings = (_inspect(store, info, older_than) for info in infos)
     return sorted(filter(None, stagings), key=lambda staging: staging.path)

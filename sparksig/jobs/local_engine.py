@@ -22,8 +22,8 @@ from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings,
 from sparksig.jobs.staged_tables import locate_rejected, select_scored, select_tables
 from sparksig.jobs.staging import StagingDirectory, name_staging
 from sparksig.models.features import find_features
-from sparksig.models.flavors import default_absent
-from sparksig.models.registry import shown
+from sparksig.models.flavors import choose_absent
+from sparksig.models.registry import redact_uri
 from sparksig.params import enforce_params
 from sparksig.scoring.filters import WrongFilterError
 from sparksig.scoring.folder import Folder
@@ -151,7 +151,7 @@ class LocalEngine:
             findings=name_findings(config),
             zone=self._zone,
             batch_rows=config.model.batch_rows,
-            absent=default_absent(self.model.directory) if absent == "auto" else absent,
+            absent=choose_absent(self.model.directory) if absent == "auto" else absent,
             filter=config.input.filter,
             limit=build_limit(config),
             returned=self._returned,
@@ -307,7 +307,7 @@ def open_table(section: InputSection, conf: Mapping[str, str], version: int | No
     if section.format not in ("parquet", "delta"):
         raise UnsupportedError(f"the input is {section.format.upper()}")
     folder = locate(section.path, conf)
-    identity: dict[str, Any] = {"place": shown(section.path), "format": section.format}
+    identity: dict[str, Any] = {"place": redact_uri(section.path), "format": section.format}
     if section.format == "delta":
         requested = section.version if version is None else version
         table, snapshot = open_delta(folder.store, folder.path, section.path, requested)

@@ -23,7 +23,7 @@ from sparksig.jobs.publishing import refuse_nested
 from sparksig.jobs.staged_columns import PREFIX, build_reason
 from sparksig.jobs.staged_tables import publish_tables, select_rejected, select_scored
 from sparksig.jobs.staging import MARKER, StagedResult, read_json
-from sparksig.models.registry import is_remote, local_path
+from sparksig.models.registry import fetch_model, is_remote
 from sparksig.scoring.folder import Folder
 from sparksig.scoring.selection import find_unsafe_partitions
 from sparksig.scoring.storage import spark_type
@@ -86,7 +86,7 @@ def refuse_nesting(config: ScoreConfig) -> None:
         if section is not None and section.path is not None
     }
     if not is_remote(config.model.path):  # an overwrite would remove it
-        places["model"] = locate(str(local_path(config.model.path).absolute()), config.spark)
+        places["model"] = locate(str(fetch_model(config.model.path).absolute()), config.spark)
     refuse_nested(places)
 
 

@@ -21,7 +21,7 @@ from sparksig.jobs.failures import describe_failure
 from sparksig.jobs.job_run import RunReport, get_report
 from sparksig.jobs.loading import load_config
 from sparksig.jobs.secrets import find_secrets
-from sparksig.models.registry import shown
+from sparksig.models.registry import redact_uri
 
 
 class Plan(Protocol):
@@ -84,7 +84,7 @@ def run(name: str, argv: Sequence[str] | None = None) -> int:
             secrets = find_secrets(config.model_dump())
             if options.dry_run:
                 plan = job.plan(config)
-                print_output(shown(plan), secrets)
+                print_output(redact_uri(plan), secrets)
                 return plan.exit_code
             print_output(str(job.do(config)), secrets)
     except (Exception, KeyboardInterrupt) as error:

@@ -16,7 +16,7 @@ from sparksig.jobs.engine import Engine, RunPlan, choose_engine
 from sparksig.jobs.job_run import JobRun
 from sparksig.jobs.staging import StagedResult, StagingDirectory, build_fingerprints
 from sparksig.jobs.start_checks import check_before_start
-from sparksig.models.registry import shown
+from sparksig.models.registry import redact_uri
 from sparksig.scoring.prepared import PreparedModel
 from sparksig.scoring.tally import name_summaries
 
@@ -210,7 +210,7 @@ class ScoreRun(JobRun[ScoreConfig]):
         with self.phase("preflight"):
             report = self.engine.check_values(self)
         # plan.absent has the most similar names of the input
-        report = replace(report, absent=plan.absent, table=shown(self.config.input.place))
+        report = replace(report, absent=plan.absent, table=redact_uri(self.config.input.place))
         self.note(check=report)
         if budget is None or (mode == "full" and not report.bad_rows):
             report.raise_if_failed()

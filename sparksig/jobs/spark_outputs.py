@@ -19,7 +19,7 @@ from sparksig.jobs.staging import (
     parse_object,
     read_json,
 )
-from sparksig.models.registry import is_remote, local_path
+from sparksig.models.registry import fetch_model, is_remote
 from sparksig.spark.hadoop import HadoopPath
 from sparksig.tables.contract import RUN_COLUMN
 from sparksig.tables.delta import read_delta
@@ -116,7 +116,7 @@ def refuse_nesting(spark: SparkSession, config: ScoreConfig) -> None:
         name: _locate_table(spark, section) for name, section in sections.items() if section is not None
     }
     if not is_remote(config.model.path):  # an overwrite would remove it
-        places["model"] = HadoopPath.qualify(spark, f"file:{local_path(config.model.path).absolute()}")
+        places["model"] = HadoopPath.qualify(spark, f"file:{fetch_model(config.model.path).absolute()}")
     refuse_nested(places)
     tables = [section.table for section in (config.output, config.quarantine) if section is not None]
     if len(tables) == 2 and None not in tables:  # the tables may not exist yet

@@ -117,9 +117,9 @@ def compare_versions(directory: ModelDirectory, action: str, environment: ModelE
     differences = list_differences(directory, packages)
     if not differences:
         return
-    place = "" if packages is None else f" in {packages.place}"
+    location = "" if packages is None else f" in {packages.path}"
     text = (
-        f"{directory.path}: saved with other versions than are installed{place}: "
+        f"{directory.path}: saved with other versions than are installed{location}: "
         f"{'; '.join(map(str, differences))}"
     )
     if action == "fail":
@@ -193,6 +193,6 @@ def compare_environment(
         needed += ["cloudpickle", "mlflow", "pandas"]
     names = tuple(normalize_name(name) for name in needed)
     packages = None if environment is None else environment.packages
-    place = "this environment" if packages is None else packages.place
+    name = "this environment" if packages is None else packages.path
     differences = tuple(list_differences(directory, packages))
-    return EnvironmentReport(str(directory.path), place, differences, names)
+    return EnvironmentReport(str(directory.path), name, differences, names)

@@ -17,7 +17,7 @@ import pandas as pd
 from sparksig.convert.arrow import is_arrow
 from sparksig.convert.json import AS_WRITTEN, dumps, from_json, loads, to_json, to_plain
 from sparksig.convert.mlflow import from_mlflow
-from sparksig.convert.records import to_builtins
+from sparksig.convert.records import unstructure
 from sparksig.engine.frames import build_model_frame, build_model_input
 from sparksig.engine.text_dtypes import TextDtypes
 from sparksig.errors import ContractError, ModelDamagedError, ModelError, SignatureTypeError, name_type, quote
@@ -158,7 +158,7 @@ def _encode_example(data: Any, signature: ModelSignature | None) -> InputExample
     if isinstance(data, Mapping) and data and all(isinstance(array, np.ndarray) for array in data.values()):
         content = {name: array_to_json(array, quote(name)) for name, array in data.items()}
         return {"type": "ndarray"}, content, {"inputs": content}
-    content = to_json(to_builtins(data)) if has_type_hint else _encode_object(data)
+    content = to_json(unstructure(data)) if has_type_hint else _encode_object(data)
     request = content if _is_complete_request(content, signature) else {"inputs": content}
     return {"type": "json_object"}, content, request
 

@@ -23,7 +23,7 @@ from sparksig.errors import (
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory, replace_mlmodel
 from sparksig.models.examples import read_example
-from sparksig.models.registry import is_logged, is_remote, local_path, shown
+from sparksig.models.registry import fetch_model, is_logged, is_remote, redact_uri
 from sparksig.models.seal import digest
 from sparksig.models.tracking import replace_logged_mlmodel
 from sparksig.models.versions import list_differences
@@ -165,7 +165,7 @@ def get_model_info(model: str | os.PathLike[str]) -> ModelInfo:
         >>> info.metadata, info.signature, len(info.digest)
         ({'team': 'growth'}, None, 64)
     """
-    return describe(ModelDirectory.read(local_path(model)), shown(model))
+    return describe(ModelDirectory.read(fetch_model(model)), redact_uri(model))
 
 
 def describe(directory: ModelDirectory, model_uri: str) -> ModelInfo:
@@ -252,17 +252,17 @@ def set_signature(model: str | os.PathLike[str], signature: ModelSignature) -> N
             or signature._is_type_hint_from_example,
         }
         replace_mlmodel(directory, config)
-        _compare_example(ModelDirectory.read(directory.path), shown(model))
+        _compare_example(ModelDirectory.read(directory.path), redact_uri(model))
 
     if is_logged(model):
         replace_logged_mlmodel(str(model), change)
         return
     if is_remote(model):
         raise UnsupportedError(
-            f"cannot set the signature of {shown(model)!r}, because the model is not local. Download the "
-            "directory, call set_signature() on it, and upload it again"
+            f"cannot set the signature of {redact_uri(model)!r}, because the model is not local. Download "
+            "the directory, call set_signature() on it, and upload it again"
         )
-    change(ModelDirectory.read(local_path(model)))
+    change(ModelDirectory.read(fetch_model(model)))
 
 
 def _compare_example(directory: ModelDirectory, model_uri: str) -> None:

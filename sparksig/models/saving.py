@@ -32,11 +32,11 @@ from sparksig.models.directory import (
     TEXT_DTYPES,
     ModelDirectory,
     create_directory,
-    seal,
     write_mlmodel,
+    write_seal,
 )
 from sparksig.models.examples import split_example, write_example
-from sparksig.models.features import KEY, choose_names
+from sparksig.models.features import KEY, choose_feature_names
 from sparksig.models.flavors.interface import Flavor, HasTextDtypes, Predictor, Saving
 from sparksig.models.flavors.loader_module import LoaderModule
 from sparksig.models.info import ModelInfo, get_model_info
@@ -49,8 +49,8 @@ from sparksig.models.python_model import (
     get_hint_schemas,
     is_from_example,
 )
-from sparksig.models.registry import fetched, is_remote, local_path, shown
-from sparksig.models.trust import type_names
+from sparksig.models.registry import fetch_path, is_remote, redact_uri
+from sparksig.models.trust import check_type_names
 from sparksig.models.verification import verify_example
 from sparksig.models.versions import write_environment
 from sparksig.schema import Schema
@@ -150,10 +150,10 @@ def save_model(
         raise ModelError(f"path: expected a path, got {name_type(path)}. Call save_model(path, model)")
     if is_remote(path):
         raise UnsupportedError(
-            f"cannot save a model to {shown(path)!r}: only local directories are supported. Save it to one, "
-            "and copy it from there"
+            f"cannot save a model to {redact_uri(path)!r}: only local directories are supported. Save it to "
+            "one, and copy it from there"
         )
-    path = local_path(path)
+    path = fetch_path(path)
     code = _find_code_file(model)
     model = _to_model(model if code is None else _run_code(code, model_config), loader_module, data_path)
     flavor = _select_flavor(model, is_code=code is not None)
@@ -161,11 +161,11 @@ def save_model(
     data, params = split_example(input_example)
     data = data if data is None else convert_to_rows(model, data)
     saving = Saving(
-        type_names(trusted_types),
+        check_type_names(trusted_types),
         method,
         serialization_format,
         _complete_signature(model, signature, data, params),
-        {str(name): fetched(artifact) for name, artifact in (artifacts or {}).items()},
+        {str(name): fetch_path(artifact) for name, artifact in (artifacts or {}).items()},
         model_config,
         loader_module,
         data_path,
@@ -191,7 +191,7 @@ def _complete_directory(
 ) -> None:
     """Add the MLmodel, the example, the requirements and the seal to the files of a model."""
     data, params = example
-    features = choose_names(flavor, model, saving, data)
+    features = choose_feature_names(flavor, model, saving, data)
     if features is not None and saving.inputs is not None:
         config["flavors"]["python_function"][KEY] = features
         data = select_features(data, saving.inputs, features)
@@ -212,7 +212,7 @@ def _complete_directory(
     files = (file for file in home.rglob("*") if file.is_file() and file != home / MLMODEL)
     config["model_size_bytes"] = sum(file.stat().st_size for file in files)
     write_mlmodel(home, config)
-    seal(home)
+    write_seal(home)
 
 
 # --- arguments ----------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparksig.errors import ModelError, make_lines_printable
-from sparksig.models.node_cache import cached_directory
+from sparksig.models.node_cache import build_once
 from sparksig.models.requirements import Requirements
 from sparksig.models.versions import InstalledPackages
 
@@ -74,9 +74,7 @@ def build_environment(requirements: Requirements, options: Sequence[str] = ()) -
         ModelError: this machine has no such Python, or the packages cannot be installed; with the end of
             pip's messages.
     """
-    return cached_directory(
-        "environments", requirements.key, lambda home: _install(requirements, home, options)
-    )
+    return build_once("environments", requirements.key, lambda home: _install(requirements, home, options))
 
 
 def _find_python(version: str) -> str | None:

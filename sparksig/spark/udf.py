@@ -188,7 +188,7 @@ def build_udf(
         None if returned is None else to_arrow_result(returned),
         str(session.conf.get("spark.sql.session.timeZone")),
         batch_rows=batch_rows,
-        absent=absent or flavors.default_absent(model.directory),
+        absent=absent or flavors.choose_absent(model.directory),
     )
     return ModelUDF(work, returned)
 

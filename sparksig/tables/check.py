@@ -20,7 +20,7 @@ from sparksig.errors import (
     quote,
 )
 from sparksig.lattice import Decimal, Field, Scalar
-from sparksig.models.registry import shown
+from sparksig.models.registry import redact_uri
 from sparksig.options import CheckMode, Extra, Missing, SampleMethod, Side, TypeRule
 from sparksig.spark.arguments import refuse_object
 from sparksig.spark.diagnosis import convert_spark_errors, refuse_stopped_session
@@ -118,7 +118,7 @@ def check(
     if isinstance(opened, ParquetTable):
         name = opened.place
     else:
-        name = shown(table) if isinstance(table, (str, os.PathLike)) else ""
+        name = redact_uri(table) if isinstance(table, (str, os.PathLike)) else ""
     return replace(report, seconds=time.perf_counter() - started, table=name)
 
 

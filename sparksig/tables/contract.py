@@ -29,7 +29,7 @@ from sparksig.errors import (
 from sparksig.lattice import Field, ListOf, MapOf, Source, Struct
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.features import find_features
-from sparksig.models.registry import is_remote, local_path, open_store, shown
+from sparksig.models.registry import fetch_model, fetch_path, is_remote, open_store, redact_uri
 from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
 from sparksig.signature import ModelSignature
@@ -284,11 +284,11 @@ def _of_text(source: str | os.PathLike[str], reader: Reader) -> Contract | _Sign
     text = os.fspath(source)
     if not text.strip():
         raise ContractError("the contract is an empty text")
-    name = shown(text)  # a URI may hold credentials
+    name = redact_uri(text)  # a URI may hold credentials
     if (model := _model_directory(text)) is not None:
-        directory = ModelDirectory.read(local_path(model))
+        directory = ModelDirectory.read(fetch_model(model))
         return _Signed(directory.require_signature(name), name, find_features(directory))
-    path = None if is_remote(text) else local_path(text)
+    path = None if is_remote(text) else fetch_path(text)
     if path is not None and path_exists(path) and is_signature_file(path):
         return _Signed(read_signature(path), name)
     table = reader.read_table(text, is_path=not isinstance(source, str))
@@ -309,7 +309,7 @@ def _model_directory(text: str) -> str | None:
         except (OSError, pa.ArrowException, UnsupportedError):
             return None  # the reader of tables reports the reason
         return text if is_model else None
-    path = local_path(text)
+    path = fetch_path(text)
     if path.name == "MLmodel" and path_exists(path):
         return str(path.parent)
     return text if path_exists(path / "MLmodel") else None

@@ -27,7 +27,7 @@ from sparksig.errors import (
     quote,
 )
 from sparksig.lattice import NULL, Source
-from sparksig.models.registry import fetched, format_store_error, is_remote, open_store, shown
+from sparksig.models.registry import fetch_path, format_store_error, is_remote, open_store, redact_uri
 from sparksig.schema import Schema
 from sparksig.spark.names import Fold
 from sparksig.tables.arrow import Outcome, Part, count_violations
@@ -320,7 +320,7 @@ def open_parquet(path: str | os.PathLike[str], store: tuple[Any, str] | None = N
         raise ContractError(f"table: expected a path or a URI, got {name_type(path)}")
     if not os.fspath(path).strip():
         raise ContractError("table: expected a path or a URI, got an empty text")
-    place = shown(path)
+    place = redact_uri(path)
     try:
         file_system, root = store or _find_store(path)
         locations = list_files(file_system, root, place)
@@ -335,4 +335,4 @@ def open_parquet(path: str | os.PathLike[str], store: tuple[Any, str] | None = N
 def _find_store(path: str | os.PathLike[str]) -> tuple[Any, str]:
     if is_remote(path):
         return open_store(str(path))
-    return pafs.LocalFileSystem(), str(Path(fetched(path)).absolute())
+    return pafs.LocalFileSystem(), str(Path(fetch_path(path)).absolute())

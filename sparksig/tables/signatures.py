@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sparksig.errors import ModelNotFoundError, SignatureError, SignatureTypeError, name_type, quote, suggest
 from sparksig.models.directory import MLMODEL, ModelDirectory
-from sparksig.models.registry import fetched, shown
+from sparksig.models.registry import fetch_path, redact_uri
 from sparksig.signature import ModelSignature
 
 
@@ -38,12 +38,12 @@ def load_signature(path: str | os.PathLike[str]) -> ModelSignature:
     """
     if not isinstance(path, (str, os.PathLike)):
         raise SignatureTypeError(f"signature: expected a path or a URI, got {name_type(path)}")
-    local = fetched(path)
+    local = fetch_path(path)
     if (local / MLMODEL).is_file() or (local.name == MLMODEL and local.is_file()):
-        return ModelDirectory.read(local).require_signature(shown(path))
+        return ModelDirectory.read(local).require_signature(redact_uri(path))
     if local.is_file():
         return read_signature(local)
-    raise ModelNotFoundError(f"there is no signature file and no model directory at {shown(path)!r}")
+    raise ModelNotFoundError(f"there is no signature file and no model directory at {redact_uri(path)!r}")
 
 
 def is_signature_file(path: Path) -> bool:

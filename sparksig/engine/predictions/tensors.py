@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert.arrow import to_arrow
-from sparksig.convert.instances import fields_of
+from sparksig.convert.instances import get_fields
 from sparksig.convert.numpy import dtype_widens
 from sparksig.convert.objects import from_objects, is_sparse, to_series
 from sparksig.engine.kernels import Values
@@ -30,7 +30,7 @@ def encode_tensors(
 
 
 def _split_tensors(prediction: Any, outputs: Schema, findings: list[Finding]) -> list[Any]:
-    by_name = fields_of(prediction)
+    by_name = get_fields(prediction)
     prediction = prediction if by_name is None else by_name
     if len(outputs) == 1 and not (isinstance(prediction, Mapping) and outputs.has_input_names()):
         return [prediction]
