@@ -30,7 +30,7 @@ from sparksig.scoring.storage import spark_type
 from sparksig.tables.contract import RUN_COLUMN
 from sparksig.tables.findings import find_equal_names, find_missing
 from sparksig.tables.parquet import ParquetTable, open_parquet
-from sparksig.tables.partitions import judge_partition_names, refuse_other_partition, share_partition
+from sparksig.tables.partitions import can_share_partition, judge_partition_names, report_other_type
 
 if TYPE_CHECKING:
     from sparksig.jobs.config import OutputSection, QuarantineSection, ScoreConfig
@@ -199,10 +199,8 @@ def _compare_columns(columns: pa.Schema, existing: ParquetTable, by: list[str]) 
                 Finding(Code.EXTRA_COLUMN, quote(part.name), "no such column", str(part.type), hint)
             )
         elif part.name in by:
-            if not share_partition(types[part.name], part.type):
-                findings.append(
-                    refuse_other_partition(quote(part.name), str(types[part.name]), str(part.type))
-                )
+            if not can_share_partition(types[part.name], part.type):
+                findings.append(report_other_type(quote(part.name), str(types[part.name]), str(part.type)))
         elif spark_type(types[part.name], part.name) != part.type:
             actual = str(part.type)
             findings.append(

@@ -19,7 +19,8 @@ from sparksig.scoring.failures import FINDINGS
 from sparksig.scoring.results import finish_predictions
 from sparksig.scoring.scan import ScanPlan
 from sparksig.scoring.selection import Selection
-from sparksig.scoring.storage import SPARK_SCHEMA_KEY, build_spark_schema, convert_array, with_zone
+from sparksig.scoring.storage import build_spark_schema, convert_array, with_zone
+from sparksig.tables.readers import SPARK_SCHEMA_KEY
 
 _GROUP_ROWS, _GROUP_BYTES = 2**20, 2**26
 """The number of rows, or of bytes in memory, from which on a row group is written."""

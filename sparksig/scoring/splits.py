@@ -31,11 +31,11 @@ from sparksig.scoring.storage import (
     spark_type,
     with_zone,
 )
-from sparksig.tables.columns import arrow_columns
+from sparksig.tables.columns import list_arrow_columns
 from sparksig.tables.contract import Contract
 from sparksig.tables.footers import File
 from sparksig.tables.parquet import ParquetTable
-from sparksig.tables.partitions import partition_value
+from sparksig.tables.partitions import parse_partition_value
 from sparksig.tables.types import match_columns
 from sparksig.types import AnyType, Object
 
@@ -208,7 +208,7 @@ def _choose_columns(
         missing="forbid" if options.absent == "forbid" else "allow",
         extra="allow",
     )
-    match = match_columns(contract, arrow_columns(table), by_position=columns is not None)
+    match = match_columns(contract, list_arrow_columns(table), by_position=columns is not None)
     findings += match.findings
     if match.row is not None:
         assert isinstance(match.row.type, Object)
@@ -287,7 +287,7 @@ def plan_splits(table: ParquetTable, scan: ScanPlan, cores: int) -> list[Split]:
 def _cut_file(file: File, scan: ScanPlan) -> list[Piece]:
     """Return a piece for each row group with rows."""
     partitions = {
-        name: place_partition(partition_value(text, file.schema.field(name).type), scan.zone).cast(
+        name: place_partition(parse_partition_value(text, file.schema.field(name).type), scan.zone).cast(
             scan.source.field(name).type
         )
         for name, text in file.values.items()

@@ -10,9 +10,7 @@ import pyarrow as pa
 
 from sparksig.engine.zones import to_zoned_times
 from sparksig.errors import UnsupportedError, below, quote
-
-SPARK_SCHEMA_KEY = b"org.apache.spark.sql.parquet.row.metadata"
-"""The key under which Spark stores the schema of a table in the footers of its files."""
+from sparksig.tables.readers import SPARK_SCHEMA_KEY
 
 INSTANT = pa.timestamp("us", "UTC")
 

@@ -24,8 +24,8 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.scoring.names import find_missing_columns
 from sparksig.spark.names import Fold
 from sparksig.spark.variants import is_variant
-from sparksig.tables.columns import spark_columns
-from sparksig.tables.contract import model_contract
+from sparksig.tables.columns import list_spark_columns
+from sparksig.tables.contract import build_model_contract
 from sparksig.tables.sql import name_column, quote_name
 from sparksig.tables.types import match_columns
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
@@ -107,13 +107,13 @@ def bind(
             "columns= applies to a model whose columns have no names, and this model's columns have names"
         )
     missing = "forbid" if absent == "forbid" else "allow"
-    contract = model_contract(schema, "the model's input schema", features, missing=missing)
+    contract = build_model_contract(schema, "the model's input schema", features, missing=missing)
     findings: list[Finding] = []
     if columns is not None:
         findings += find_missing_columns(table.names, columns)
         table = T.StructType([table[name] for name in columns if name in table.names])
         findings += find_misplaced_features(columns, schema, features)
-    table_columns = spark_columns(table)
+    table_columns = list_spark_columns(table)
     if not findings:
         match = match_columns(contract, table_columns, fold=fold, by_position=columns is not None)
         findings += match.findings

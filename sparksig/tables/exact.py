@@ -147,7 +147,7 @@ def find_losses_in_signature(contract: Contract) -> list[Finding]:
         >>> [str(finding) for finding in find_losses_in_signature(resolve_contract("id bigint, day date"))]
         ['day: expected date, got datetime [NOT_EXPRESSED]']
     """
-    parts = (_lost_types(column.field.source, quote(column.name)) for column in contract.columns)
+    parts = (_find_losses(column.field.source, quote(column.name)) for column in contract.columns)
     return [finding for findings in parts for finding in findings]
 
 
@@ -158,10 +158,10 @@ def find_lost_lengths(contract: Contract) -> list[Finding]:
     ]
 
 
-def _lost_types(source: Source, path: str) -> list[Finding]:
+def _find_losses(source: Source, path: str) -> list[Finding]:
     if isinstance(source, (ListOf, MapOf, Struct)) and not getattr(source, "kind", ""):
         parts = source_parts(source, path)
-        return [finding for where, part in parts for finding in _lost_types(part.source, where)]
+        return [finding for where, part in parts for finding in _find_losses(part.source, where)]
     dtype = find_narrowest_type(source, path, [])
     if dtype is None:
         return [build_loss(path, format_type(source), "Any")]

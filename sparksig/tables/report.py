@@ -159,13 +159,18 @@ class Report(TextView):
         columns = sorted(self.columns, key=lambda column: column.ok)
         if only_findings:
             columns = [column for column in columns if not column.ok]
-        notes = [] if only_findings else self._notes()
+        notes = [] if only_findings else self._list_notes()
         notes += [self.claim] if self.claim else []
         return "\n".join(
-            [self._headline(), *aligned(self._rows(columns)), *self._describe_findings(), *notes]
+            [
+                self._format_headline(),
+                *aligned(self._format_columns(columns)),
+                *self._describe_findings(),
+                *notes,
+            ]
         )
 
-    def _headline(self) -> str:
+    def _format_headline(self) -> str:
         fits = "fits" if self.ok else "breaks"
         rows = "schema checked" if self.rows is None else f"{count_nouns(self.rows, 'row')} checked"
         broken = ""
@@ -173,7 +178,7 @@ class Report(TextView):
             broken = f", {count_nouns(self.bad_rows, 'row')} {'breaks' if self.bad_rows == 1 else 'break'} it"
         return f"the table {fits} the contract ({self.contract}): {rows}{broken}"
 
-    def _rows(self, columns: Sequence[ColumnReport]) -> list[Sequence[str]]:
+    def _format_columns(self, columns: Sequence[ColumnReport]) -> list[Sequence[str]]:
         has_nulls = any(column.nulls is not None for column in self.columns)
         rows: list[Sequence[str]] = []
         for column in columns:
@@ -189,7 +194,7 @@ class Report(TextView):
             lines.append(f"- {finding}" + (f" e.g. {', '.join(keys)}" if keys else ""))
         return lines
 
-    def _notes(self) -> list[str]:
+    def _list_notes(self) -> list[str]:
         notes = [f"- {format_absent_column(column)}" for column in self.absent]
         notes += [f"- warning: {finding}" for finding in self.warnings]
         return notes

@@ -21,7 +21,7 @@ from sparksig.spark.arrow_types import arrow_type
 from sparksig.spark.names import Fold, get_name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.tables.arrow import Outcome, Part
-from sparksig.tables.columns import Column, spark_columns, spark_fields
+from sparksig.tables.columns import Column, list_spark_columns, list_spark_fields
 from sparksig.tables.counting import count_rows
 from sparksig.tables.readers import SparkReader
 from sparksig.tables.rules import Rule
@@ -53,7 +53,7 @@ class SparkTable:
     @cached_property
     def columns(self) -> list[Column]:
         """The columns."""
-        return spark_columns(self.df.schema)
+        return list_spark_columns(self.df.schema)
 
     def select(self, names: Sequence[str]) -> SparkTable:
         """Return the table with some of its columns, in this order."""
@@ -95,7 +95,7 @@ class SparkTable:
     def run(self, rules: Sequence[Rule], names: Sequence[str], keys: Sequence[str]) -> Outcome:
         """Apply rules to all rows, by one Spark job without Python."""
         df = convert_vectors_to_arrays(self.df)
-        return count_rows(df, compile_rules(rules, spark_fields(df.schema)), names, keys)
+        return count_rows(df, compile_rules(rules, list_spark_fields(df.schema)), names, keys)
 
 
 def convert_vectors_to_arrays(df: DataFrame) -> DataFrame:

@@ -14,7 +14,7 @@ from pyspark.sql import types as T
 
 from sparksig.errors import Code, Finding, OutputRefusedError, below, quote
 from sparksig.spark.bind import column
-from sparksig.tables.delta import Existing, delta_name, is_path, read_delta
+from sparksig.tables.delta import Existing, is_path, name_delta_table, read_delta
 from sparksig.writing.request import WriteRequest
 
 # --- the dry run ------------------------------------------------------------------------------------------
@@ -117,10 +117,10 @@ def noted(spark: SparkSession, target: str, run_id: str) -> str:
     """Return the note of a run in a Delta table; empty without one."""
     metadata = F.col("userMetadata")
     marked = F.get_json_object(metadata, f"$['{_RUN}']") == F.lit(run_id)
-    history = spark.sql(f"DESCRIBE HISTORY {delta_name(target)}").where(marked)
+    history = spark.sql(f"DESCRIBE HISTORY {name_delta_table(target)}").where(marked)
     notes = history.select(F.get_json_object(metadata, f"$['{_NOTE}']")).collect()
     if not notes and not is_path(target):
-        [detail] = spark.sql(f"DESCRIBE DETAIL {delta_name(target)}").select("properties").collect()
+        [detail] = spark.sql(f"DESCRIBE DETAIL {name_delta_table(target)}").select("properties").collect()
         properties = detail[0] or {}
         return str(properties.get(_NOTE, "")) if properties.get(_RUN) == run_id else ""
     return str(notes[0][0] or "") if notes else ""
@@ -161,11 +161,11 @@ def _has_run(spark: SparkSession, request: WriteRequest, exists: bool) -> bool:
 def _count_rows(spark: SparkSession, target: str, key: str, value: str) -> int | None:
     """Return the number of rows that the commit with a mark has written; None without such a commit."""
     recent = " LIMIT 1000" if key == _WRITE else ""  # the commit of this write is recent
-    history = spark.sql(f"DESCRIBE HISTORY {delta_name(target)}{recent}")
+    history = spark.sql(f"DESCRIBE HISTORY {name_delta_table(target)}{recent}")
     marked = F.get_json_object("userMetadata", f"$['{key}']") == F.lit(value)
     metrics = history.where(marked).select("operationMetrics").collect()
     if not metrics and not is_path(target):
-        [detail] = spark.sql(f"DESCRIBE DETAIL {delta_name(target)}").select("properties").collect()
+        [detail] = spark.sql(f"DESCRIBE DETAIL {name_delta_table(target)}").select("properties").collect()
         if (detail[0] or {}).get(key) == value:
             metrics = history.where("version = 0").select("operationMetrics").collect()
     return int((metrics[0][0] or {}).get("numOutputRows", 0)) if metrics else None

@@ -13,7 +13,7 @@ from sparksig.errors import Code, Finding, OutputRefusedError, quote
 from sparksig.spark.hadoop import is_connect, is_nowhere
 from sparksig.tables.contract import RUN_COLUMN
 from sparksig.tables.delta import Existing
-from sparksig.tables.partitions import refuse_other_partition, refuse_partition_type
+from sparksig.tables.partitions import report_other_type, report_partition_type
 from sparksig.tables.readers import find_partitions
 from sparksig.writing.request import WriteRequest
 from sparksig.writing.staged import save as save_staged
@@ -111,12 +111,12 @@ def partition_refusals(table: T.StructType, by: Sequence[str], layout: Existing 
         actual, path = field.dataType, quote(field.name)
         is_integer = isinstance(actual, T.DecimalType) and actual.scale == 0
         if not is_integer and not isinstance(actual, _READ_BACK):
-            findings.append(refuse_partition_type(path, actual.simpleString()))
+            findings.append(report_partition_type(path, actual.simpleString()))
             continue
         target = types.get(field.name, actual)
         is_text = isinstance(target, T.StringType) or isinstance(actual, T.StringType)
         if not is_text and not holds(target, actual) and not holds(actual, target):
-            findings.append(refuse_other_partition(path, target.simpleString(), actual.simpleString()))
+            findings.append(report_other_type(path, target.simpleString(), actual.simpleString()))
     return findings
 
 

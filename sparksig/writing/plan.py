@@ -19,11 +19,11 @@ from sparksig.spark.arguments import require_frame
 from sparksig.spark.names import Fold, find_variables, get_name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.spark.quiet import mute_query_errors
-from sparksig.tables.columns import spark_columns
+from sparksig.tables.columns import list_spark_columns
 from sparksig.tables.contract import RUN_COLUMN, Contract
 from sparksig.tables.delta import Existing, is_path, read_delta
 from sparksig.tables.findings import find_equal_names, find_missing
-from sparksig.tables.partitions import judge_partition_names, reads_back_otherwise
+from sparksig.tables.partitions import is_ambiguous, judge_partition_names
 from sparksig.tables.types import judge_types
 from sparksig.views import TextView
 from sparksig.writing import delta, parquet
@@ -215,7 +215,7 @@ def _read_existing(spark: SparkSession, target: str, format: str) -> Existing | 
 
 
 def _judge(df: DataFrame, contract: Contract) -> list[Finding]:
-    columns = spark_columns(restore_null_types(df, contract.schema))
+    columns = list_spark_columns(restore_null_types(df, contract.schema))
     return judge_types(contract, columns, fold=get_name_folding(df.sparkSession))
 
 
@@ -226,11 +226,11 @@ def _plan_columns(
     if layout is None:
         plans = [
             ColumnPlan(quote(column.name), "ok", column.text, column.text)
-            for column in spark_columns(df.schema)
+            for column in list_spark_columns(df.schema)
         ]
         return plans, []
     contract = request.resolve_target(layout)
-    columns = spark_columns(restore_null_types(df, contract.schema))
+    columns = list_spark_columns(restore_null_types(df, contract.schema))
     return plan_columns(
         columns, contract, layout, fold, is_delta=request.format == "delta", evolve=request.evolve
     )
@@ -323,7 +323,7 @@ _VOID = "it has only nulls and no type: cast it to its intended type"
 
 def _judge_run_id(run_id: str | None) -> list[Finding]:
     """Report a run id that readers of partitions return differently, for example as a number."""
-    if run_id is None or not reads_back_otherwise(run_id):
+    if run_id is None or not is_ambiguous(run_id):
         return []
     expected = "a name that readers of Parquet return unchanged"
     hint = "use run-007 instead of 007, for example"

@@ -20,8 +20,8 @@ from sparksig.options import Extra, Missing, SaveMode, Side, TableFormat, TypeRu
 from sparksig.spark.bind import column
 from sparksig.spark.diagnosis import convert_spark_errors
 from sparksig.tables.check import build_rules, report_outcome
-from sparksig.tables.columns import spark_columns, spark_fields
-from sparksig.tables.contract import CONTRACT_KEY, Contract, contract_metadata
+from sparksig.tables.columns import list_spark_columns, list_spark_fields
+from sparksig.tables.contract import CONTRACT_KEY, Contract, build_contract_metadata
 from sparksig.tables.counting import count_rows
 from sparksig.tables.delta import Existing
 from sparksig.tables.differences import normalize
@@ -204,7 +204,7 @@ def _has_run(spark: SparkSession, plan: WritePlan, run_id: str) -> bool:
 def _align_rows(df: DataFrame, resolved: ResolvedWrite) -> DataFrame:
     """Return the rows in the target's types, without the columns that the target fills itself."""
     contract, layout = resolved.contract, resolved.layout
-    metadata = {} if contract is None else contract_metadata(contract)
+    metadata = {} if contract is None else build_contract_metadata(contract)
     fields = {field.name: field for field in df.schema.fields}
     columns = []
     targets = _declare_fields(df.schema, contract) if layout is None else layout.schema.fields
@@ -289,20 +289,20 @@ def _check_values(rows: DataFrame, resolved: ResolvedWrite, options: ValueOption
     """
     contract, layout, is_delta = resolved.contract, resolved.layout, resolved.plan.format == "delta"
     df, rules = convert_vectors_to_arrays(rows), []
-    columns = spark_columns(df.schema)
+    columns = list_spark_columns(df.schema)
     if contract is not None:
-        rules = build_rules(contract, spark_fields(df.schema), options)
+        rules = build_rules(contract, list_spark_fields(df.schema), options)
     partitions = [field for field in df.schema.fields if field.name in resolved.partition_by]
     sql = constrain_partitions(partitions, resolved.plan.format, layout)
     if layout is not None:
         df = _fill_columns(df, layout)
-        rules += constrain_columns(layout, spark_fields(df.schema))
+        rules += constrain_columns(layout, list_spark_fields(df.schema))
         sql += constrain_generated(layout, rows.columns)
     if resolved.existing is not None and is_delta:
         is_complete = layout is not None and not layout.filled
         sql += [rule for rule in constrain_checks(resolved.existing) if is_complete or _resolves(df, rule)]
     distinct = {(rule.column, rule.steps, rule.condition): rule for rule in reversed(rules)}
-    sql = [*compile_rules([*reversed(distinct.values())], spark_fields(df.schema)), *sql]
+    sql = [*compile_rules([*reversed(distinct.values())], list_spark_fields(df.schema)), *sql]
     name = contract.name if contract is not None else "the target's constraints"
     report = Report("full", name, (), report_columns(contract, columns))
     if contract is not None:

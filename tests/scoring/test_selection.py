@@ -18,7 +18,7 @@ from sparksig.scoring.folder import Folder
 from sparksig.scoring.part import Target
 from sparksig.scoring.selection import Selection, find_unsafe_partitions
 from sparksig.tables.parquet import open_parquet
-from sparksig.tables.partitions import reads_back_otherwise
+from sparksig.tables.partitions import is_ambiguous
 
 ROWS = pa.table(
     {
@@ -115,7 +115,7 @@ def test_files_are_removed_after_an_error(tmp_path, monkeypatch):
 
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=5).filter(
-    lambda text: not reads_back_otherwise(text)
+    lambda text: not is_ambiguous(text)
 )
 
 
