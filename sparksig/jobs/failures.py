@@ -17,7 +17,7 @@ from sparksig.errors import (
     TableNotFoundError,
     make_printable,
 )
-from sparksig.jobs.files import write_whole
+from sparksig.jobs.files import write_file
 from sparksig.jobs.secrets import hide_secrets
 from sparksig.spark.diagnosis import diagnose, is_of_spark
 
@@ -92,7 +92,7 @@ def write_failure_log(
     text = "\n".join(make_printable(line.replace("\t", "    ")) for line in text.splitlines())
     if path is not None:
         with contextlib.suppress(OSError, SparksigError):
-            write_whole(path, f"{text}\n".encode(), conf or {}, is_private=True)
+            write_file(path, f"{text}\n".encode(), conf or {}, is_private=True)
             return path
     try:
         file, path = tempfile.mkstemp(

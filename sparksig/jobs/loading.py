@@ -11,8 +11,9 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from sparksig.errors import Code, ConfigError, ConfigNotFoundError, Finding, name_type, suggest, suggest_path
-from sparksig.jobs.forms import Loc, fields_of, find_type, format_key, is_section
-from sparksig.jobs.given import BY_SET, apply_override, expand_variables
+from sparksig.jobs.config_errors import build_config_error
+from sparksig.jobs.config_types import Loc, find_type, format_key, is_section, list_fields
+from sparksig.jobs.overrides import BY_SET, apply_override, expand_variables
 from sparksig.models.safe_yaml import load_yaml
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -82,7 +83,7 @@ def build_config(data: Any, form: type[Config], overrides: Sequence[str], source
 def explain_validation(error: ValidationError, form: type[BaseModel]) -> ConfigError:
     """Convert a pydantic error to an error of sparksig, with the keys of the file."""
     findings = [_explain(problem, form) for problem in error.errors(include_url=False)]
-    return ConfigError.of("the configuration is wrong", findings)
+    return build_config_error(findings)
 
 
 def _add_source(finding: Finding, loc: Loc, overridden: Sequence[Loc]) -> Finding:
@@ -128,11 +129,11 @@ def _explain(problem: Any, form: type[BaseModel]) -> Finding:
         loc, problem_type = loc[:-1], "invalid_key"
     path = format_key(loc)
     if problem_type == "extra_forbidden":
-        keys = list(fields_of(find_type(form, loc[:-1])))
+        keys = list(list_fields(find_type(form, loc[:-1])))
         hint = suggest(loc[-1], keys) or f"the keys here are {', '.join(keys)}"
         return Finding(Code.UNKNOWN_KEY, path, "a known key", "another", hint)
     if problem_type == "missing":
-        description = fields_of(find_type(form, loc[:-1]))[loc[-1]].description
+        description = list_fields(find_type(form, loc[:-1]))[loc[-1]].description
         expected = "a section" if is_section(find_type(form, loc)) else description or "a value"
         return Finding(Code.MISSING_KEY, path, expected, "nothing")
     if problem_type == "invalid_key":
@@ -152,7 +153,7 @@ def _explain(problem: Any, form: type[BaseModel]) -> Finding:
     scalar = isinstance(value, (bool, int, float, datetime.date))
     hint = "write it in quotes" if problem_type == "string_type" and scalar else ""
     if expected == "a section" and is_section(find_type(form, loc)):
-        hint = f"its keys are {', '.join(fields_of(find_type(form, loc)))}"
+        hint = f"its keys are {', '.join(list_fields(find_type(form, loc)))}"
     elif expected == "a list" and isinstance(value, str):
         hint = "write it in brackets: [...]"
     return Finding(Code.INVALID_VALUE, path, expected, _ACTUAL.get(problem_type) or name_type(value), hint)

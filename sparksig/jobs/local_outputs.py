@@ -18,9 +18,9 @@ from sparksig.errors import (
     UnsupportedError,
     quote,
 )
-from sparksig.jobs.moving import refuse_nested
-from sparksig.jobs.places import locate
-from sparksig.jobs.staged_columns import OWN, build_reason
+from sparksig.jobs.file_systems import locate
+from sparksig.jobs.publishing import refuse_nested
+from sparksig.jobs.staged_columns import PREFIX, build_reason
 from sparksig.jobs.staged_tables import publish_tables, select_rejected, select_scored
 from sparksig.jobs.staging import MARKER, StagedResult, read_json
 from sparksig.models.registry import fetch_model, is_remote
@@ -111,13 +111,13 @@ def plan_writes(run: ScoreRun, schema: pa.Schema) -> tuple[TargetPlan, ...]:
     by = config.output.partition_by
     plans = [_plan_target(config.output, config.output.mode, config, columns, columns.names, by)]
     if config.quarantine is not None:
-        if not run.is_known and config.run_id is not None and _locate_quarantined(run).is_there():
+        if not run.is_known and config.run_id is not None and _locate_quarantined(run).exists():
             raise OutputRefusedError(
                 f"the quarantine {config.quarantine.place!r} has rows of a run {run.run_id} already, which "
                 "is not this one: choose another run id, or remove them; nothing was written"
             )
         rejected = select_rejected(schema).describe(schema)
-        names = [*(name for name in schema.names if not name.startswith(OWN)), "findings"]
+        names = [*(name for name in schema.names if not name.startswith(PREFIX)), "findings"]
         plans.append(_plan_target(config.quarantine, "append", config, rejected, names, []))
     return tuple(plans)
 

@@ -70,7 +70,7 @@ def hide_secrets(text: str, secrets: Iterable[str] = ()) -> str:
     return hide_credentials(text)
 
 
-def hide_in_error(error: SparksigError, secrets: Iterable[str] = ()) -> None:
+def hide_secrets_in_error(error: SparksigError, secrets: Iterable[str] = ()) -> None:
     """Hide secrets in the message and the findings of an error."""
     error.message = hide_secrets(error.message, secrets)
     error.findings = tuple(

@@ -39,6 +39,10 @@ Outcome = bool | None
 _ANY_OUTCOME: frozenset[Outcome] = frozenset((True, False, None))
 
 
+class WrongFilterError(UnsupportedError):
+    """A condition that Spark refuses, too."""
+
+
 @dataclass(frozen=True)
 class Condition:
     """A condition on the rows of a table.
@@ -71,6 +75,7 @@ def compile_filter(text: str, schema: pa.Schema, zone: str) -> Condition:
         zone: the time zone in which times are local times.
 
     Raises:
+        WrongFilterError: a column is unknown, or not a condition.
         UnsupportedError: only Spark supports the condition; the message has the reason.
 
     Example:
@@ -260,6 +265,12 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}:\d{2}(\.\d{1,6})?)?")
+_CONSTANTS = frozenset(
+    ("current_catalog", "current_database", "current_date", "current_time", "current_timestamp",
+     "current_user", "localtimestamp", "session_user", "user")
+)  # fmt: skip
+"""The functions that Spark calls without parentheses."""
+
 _MOST_FLOATS = 10
 """Spark compares longer lists as sets, which distinguish 0.0 and -0.0."""
 
@@ -290,7 +301,7 @@ class _Compiler:
             return _Leaf("is null", (_Operand(field.name, field.type),))
         field = self._find(expression)
         if field.type != pa.bool_():
-            raise UnsupportedError(f"the filter has {quote(field.name)}, which is not a condition")
+            raise WrongFilterError(f"the filter has {quote(field.name)}, which is not a condition")
         return _Leaf("is true", (_Operand(field.name, field.type),))
 
     def _find(self, operand: Name | Literal) -> pa.Field:
@@ -298,12 +309,16 @@ class _Compiler:
         if isinstance(operand, Literal):
             raise UnsupportedError("the filter has a condition on literals")
         matches = [field for field in self._schema if field.name.casefold() == operand.text.casefold()]
-        if len(matches) != 1:
-            count = "a name that several columns have" if matches else "not a column of the table"
-            hint = "" if matches else suggest(operand.text, self._schema.names)
+        if len(matches) > 1:
             raise UnsupportedError(
-                f"the filter has {quote(operand.text)}, which is {count}{hint and f': {hint}'}"
+                f"the filter has {quote(operand.text)}, which is the name of several columns"
             )
+        if not matches:
+            error = UnsupportedError if operand.text.lower() in _CONSTANTS else WrongFilterError
+            reason = "which is not a column of the table"
+            if hint := suggest(operand.text, self._schema.names):
+                reason += f": {hint}"
+            raise error(f"the filter has {quote(operand.text)}, {reason}")
         self.columns[matches[0].name] = None
         return matches[0]
 

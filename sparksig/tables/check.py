@@ -20,6 +20,7 @@ from sparksig.errors import (
     quote,
 )
 from sparksig.lattice import Decimal, Field, Scalar
+from sparksig.models.registry import redact_uri
 from sparksig.options import CheckMode, Extra, Missing, SampleMethod, Side, TypeRule
 from sparksig.spark.arguments import refuse_object
 from sparksig.spark.diagnosis import convert_spark_errors, refuse_stopped_session
@@ -114,7 +115,10 @@ def check(
     )
     options = ValueOptions(strict_nulls, refuse_nan)
     report = _check_table(opened, resolved, mode, options, sampler or Sampler(), row_key)
-    name = os.fspath(table) if isinstance(table, (str, os.PathLike)) else ""
+    if isinstance(opened, ParquetTable):
+        name = opened.place
+    else:
+        name = redact_uri(table) if isinstance(table, (str, os.PathLike)) else ""
     return replace(report, seconds=time.perf_counter() - started, table=name)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
 from sparksig.errors import Code, Finding, name_type
-from sparksig.jobs.forms import Loc, accepts_text, find_type, format_key
+from sparksig.jobs.config_types import Loc, accepts_text, find_type, format_key
 from sparksig.models.safe_yaml import load_yaml
 
 BY_SET = "by --set"

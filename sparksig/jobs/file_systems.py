@@ -16,7 +16,7 @@ from sparksig.models.registry import redact_uri
 from sparksig.scoring.folder import Folder
 
 
-def file_system(path: str, conf: Mapping[str, str]) -> tuple[Any, str]:
+def find_file_system(path: str, conf: Mapping[str, str]) -> tuple[Any, str]:
     """Return pyarrow's file system for a path or URI (None if it is unknown), and the path in it.
 
     A plain path is on Hadoop's default file system, which is local unless it is configured.
@@ -41,7 +41,7 @@ def locate(path: str, conf: Mapping[str, str]) -> Folder:
     Raises:
         UnsupportedError: pyarrow does not know the file system.
     """
-    store, place = file_system(path, conf)
+    store, place = find_file_system(path, conf)
     if store is None:
         raise UnsupportedError(f"pyarrow does not know the file system of {redact_uri(path)!r}")
     uri = f"file:{place}" if isinstance(store, pyarrow.fs.LocalFileSystem) else path.rstrip("/")

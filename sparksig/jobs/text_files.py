@@ -30,8 +30,9 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import types as T
 
-from sparksig.errors import Code, ConfigError, Finding, quote
+from sparksig.errors import Code, Finding, quote
 from sparksig.jobs.config import InputSection
+from sparksig.jobs.config_errors import build_config_error, build_value_error
 from sparksig.spark.names import get_name_folding
 from sparksig.tables.sql import SqlRule, flag, format_findings, is_broken, name_column
 
@@ -80,7 +81,7 @@ def read_text(spark: SparkSession, section: InputSection, place: str) -> Text:
         if name.casefold() in {option.casefold() for option in _RESERVED}
     ]  # fmt: skip
     if problems:
-        raise ConfigError.of("the configuration is wrong", problems)
+        raise build_config_error(problems)
     options = {
         name: value
         for name, value in _default_options(section.format).items()
@@ -115,8 +116,7 @@ def _read_schema(spark: SparkSession, section: InputSection) -> T.StructType:
         declared = spark.createDataFrame([], ddl).schema
     except Exception as error:  # an error of the parser, whose class depends on the version of Spark
         reason = " ".join(str(error).strip().partition("\n== SQL")[0].split())
-        finding = Finding(Code.INVALID_VALUE, "input.schema", "columns as DDL", "another text", reason)
-        raise ConfigError.of("the configuration is wrong", [finding]) from None
+        raise build_value_error("input.schema", "columns as DDL", "another text", reason) from None
     findings = [finding for field in declared.fields for finding in _refuse_type(field, section.format)]
     fold = get_name_folding(spark)
     folded = [fold(name) for name in declared.names]
@@ -126,7 +126,7 @@ def _read_schema(spark: SparkSession, section: InputSection) -> T.StructType:
         if folded[index] in folded[:index]
     ]
     if findings:
-        raise ConfigError.of("the configuration is wrong", findings)
+        raise build_config_error(findings)
     return declared
 
 
