@@ -33,9 +33,10 @@ def show(model: str, json_wanted: bool) -> int:
     MODEL is a directory, a signature's JSON file, or a URI: models:/, runs:/, s3://, gs://, abfs://, hdfs://.
     A directory that was changed since it was sealed is shown, and ends with exit code 5.
     """
-    from sparksig.models.directory import MLMODEL, ModelDirectory
+    from sparksig.models.directory import ModelDirectory
     from sparksig.models.info import get_model_info
     from sparksig.models.registry import fetch_model, fetch_path, redact_uri
+    from sparksig.models.seal import MLMODEL
     from sparksig.tables.signatures import is_signature_file, read_signature
 
     local = fetch_path(model) if redact_uri(model).endswith(".json") else fetch_model(model)

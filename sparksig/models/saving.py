@@ -28,7 +28,6 @@ from sparksig.models import flavors
 from sparksig.models.code import CODE, copy_code
 from sparksig.models.dependencies import detect_packages, find_packages, inspect_pickle
 from sparksig.models.directory import (
-    MLMODEL,
     TEXT_DTYPES,
     ModelDirectory,
     create_directory,
@@ -50,6 +49,7 @@ from sparksig.models.python_model import (
     is_from_example,
 )
 from sparksig.models.registry import fetch_path, is_remote, redact_uri
+from sparksig.models.seal import MLMODEL
 from sparksig.models.trust import check_type_names
 from sparksig.models.verification import verify_example
 from sparksig.models.versions import write_environment
