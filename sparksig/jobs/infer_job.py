@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from sparksig.errors import ContractError, ConversionError, Finding, InferenceError, SignatureError
 from sparksig.jobs import inputs
-from sparksig.jobs.check_job import sampler_of, start_session
 from sparksig.jobs.config import InferConfig
 from sparksig.jobs.job_run import JobRun, RunReport
 from sparksig.jobs.progress import show_progress
+from sparksig.jobs.sessions import start_session
 from sparksig.jobs.signature_files import write_signature
 from sparksig.signature import ModelSignature
 
@@ -120,7 +120,7 @@ class InferRun(JobRun[InferConfig]):
             self.note(input=dict(source.identity))
             table = _select_columns(source.rows, config)
         with self.phase("sample"), show_progress(spark, "infer"):
-            sampled = sample_signature(table, sampler_of(config.sample))
+            sampled = sample_signature(table, config.sample.build_sampler())
         source.check_unchanged()
         rows = max((evidence.rows for evidence in sampled.evidence), default=0)
         lines = tuple(str(sampled).splitlines())

@@ -40,7 +40,6 @@ from sparksig.scoring.tally import merge_summaries
 from sparksig.tables.check import check
 from sparksig.tables.delta_log import open_delta
 from sparksig.tables.parquet import ParquetTable, open_parquet
-from sparksig.tables.sample import Sampler
 
 if TYPE_CHECKING:
     from sparksig.jobs.config import InputSection, ScoreConfig
@@ -190,8 +189,7 @@ class LocalEngine:
     def check_values(self, run: ScoreRun) -> Report:
         """Check the values of the table, as configured."""
         section = run.config.check
-        sampler = Sampler(**section.sample.model_dump())
-        path = str(run.config.input.path)
+        path, sampler = str(run.config.input.path), section.sample.build_sampler()
         return check(path, self.model.inputs, section.mode, sampler=sampler, strict_nulls=False)
 
     # --- scoring --------------------------------------------------------------------------------------------
