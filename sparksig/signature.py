@@ -114,11 +114,11 @@ class ModelSignature:
             params
               stop  list of string  default ["."]
         """
-        from sparksig.views import aligned
+        from sparksig.views import align_cells
 
         lines: list[str] = []
         for title, rows in self._format_sides():
-            lines += [title, *aligned(rows or [("none",)])]
+            lines += [title, *align_cells(rows or [("none",)])]
         return "\n".join(lines)
 
     def _format_sides(self) -> list[tuple[str, list[Sequence[str]]]]:

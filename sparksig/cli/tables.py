@@ -140,7 +140,7 @@ def infer(
 def _format_evidence(sampled: SampledSignature) -> str:
     """Format the evidence for each column as a line."""
     from sparksig.errors import quote
-    from sparksig.views import aligned, count_nouns, format_nulls
+    from sparksig.views import align_cells, count_nouns, format_nulls
 
     rows = max((column.rows for column in sampled.evidence), default=0)
     partitions = max((column.partitions or 0 for column in sampled.evidence), default=0)
@@ -149,7 +149,9 @@ def _format_evidence(sampled: SampledSignature) -> str:
         (quote(column.name), format_nulls(column.nulls, None), column.suggestion)
         for column in sampled.evidence
     ]
-    return "\n".join([f"seen in {count_nouns(rows, 'row') if rows else 'no rows'}{source}", *aligned(lines)])
+    return "\n".join(
+        [f"seen in {count_nouns(rows, 'row') if rows else 'no rows'}{source}", *align_cells(lines)]
+    )
 
 
 def _infer_from_file(path: Path) -> ModelSignature:

@@ -326,7 +326,8 @@ def _read_statuses(spark: SparkSession, paths: list[str]) -> dict[str, tuple[int
     """Return the sizes and times of files by their names in Spark, which are encoded."""
     with ThreadPoolExecutor(16) as pool:
         statuses = pool.map(
-            lambda path: HadoopPath(spark, unquote(path).replace("file:///", "file:/", 1)).status(), paths
+            lambda path: HadoopPath(spark, unquote(path).replace("file:///", "file:/", 1)).read_status(),
+            paths,
         )
         return dict(zip(paths, statuses))
 

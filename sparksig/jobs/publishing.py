@@ -64,19 +64,19 @@ def move_directory(
         OutputRefusedError: something is at the target.
         SparksigError: files are missing.
     """
-    if target.renames_at_once and is_replacing and target.names():
+    if target.renames_at_once and is_replacing and target.list_names():
         replace_directory(source, target)
         return
     if target.renames_at_once:
-        if target.is_directory() and not target.names():
+        if target.is_directory() and not target.list_names():
             target.delete()
         source.move_to(target)
         return
     files = staging.read_published_files()
     if not files:
-        files = sorted(source.files(), key=lambda name: (name == MARKER, name))
+        files = sorted(source.list_files(), key=lambda name: (name == MARKER, name))
         staging.note_publishing(files)
-    unknown = set(target.files() if target.exists() else ()) - set(files)
+    unknown = set(target.list_files() if target.exists() else ()) - set(files)
     if unknown and not is_replacing:
         raise OutputRefusedError(f"the output {target.uri!r} has files that the run has not written")
     for name in files:
@@ -86,7 +86,7 @@ def move_directory(
             for other in sorted({*unknown, MARKER}):
                 (target / other).delete()
         (source / name).move_file_to(target / name)
-    missing = set(files) - set(target.files())
+    missing = set(files) - set(target.list_files())
     if missing:
         raise SparksigError(
             f"{target.uri}: the staging and the output lack {count_nouns(len(missing), 'file')} of the run"

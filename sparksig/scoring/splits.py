@@ -21,15 +21,15 @@ from sparksig.scoring.bounds import Bounds
 from sparksig.scoring.filters import compile_filter
 from sparksig.scoring.limits import RejectionLimit
 from sparksig.scoring.names import find_missing_columns, find_name_conflicts
-from sparksig.scoring.part import output_schema
+from sparksig.scoring.part import build_output_schema
 from sparksig.scoring.prepared import PreparedModel
 from sparksig.scoring.scan import Piece, ScanPlan, Split
 from sparksig.scoring.storage import (
+    convert_type,
     place_partition,
     read_spark_fields,
     require_same_type,
-    spark_type,
-    with_zone,
+    set_zone,
 )
 from sparksig.tables.columns import list_arrow_columns
 from sparksig.tables.contract import Contract
@@ -109,7 +109,7 @@ def plan_scan(
         spark_fields={name: spark_fields[name] for name in kept_columns if name in spark_fields},
         **{name: getattr(options, name) for name in shared},
     )
-    output_schema(scan)  # raises an error if a type is not supported
+    build_output_schema(scan)  # raises an error if a type is not supported
     return scan
 
 
@@ -123,7 +123,7 @@ def _name_transfer(
     names: Iterable[str], types: Sequence[pa.DataType], zone: str
 ) -> Iterator[tuple[str, pa.DataType]]:
     """Yield the columns of the model's input."""
-    return ((name, with_zone(dtype, zone)) for name, dtype in zip(names, types))
+    return ((name, set_zone(dtype, zone)) for name, dtype in zip(names, types))
 
 
 def _type_partitions(table: ParquetTable) -> pa.Schema:
@@ -152,7 +152,7 @@ def _refuse_empty_partitions(table: ParquetTable, needed: Sequence[str]) -> None
 
 def _spark_or_own(part: pa.Field) -> pa.DataType:
     try:
-        return spark_type(part.type, quote(part.name))
+        return convert_type(part.type, quote(part.name))
     except UnsupportedError:
         return part.type
 
@@ -235,7 +235,7 @@ def _require_supported(
         dtype = part.type
         if part.name in partitions and pa.types.is_timestamp(dtype):
             dtype = pa.timestamp("us", "UTC")  # a local time of the session
-        field = pa.field(part.name, spark_type(dtype, quote(part.name)))
+        field = pa.field(part.name, convert_type(dtype, quote(part.name)))
         if part.name in spark_fields and not pa.types.is_null(part.type):
             require_same_type(field, spark_fields[part.name])
         fields.append(field)

@@ -344,16 +344,16 @@ _SPARK: dict[DataType, T.DataType] = {
 """The transfer type of each scalar type."""
 
 
-def spark_type(arrow: pa.DataType) -> T.DataType:
+def to_spark_type(arrow: pa.DataType) -> T.DataType:
     """Return the Spark type of predictions of an Arrow type.
 
     Raises:
         UnsupportedError: Spark has no such type.
     """
     if pa.types.is_list(arrow):
-        return T.ArrayType(spark_type(arrow.value_type))
+        return T.ArrayType(to_spark_type(arrow.value_type))
     if pa.types.is_map(arrow):
-        return T.MapType(spark_type(arrow.key_type), spark_type(arrow.item_type))
+        return T.MapType(to_spark_type(arrow.key_type), to_spark_type(arrow.item_type))
     if is_variant(arrow):
         if not hasattr(F, "arrow_udf"):
             raise UnsupportedError(
@@ -361,7 +361,7 @@ def spark_type(arrow: pa.DataType) -> T.DataType:
             )
         return T.VariantType()
     if pa.types.is_struct(arrow):
-        return T.StructType([T.StructField(field.name, spark_type(field.type)) for field in arrow])
+        return T.StructType([T.StructField(field.name, to_spark_type(field.type)) for field in arrow])
     if pa.types.is_timestamp(arrow):
         return T.TimestampType()  # the local time in the session's zone
     plain: dict[pa.DataType, T.DataType] = {

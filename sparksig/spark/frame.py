@@ -215,7 +215,7 @@ def add_predictions(
 ) -> DataFrame:
     """Return the kept columns and the predictions of a table that :func:`judge_table` has bound."""
     lenient = findings is not None
-    prediction = udf.with_(lenient=lenient, observed=observation is not None).predict_column(bound)
+    prediction = udf.replace_work(lenient=lenient, observed=observation is not None).predict_column(bound)
     columns = ["*"] if keep == "*" else [binding.column(name) for name in keep]
     if not flatten and not lenient and observation is None:
         return df.select(*columns, prediction.alias(output))

@@ -12,7 +12,7 @@ from sparksig.convert.spark import from_spark, walk_spark
 from sparksig.errors import ContractError, SignatureError, SparksigError, UnsupportedError, name_type
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.results import LOCAL_TIME
-from sparksig.spark.arrow_types import arrow_type
+from sparksig.spark.arrow_types import to_arrow_type
 
 
 def read_result_type(session: SparkSession, result_type: T.DataType | str) -> T.DataType:
@@ -73,9 +73,9 @@ def to_arrow_result(returned: T.DataType) -> pa.DataType:
         raise UnsupportedError(
             "predictions cannot be decimals. Use double or bigint as result_type, and cast the predictions"
         )
-    return arrow_type(returned)
+    return to_arrow_type(returned)
 
 
-def has_times(dtype: T.DataType) -> bool:
+def has_timestamps(dtype: T.DataType) -> bool:
     """Return whether a Spark type is, or contains, a timestamp with a time zone."""
     return any(isinstance(part, T.TimestampType) for _, part in walk_spark(dtype))

@@ -32,7 +32,7 @@ from sparksig.scoring import (
     finish_predictions,
     load_cached,
     regroup_batches,
-    score_pairs,
+    score_and_finish,
     select_column,
 )
 from sparksig.scoring.batches import Predict
@@ -155,7 +155,7 @@ class Work:
         if after.loads > before.loads:
             _freeze_objects()
         arrivals = _Arrivals(batches, self.inputs)
-        pairs = score_pairs(
+        pairs = score_and_finish(
             regroup_batches(arrivals, self.batch_rows, self.batch_bytes),
             self._build_predict(model, arrivals),
             self.inputs,
@@ -256,7 +256,7 @@ def _freeze_objects() -> None:
 # --- a struct of all columns --------------------------------------------------------------------------------
 
 
-def explode(
+def split_struct(
     arrays: list[pa.Array], inputs: Schema, features: tuple[str, ...] | None = None
 ) -> pa.RecordBatch:
     """Return the columns of a call as a batch.

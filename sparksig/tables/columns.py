@@ -54,12 +54,12 @@ def list_arrow_columns(schema: pa.Schema) -> list[Column]:
 def list_spark_columns(table: T.StructType) -> list[Column]:
     """Return the columns of a Spark schema."""
     from sparksig.errors import UnsupportedError
-    from sparksig.spark.arrow_types import arrow_type
+    from sparksig.spark.arrow_types import to_arrow_type
 
     columns = []
     for part in table.fields:
         try:
-            arrow = arrow_type(part.dataType)
+            arrow = to_arrow_type(part.dataType)
         except (UnsupportedError, ValueError):  # a map whose keys are of the null type
             arrow = None
         field = convert_spark_field(part)

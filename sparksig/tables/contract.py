@@ -31,7 +31,7 @@ from sparksig.models.directory import ModelDirectory
 from sparksig.models.features import find_features
 from sparksig.models.registry import fetch_model, fetch_path, is_remote, open_store, redact_uri
 from sparksig.narrowing import find_narrowest_type
-from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
+from sparksig.schema import ColSpec, Schema, TensorSpec, parse_tensor_metadata
 from sparksig.signature import ModelSignature
 from sparksig.source_walks import merge_sources
 from sparksig.tables.columns import (
@@ -388,7 +388,7 @@ def _read_tensor(column: Column, metadata: Mapping[str, Any]) -> TensorSpec | No
     promised = metadata.get(CONTRACT_KEY)
     if text is None and isinstance(promised, str) and json.loads(promised).get("type") == "tensor":
         text = promised
-    return None if text is None else tensor_from_metadata(text, column.name)
+    return None if text is None else parse_tensor_metadata(text, column.name)
 
 
 def build_contract_metadata(contract: Contract) -> dict[str, dict[str, str]]:
@@ -428,7 +428,7 @@ def _restore_declaration(actual: Field, text: object) -> Field:
         if "field" in body:
             return _merge_declarations(actual, read_spark_field(body["field"]))
         if body.get("type") == "tensor":
-            tensor_from_metadata(text, actual.name)
+            parse_tensor_metadata(text, actual.name)
             return actual
         spec = ColSpec.from_json_dict(**{**body, "name": actual.name})
     except (ValueError, TypeError, KeyError, RecursionError):

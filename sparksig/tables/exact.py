@@ -13,7 +13,7 @@ from sparksig.convert.ddl import SPARK_NAMES
 from sparksig.errors import Code, ConversionError, Finding, below, quote
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Source, Struct
 from sparksig.narrowing import find_narrowest_type
-from sparksig.source_walks import source_parts
+from sparksig.source_walks import list_parts
 from sparksig.tables.columns import format_type
 from sparksig.tables.contract import Contract
 from sparksig.tables.differences import normalize
@@ -160,7 +160,7 @@ def find_lost_lengths(contract: Contract) -> list[Finding]:
 
 def _find_losses(source: Source, path: str) -> list[Finding]:
     if isinstance(source, (ListOf, MapOf, Struct)) and not getattr(source, "kind", ""):
-        parts = source_parts(source, path)
+        parts = list_parts(source, path)
         return [finding for where, part in parts for finding in _find_losses(part.source, where)]
     dtype = find_narrowest_type(source, path, [])
     if dtype is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparksig.engine.absent import format_absent_column
 from sparksig.errors import ContractError, Finding, quote
-from sparksig.views import TextView, aligned, count_nouns, format_nulls, render
+from sparksig.views import TextView, align_cells, count_nouns, format_nulls, render
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,7 +164,7 @@ class Report(TextView):
         return "\n".join(
             [
                 self._format_headline(),
-                *aligned(self._format_columns(columns)),
+                *align_cells(self._format_columns(columns)),
                 *self._describe_findings(),
                 *notes,
             ]

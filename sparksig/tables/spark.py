@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from sparksig.convert.spark import from_spark
 from sparksig.errors import ContractError
 from sparksig.schema import Schema
-from sparksig.spark.arrow_types import arrow_type
+from sparksig.spark.arrow_types import to_arrow_type
 from sparksig.spark.names import Fold, get_name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.tables.arrow import Outcome, Part
@@ -252,6 +252,6 @@ def _split_tables(tables: Sequence[pa.Table], df: DataFrame) -> tuple[tuple[Part
     if tables:
         schema = tables[0].schema
     else:
-        schema = pa.schema([(field.name, arrow_type(field.dataType)) for field in df.schema.fields])
+        schema = pa.schema([(field.name, to_arrow_type(field.dataType)) for field in df.schema.fields])
     batches = (batch for table in tables for batch in table.combine_chunks().to_batches())
     return tuple(map(Part, batches)), schema

@@ -194,9 +194,13 @@ def resolve_write(df: DataFrame, contract: Any, request: WriteRequest) -> Resolv
     findings += _find_null_types(df.schema) if layout is None else _find_evolving_null_types(columns)
     findings += _judge_partitions(df.schema, layout, request, partition_by)
     if is_delta:
-        findings += delta.refusals(spark, df.schema, existing, mode)
+        findings += delta.find_refusals(spark, df.schema, existing, mode)
     else:
-        findings += [*parquet.unsafe(spark), *find_variables(df.schema), *_judge_run_id(request.run_id)]
+        findings += [
+            *parquet.find_unsafe_settings(spark),
+            *find_variables(df.schema),
+            *_judge_run_id(request.run_id),
+        ]
         findings += find_source_overlap(df, target)
     findings += refused
     distinct = tuple(dict.fromkeys(findings))
@@ -207,9 +211,9 @@ def resolve_write(df: DataFrame, contract: Any, request: WriteRequest) -> Resolv
 def _read_existing(spark: SparkSession, target: str, format: str) -> Existing | None:
     """Read the schema of the table at a target; None if the target does not exist."""
     if format == "parquet":
-        return parquet.existing(spark, target)
+        return parquet.read_existing(spark, target)
     existing = read_delta(spark, target)
-    if existing is None and is_path(target) and parquet.holds_others(spark, target):
+    if existing is None and is_path(target) and parquet.has_other_files(spark, target):
         raise OutputRefusedError(f"{target} has files and is not a Delta table; nothing was written")
     return existing
 
@@ -337,9 +341,9 @@ def _judge_partitions(
     if not table.fields:
         findings.append(Finding(Code.EMPTY, "", "a table with columns", "none"))
     if request.format == "parquet":
-        findings += parquet.partition_refusals(table, partition_by, layout)
+        findings += parquet.find_partition_refusals(table, partition_by, layout)
     else:
-        findings += delta.partition_refusals(table, partition_by)
+        findings += delta.find_partition_refusals(table, partition_by)
     requested = list(request.partition_by)
     if request.run_id is not None and request.format == "parquet":
         requested.insert(0, RUN_COLUMN)

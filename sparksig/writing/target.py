@@ -210,11 +210,11 @@ class _Planner:
         )
 
 
-def holds(target: T.DataType, actual: T.DataType) -> bool:
+def can_hold(target: T.DataType, actual: T.DataType) -> bool:
     """Return whether a scalar Spark type holds all values of another, exactly, with the same meaning.
 
     Example:
-        >>> holds(T.LongType(), T.IntegerType()), holds(T.DoubleType(), T.LongType())
+        >>> can_hold(T.LongType(), T.IntegerType()), can_hold(T.DoubleType(), T.LongType())
         (True, False)
     """
     return is_lossless(source(actual), source(target))

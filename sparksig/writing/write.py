@@ -40,7 +40,7 @@ from sparksig.writing.limits import (
 )
 from sparksig.writing.plan import ResolvedWrite, WritePlan, plan_write, resolve_write
 from sparksig.writing.request import WriteRequest
-from sparksig.writing.target import ColumnPlan, can_widen, holds
+from sparksig.writing.target import ColumnPlan, can_hold, can_widen
 
 __all__ = ["ColumnPlan", "WritePlan", "Written", "plan_write", "require_writable", "write", "write_resolved"]
 
@@ -194,7 +194,7 @@ _BEFORE = Report("schema", "written before", (), ())
 
 def _has_run(spark: SparkSession, plan: WritePlan, run_id: str) -> bool:
     if plan.format == "delta":
-        return delta.committed(spark, plan.target, run_id)
+        return delta.has_run(spark, plan.target, run_id)
     return parquet.has_run(spark, plan.target, run_id)
 
 
@@ -278,7 +278,7 @@ def _align(value: Column, actual: T.DataType, target: T.DataType) -> Column:
         value_types = actual.valueType, target.valueType
         return F.transform_values(value, lambda _, item: _align(item, *value_types))
     # Delta itself widens its narrower column
-    evolves = can_widen(source(target), source(actual)) and not holds(target, actual)
+    evolves = can_widen(source(target), source(actual)) and not can_hold(target, actual)
     return value if evolves else value.cast(target)
 
 
@@ -307,7 +307,7 @@ def _check_values(rows: DataFrame, resolved: ResolvedWrite, options: ValueOption
     report = Report("full", name, (), report_columns(contract, columns))
     if contract is not None:
         report = replace(report, kind=contract.kind, options=contract.options)
-    is_counted = delta.counts(df.sparkSession) if is_delta else parquet.can_observe(df)
+    is_counted = delta.records_counts(df.sparkSession) if is_delta else parquet.can_observe(df)
     if not sql and is_counted:
         return replace(report, mode="schema")
     names = SparkTable(df).find_unambiguous([column.name for column in report.columns if column.actual])

@@ -39,7 +39,7 @@ def folder(path):
 
 def describe_plan(schema, monkeypatch):
     """Return a plan whose files have these columns."""
-    monkeypatch.setattr(part, "output_schema", lambda plan: schema)
+    monkeypatch.setattr(part, "build_output_schema", lambda plan: schema)
     return SimpleNamespace(spark_fields={})
 
 
@@ -189,5 +189,5 @@ def test_a_directory_is_moved_only_to_where_nothing_is(tmp_path):
     with pytest.raises(OutputRefusedError, match=r"old' already exists"):
         folder(tmp_path / "new").move_to(folder(tmp_path / "old"))
     folder(tmp_path / "new").move_to(folder(tmp_path / "other"))
-    assert folder(tmp_path).names() == ["empty", "old", "other"]
-    assert list(folder(tmp_path).files()) == ["old/file"]
+    assert folder(tmp_path).list_names() == ["empty", "old", "other"]
+    assert list(folder(tmp_path).list_files()) == ["old/file"]
