@@ -18,6 +18,7 @@ from sparksig.errors import (
     Code,
     ConversionError,
     Finding,
+    MissingDependencyError,
     SignatureError,
     SignatureTypeError,
     below,
@@ -297,8 +298,10 @@ class Schema(Specs[Any]):
             ConversionError: a type has no counterpart in the installed Spark.
             MissingDependencyError: pyspark is not installed.
         """
-        from sparksig.convert.spark import to_spark
-
+        try:
+            from sparksig.convert.spark import to_spark
+        except ModuleNotFoundError as error:
+            raise MissingDependencyError.for_spark(error, "Schema.as_spark_schema") from None
         table = to_spark(self)
         return table if len(self) > 1 or self.has_input_names() else table[0].dataType
 

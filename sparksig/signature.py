@@ -145,7 +145,7 @@ class ModelSignature:
     def _render(self, *, is_page: bool) -> str:
         from sparksig.views import render
 
-        return render("signature.html", sides=self._format_sides(), whole=is_page)
+        return render("signature.html", sides=self._format_sides(), is_page=is_page)
 
     def to_dict(self) -> dict[str, str | None]:
         """Return the JSON text of each side, or None, as in MLmodel files.

@@ -6,21 +6,20 @@ Spark read the table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from sparksig.engine.absent import Absent
-from sparksig.engine.features import find_misplaced_features
 from sparksig.engine.predictions import result_type
 from sparksig.errors import ContractError, ConversionError, Finding, UnsupportedError, quote
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.scoring.bounds import Bounds
 from sparksig.scoring.filters import compile_filter
 from sparksig.scoring.limits import RejectionLimit
-from sparksig.scoring.names import find_missing_columns, find_name_conflicts
+from sparksig.scoring.names import find_name_conflicts, judge_chosen_columns
 from sparksig.scoring.part import build_output_schema
 from sparksig.scoring.prepared import PreparedModel
 from sparksig.scoring.scan import Piece, ScanPlan, Split
@@ -32,7 +31,7 @@ from sparksig.scoring.storage import (
     set_zone,
 )
 from sparksig.tables.columns import list_arrow_columns
-from sparksig.tables.contract import Contract
+from sparksig.tables.contract import build_model_contract
 from sparksig.tables.footers import File
 from sparksig.tables.parquet import ParquetTable
 from sparksig.tables.partitions import parse_partition_value
@@ -94,12 +93,13 @@ def plan_scan(
     spark_fields = read_spark_fields(table.files[0].metadata)
     source = _require_supported(table, pa.schema([schema.field(name) for name in needed]), spark_fields)
     names = fed if is_row or model.inputs.has_input_names() else map(str, range(len(fed)))
+    transfer = [(name, set_zone(source.field(column).type, options.zone)) for name, column in zip(names, fed)]
     shared = ("output", "flatten", "lenient", "findings", "zone", "batch_rows", "absent", "returned", "limit")
     scan = ScanPlan(
         store=table.store,
         source=source,
         fed=tuple(fed),
-        transfer=pa.schema(_name_transfer(names, [source.field(name).type for name in fed], options.zone)),
+        transfer=pa.schema(transfer),
         is_row=is_row,
         kept_columns=kept_columns,
         inputs=model.inputs,
@@ -117,13 +117,6 @@ def _raise_findings(findings: Sequence[Finding], conflicts: Sequence[Finding]) -
     if findings or conflicts:
         problem = "does not fit the model's input schema" if findings else "cannot be scored"
         raise ContractError.of(f"the table {problem}", [*findings, *conflicts])
-
-
-def _name_transfer(
-    names: Iterable[str], types: Sequence[pa.DataType], zone: str
-) -> Iterator[tuple[str, pa.DataType]]:
-    """Yield the columns of the model's input."""
-    return ((name, set_zone(dtype, zone)) for name, dtype in zip(names, types))
 
 
 def _type_partitions(table: ParquetTable) -> pa.Schema:
@@ -189,25 +182,13 @@ def _choose_columns(
 ) -> tuple[list[str], bool]:
     """Return the columns that the model receives, and whether each row is an object; add the findings."""
     inputs, columns = model.inputs, options.columns
-    if inputs.has_input_names() and columns is not None:
-        raise ContractError(
-            "columns= applies to a model whose columns have no names, and this model's columns have names"
-        )
+    findings += judge_chosen_columns(table.names, columns, inputs, features)
+    if findings:
+        return [], False
     if columns is not None:
-        findings += find_missing_columns(table.names, columns) + find_misplaced_features(
-            columns, inputs, features
-        )
-        if findings:
-            return [], False
         table = pa.schema([table.field(name) for name in columns])
-    contract = Contract(
-        "model",
-        "the model's input schema",
-        inputs,
-        features=None if features is None else tuple(features),
-        missing="forbid" if options.absent == "forbid" else "allow",
-        extra="allow",
-    )
+    missing = "forbid" if options.absent == "forbid" else "allow"
+    contract = build_model_contract(inputs, "the model's input schema", features, missing=missing)
     match = match_columns(contract, list_arrow_columns(table), by_position=columns is not None)
     findings += match.findings
     if match.row is not None:

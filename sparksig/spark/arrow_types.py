@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 from pyspark.sql import types as T
 
+from sparksig.convert.variant import VARIANT
 from sparksig.errors import UnsupportedError
-from sparksig.spark.variants import VARIANT
 
 _ARROW: dict[str, pa.DataType] = {
     "NullType": pa.null(),

@@ -116,7 +116,7 @@ def score(
     refuse_arguments("score", arguments)
     require_frame(df, "score(df, model)", model)
     if isinstance(model, ModelUDF):
-        _refuse(
+        _refuse_arguments(
             params=params,
             method=method,
             result_type=result_type,
@@ -223,7 +223,7 @@ def add_predictions(
     return _split_details(scored, udf, output, flatten, lenient, findings or "", observation)
 
 
-def _refuse(**arguments: Any) -> None:
+def _refuse_arguments(**arguments: Any) -> None:
     wrong = [name for name, value in arguments.items() if value is not None]
     if wrong:
         raise ContractError(

@@ -42,7 +42,7 @@ from sparksig.spark.before_arrow import (
     to_texts,
 )
 from sparksig.spark.bind import HAS_ARROW, Bound
-from sparksig.spark.calls import CallBinding, format_spec
+from sparksig.spark.calls import CallBinding
 from sparksig.spark.diagnosis import refuse_stopped_session
 from sparksig.spark.names import get_name_folding
 from sparksig.spark.result_types import (
@@ -239,10 +239,7 @@ class ModelUDF:
         return self._work
 
     def __repr__(self) -> str:
-        accepted = ", ".join(
-            str(name) if name is not None else format_spec(spec)
-            for name, spec in zip(self.inputs.input_names(), self.inputs)
-        )
+        accepted = ", ".join(map(str, self.inputs.input_names()))
         return f"ModelUDF({accepted}) -> {self.return_type.simpleString()}"
 
     def __call__(self, *columns: Column | str, **named: Column | str) -> Column:
@@ -279,8 +276,10 @@ class ModelUDF:
         names = _transfer_names(plain)
         return self._pandas_column(Bound(names, tuple(sent), tuple(plain), tuple(types)))
 
-    def on(self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None) -> Column:
-        """Return the predictions for a table as a Column; the entire schema is checked at once.
+    def bind(
+        self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None
+    ) -> Bound:
+        """Bind the columns of a table to the model; the entire schema is checked at once.
 
         Args:
             table: the schema of a table.
@@ -290,20 +289,14 @@ class ModelUDF:
         Raises:
             ContractError: columns are missing, duplicate, or of types that do not widen; all findings.
         """
-        return self.predict_column(self.bind(table, columns, session=session))
+        fold = get_name_folding(session)
+        return binding.bind(table, self.inputs, columns, self._work.features, fold, self.absent)
 
     def predict_column(self, bound: Bound) -> Column:
-        """Return the predictions for columns that were bound."""
+        """Return the predictions for the columns that :meth:`bind` returned."""
         if HAS_ARROW:
             return self._arrow_column(list(bound.values), bound.names, is_packed=bound.is_packed)
         return self._pandas_column(bound)
-
-    def bind(
-        self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None
-    ) -> Bound:
-        """Bind the columns of a table to the model; the arguments and errors are those of :meth:`on`."""
-        fold = get_name_folding(session)
-        return binding.bind(table, self.inputs, columns, self._work.features, fold, self.absent)
 
     def replace_work(self, **changes: Any) -> ModelUDF:
         """Return the same function with other instructions for its workers, by the attributes of Work."""
@@ -359,8 +352,7 @@ class ModelUDF:
         return self._named(scorer(*sent, *zoned))
 
     def _named(self, predictions: Column) -> Column:
-        names = ", ".join(str(name) for name in self.inputs.input_names() if name is not None)
-        return predictions.alias(f"score({names})"[:200])
+        return predictions.alias(f"score({', '.join(map(str, self.inputs.input_names()))})"[:200])
 
 
 _FINDING = T.StructType(

@@ -64,7 +64,7 @@ class _MergedSummaries(AccumulatorParam[Summaries]):
 
 
 class PredictionObserver:
-    """Summarizes the predictions of a query while its tasks compute them.
+    """A collector of summaries of a query's predictions, while its tasks compute them.
 
     Spark adds the summaries of the successful attempt of each task, once, as long as the query has no
     shuffle after the predictions.
@@ -272,7 +272,7 @@ def split_struct(
     Raises:
         ContractError: another number of columns than the model has, or a feature without a field.
     """
-    names = [str(name) if inputs.has_input_names() else str(i) for i, name in enumerate(inputs.input_names())]
+    names = [str(name) for name in inputs.input_names()]
     only = arrays[0] if len(arrays) == 1 else None
     if only is not None and pa.types.is_struct(only.type) and not _is_value(only.type, inputs):
         parts, labels = only.flatten(), [field.name for field in only.type]
