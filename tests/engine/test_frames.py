@@ -167,7 +167,7 @@ def spelt(kind, name):
 
 
 def list_batches(kind, name):
-    """Return batches of one type: with and without nulls, of one row, of many rows and, if possible, of none."""
+    """Return batches of one type: of one row, of many rows, with nulls and, if possible, without rows."""
     full = spelt(kind, name)
     batches = [full, full[:1], full * 50]
     if name != "object":
