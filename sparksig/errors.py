@@ -63,12 +63,12 @@ __all__ = [
     "UnsupportedError",
     "below",
     "describe_exception",
-    "kind",
-    "nearest",
-    "printable",
-    "printable_lines",
+    "make_lines_printable",
+    "make_printable",
+    "name_type",
+    "quote",
     "shorten",
-    "step",
+    "suggest",
 ]
 
 
@@ -284,34 +284,34 @@ class UnsupportedError(SparksigError, NotImplementedError):
     """The feature that the message names is not supported."""
 
 
-def kind(value: object) -> str:
-    """Describe a value by its Python type, without its content.
+def name_type(value: object) -> str:
+    """Name the Python type of a value, for messages.
 
     Example:
-        >>> kind(None), kind([1])
+        >>> name_type(None), name_type([1])
         ('None', 'a value of type list')
     """
     return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
-def step(name: object) -> str:
+def quote(name: object) -> str:
     """Format a name as a step of a path: in backticks if it contains characters that paths use.
 
     Example:
-        >>> step("mean radius"), step("a.b")
+        >>> quote("mean radius"), quote("a.b")
         ('mean radius', '`a.b`')
     """
     text = str(name)
     if text and text.isprintable() and not set(".[]`").intersection(text):
         return text
-    return "`" + printable(text).replace("`", "``") + "`"
+    return "`" + make_printable(text).replace("`", "``") + "`"
 
 
-def printable(text: str) -> str:
+def make_printable(text: str) -> str:
     r"""Escape the characters of a text that are not printable.
 
     Example:
-        >>> print(printable("a\nb"))
+        >>> print(make_printable("a\nb"))
         a\nb
     """
     if text.isprintable():
@@ -319,15 +319,15 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def printable_lines(text: str) -> str:
+def make_lines_printable(text: str) -> str:
     r"""Escape the characters of a text that are not printable, except line breaks.
 
     Example:
-        >>> print(printable_lines("a\x1b[2J\nb"))
+        >>> print(make_lines_printable("a\x1b[2J\nb"))
         a\x1b[2J
         b
     """
-    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
+    return text if text.isprintable() else "\n".join(map(make_printable, text.split("\n")))
 
 
 def shorten(text: str, limit: int = 80) -> str:
@@ -348,7 +348,7 @@ def describe_exception(error: BaseException, limit: int = 1000) -> str:
         ValueError: bad\tprice
     """
     try:
-        text = printable(str(error))
+        text = make_printable(str(error))
     except Exception as failure:  # __str__ may raise anything
         text = f"its message cannot be read ({type(failure).__name__})"
     if len(text) > limit:
@@ -363,7 +363,7 @@ def below(path: str, name: object) -> str:
         >>> below("orders[]", "price"), below("", "price")
         ('orders[].price', 'price')
     """
-    return f"{path}.{step(name)}" if path else step(name)
+    return f"{path}.{quote(name)}" if path else quote(name)
 
 
 def find_duplicates(names: Iterable[H]) -> list[H]:
@@ -380,16 +380,16 @@ HINTS = 20
 """The number of missing names for which findings suggest a similar one: comparing names takes time."""
 
 MAX_COMPARED = 1_000
-"""The number of names up to which :func:`nearest` compares each with a misspelled one, which takes time."""
+"""The number of names up to which :func:`suggest` compares each with a misspelled one, which takes time."""
 
 
-def nearest(name: object, names: Iterable[object]) -> str:
+def suggest(name: object, names: Iterable[object]) -> str:
     """Return a hint with the most similar of the valid names; empty if no name is similar.
 
     Among more than ``MAX_COMPARED`` names, only a name that differs by its case is similar.
 
     Example:
-        >>> nearest("amuont", ["amount", "id"])
+        >>> suggest("amuont", ["amount", "id"])
         "did you mean 'amount'?"
     """
     names_by_text = {str(known_name): known_name for known_name in names}

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Union
 
-from sparksig.errors import HINTS, Code, Finding, below, find_duplicates, nearest, shorten, step
+from sparksig.errors import HINTS, Code, Finding, below, find_duplicates, quote, shorten, suggest
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
 # --- the order of the scalar types --------------------------------------------------------------------
@@ -159,7 +159,7 @@ class Struct:
     def __str__(self) -> str:
         if self.kind:
             return self.kind
-        return "struct<" + ", ".join(f"{step(f.name)}: {f.source}" for f in self.fields) + ">"
+        return "struct<" + ", ".join(f"{quote(f.name)}: {f.source}" for f in self.fields) + ">"
 
 
 Source = Union[Scalar, Decimal, ListOf, MapOf, Struct]
@@ -289,7 +289,7 @@ def _judge_object(source: Source, target: Object, path: str, required: bool) -> 
         elif parts:
             findings += find_mismatches(parts[0].source, prop.dtype, where, required and prop.required)
         elif prop.required:
-            hint = nearest(prop.name, fields if len(findings) < HINTS else ())
+            hint = suggest(prop.name, fields if len(findings) < HINTS else ())
             findings.append(Finding(Code.MISSING_FIELD, where, describe(prop.dtype), "no such field", hint))
     return findings
 

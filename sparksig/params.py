@@ -26,9 +26,9 @@ from sparksig.errors import (
     SparksigWarning,
     below,
     find_duplicates,
-    kind,
-    nearest,
-    step,
+    name_type,
+    quote,
+    suggest,
 )
 from sparksig.scalars import scalar_mismatch
 from sparksig.specs import Specs
@@ -74,7 +74,7 @@ class ParamSpec:
         nullable = default is None and self._shape is None and isinstance(self._dtype, DataType)
         self._default = None if nullable else self._convert(default, findings, nulls=True)
         if findings:
-            raise SignatureError.of(f"the default of the param {step(self._name)} does not fit", findings)
+            raise SignatureError.of(f"the default of the param {quote(self._name)} does not fit", findings)
 
     @property
     def name(self) -> str:
@@ -119,16 +119,16 @@ class ParamSpec:
 
     def _convert(self, value: Any, findings: list[Finding], nulls: bool) -> Any:
         if self._shape is None:
-            return _convert(value, self._dtype, step(self._name), findings)
+            return _convert(value, self._dtype, quote(self._name), findings)
         if isinstance(value, list) or getattr(value, "ndim", None) == 1:
             return [
                 None
                 if element is None and nulls
-                else _convert(element, self._dtype, f"{step(self._name)}[{index}]", findings)
+                else _convert(element, self._dtype, f"{quote(self._name)}[{index}]", findings)
                 for index, element in enumerate(value)
             ]
         findings.append(
-            Finding(Code.SHAPE_MISMATCH, step(self._name), f"a list of {self._dtype!r}", kind(value))
+            Finding(Code.SHAPE_MISMATCH, quote(self._name), f"a list of {self._dtype!r}", name_type(value))
         )
         return None
 
@@ -168,17 +168,17 @@ class ParamSpec:
         missing += [] if {"type", "dtype"} & kwargs.keys() else ["type"]
         if missing:
             valid_keys = {"name", "default", "shape", "type", "dtype", "items", "values", "properties"}
-            unknown = ", ".join(step(key) for key in kwargs if key not in valid_keys)
+            unknown = ", ".join(quote(key) for key in kwargs if key not in valid_keys)
             addition = f" (it has the unknown key {unknown})" if unknown else ""
             raise SignatureError(f"the JSON of a param lacks {', '.join(missing)}{addition}")
         name = str(kwargs["name"])
         entry = dict(kwargs)
         old_key = entry.pop("dtype", None)
-        dtype = parse_type({"type": old_key, **entry}, step(name), other_keys=("name", "default", "shape"))
+        dtype = parse_type({"type": old_key, **entry}, quote(name), other_keys=("name", "default", "shape"))
         if old_key is not None and entry.get("type", old_key) != old_key:
-            raise SignatureError(f"the param {step(name)} has both type and dtype, and they differ")
+            raise SignatureError(f"the param {quote(name)} has both type and dtype, and they differ")
         if not isinstance(dtype, (DataType, Object)):
-            raise SignatureError(f"the param {step(name)} cannot be of type {describe(dtype)}")
+            raise SignatureError(f"the param {quote(name)} cannot be of type {describe(dtype)}")
         default = kwargs["default"]
         if dtype is DataType.binary:
             default = _from_base64(default, name)
@@ -208,7 +208,7 @@ class ParamSchema(Specs[ParamSpec]):
         super().__init__(params)
 
     def _check(self, specs: list[ParamSpec]) -> None:
-        names = sorted(map(step, find_duplicates(spec.name for spec in specs)))
+        names = sorted(map(quote, find_duplicates(spec.name for spec in specs)))
         if names:
             raise SignatureError(f"a ParamSchema has duplicate names: {', '.join(names)}")
 
@@ -221,7 +221,7 @@ class ParamSchema(Specs[ParamSpec]):
     def _parse_entry(cls, entry: Any, index: int) -> ParamSpec:
         del index
         if not isinstance(entry, Mapping):
-            raise SignatureError(f"expected a JSON object, got {kind(entry)}")
+            raise SignatureError(f"expected a JSON object, got {name_type(entry)}")
         return ParamSpec.from_json_dict(**entry)
 
 
@@ -237,10 +237,10 @@ def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None)
     if params is None:
         params = {}
     if not isinstance(params, Mapping):
-        raise ContractError(f"params: expected a dictionary, got {kind(params)}")
+        raise ContractError(f"params: expected a dictionary, got {name_type(params)}")
     specs = {spec.name: spec for spec in schema or ()}
     findings = [
-        Finding(Code.INVALID_NAME, step(name), "a string as name", kind(name))
+        Finding(Code.INVALID_NAME, quote(name), "a string as name", name_type(name))
         for name in params
         if not isinstance(name, str)
     ]
@@ -252,7 +252,7 @@ def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None)
         raise ContractError.of("invalid params", findings)
     if unknown:
         names = "; ".join(
-            f"{step(name)} ({hint})" if (hint := nearest(name, specs)) else step(name) for name in unknown
+            f"{quote(name)} ({hint})" if (hint := suggest(name, specs)) else quote(name) for name in unknown
         )
         warnings.warn(f"params unknown to the model are ignored: {names}", UnknownParamWarning, stacklevel=2)
     return enforced | {name: spec.default for name, spec in specs.items() if name not in enforced}
@@ -265,8 +265,8 @@ def _param_type(name: str, dtype: DataType | Object | str) -> DataType | Object:
         dtype = from_mlflow(dtype)
     if not isinstance(dtype, (DataType, Object, str)):
         raise SignatureTypeError(
-            f"the type of the param {step(name)}: expected a DataType, its name, or an Object, "
-            f"got {kind(dtype)}"
+            f"the type of the param {quote(name)}: expected a DataType, its name, or an Object, "
+            f"got {name_type(dtype)}"
         )
     param_type = as_type(dtype)
     assert isinstance(param_type, (DataType, Object))
@@ -278,10 +278,10 @@ def _param_shape(name: str, dtype: DataType | Object, shape: object) -> tuple[in
         return None
     if not isinstance(shape, (tuple, list)) or list(shape) != [-1]:
         raise SignatureError(
-            f"the shape of the param {step(name)}: expected None, or (-1,) for a list, got {shape!r}"
+            f"the shape of the param {quote(name)}: expected None, or (-1,) for a list, got {shape!r}"
         )
     if isinstance(dtype, Object):
-        raise SignatureError(f"the param {step(name)} cannot be a list of objects")
+        raise SignatureError(f"the param {quote(name)} cannot be a list of objects")
     return (-1,)
 
 
@@ -303,7 +303,7 @@ def _convert(value: Any, dtype: Type, path: str, findings: list[Finding], is_nes
                 k: _convert(v, dtype.value_type, below(path, k), findings, True) for k, v in value.items()
             }
         return _convert_object(value, dtype, path, findings)
-    findings.append(Finding(Code.TYPE_MISMATCH, path, describe(dtype), kind(value)))
+    findings.append(Finding(Code.TYPE_MISMATCH, path, describe(dtype), name_type(value)))
     return None
 
 
@@ -313,7 +313,7 @@ def _convert_object(
     properties = {prop.name: prop for prop in dtype.properties}
     expected, actual = "a declared property", "an unknown key"
     findings += [
-        Finding(Code.UNKNOWN_KEY, below(path, key), expected, actual, nearest(key, properties))
+        Finding(Code.UNKNOWN_KEY, below(path, key), expected, actual, suggest(key, properties))
         for key in value
         if key not in properties
     ]
@@ -344,7 +344,7 @@ def _convert_any(value: Any, path: str, findings: list[Finding], depth: int = 0)
             key: _convert_any(element, below(path, key), findings, depth + 1)
             for key, element in value.items()
         }
-    actual = kind(value) if depth < MAX_DEPTH else f"more than {MAX_DEPTH} levels of nesting"
+    actual = name_type(value) if depth < MAX_DEPTH else f"more than {MAX_DEPTH} levels of nesting"
     findings.append(Finding(Code.TYPE_MISMATCH, path, "a value that JSON can represent", actual))
     return None
 
@@ -393,7 +393,7 @@ def _convert_datetime(value: Any) -> tuple[datetime.date | None, str]:
         except ValueError:
             return None, "a text that is not an ISO 8601 date or time, such as 2020-01-31T12:30:00"
     if not isinstance(value, datetime.date):
-        return None, kind(value)
+        return None, name_type(value)
     if isinstance(value, datetime.datetime):
         if value.tzinfo is not None:
             return None, "a datetime with a time zone: convert it, then remove the zone explicitly"
@@ -409,7 +409,7 @@ _OUT_OF_RANGE = "a datetime outside the years 1 to 9999"
 
 def _convert_numpy_datetime(value: Any) -> tuple[datetime.date | None, str]:
     if value.dtype.kind != "M" or type(value).__name__ == "ndarray":
-        return None, kind(value)
+        return None, name_type(value)
     if value != value:
         return None, "NaT"
     if value.dtype.name == "datetime64[D]":
@@ -435,7 +435,7 @@ def _hashable(value: Any) -> Any:
 def _to_json(value: Any, name: str) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise SignatureError(
-            f"the default of the param {step(name)} is {value}, which JSON cannot represent: use None"
+            f"the default of the param {quote(name)} is {value}, which JSON cannot represent: use None"
         )
     if isinstance(value, datetime.date):
         return value.isoformat()
@@ -457,5 +457,7 @@ def _from_base64(value: Any, name: str) -> Any:
     try:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
-        finding = Finding(Code.INVALID_VALUE, step(name), "binary, as base64 text", "text that is not base64")
-        raise SignatureError.of(f"the default of the param {step(name)} does not fit", [finding]) from None
+        finding = Finding(
+            Code.INVALID_VALUE, quote(name), "binary, as base64 text", "text that is not base64"
+        )
+        raise SignatureError.of(f"the default of the param {quote(name)} does not fit", [finding]) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import struct
 
-from sparksig.errors import kind
+from sparksig.errors import name_type
 from sparksig.lattice import MODEL_TYPE, upper_bounds
 from sparksig.types import DataType
 
@@ -39,9 +39,9 @@ def scalar_mismatch(value: object, target: DataType) -> str:
         DataType.datetime: isinstance(value, datetime.date),  # a datetime is a date
     }
     if target in fits:
-        return "" if fits[target] else kind(value)
+        return "" if fits[target] else name_type(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return kind(value)
+        return name_type(value)
     return _describe_number_mismatch(value, target)
 
 

@@ -22,8 +22,8 @@ from sparksig.errors import (
     SignatureTypeError,
     below,
     find_duplicates,
-    kind,
-    step,
+    name_type,
+    quote,
 )
 from sparksig.specs import Specs
 from sparksig.type_json import malformed, parse_typed, unknown_keys
@@ -61,7 +61,7 @@ class ColSpec:
     def __init__(self, type: Type | str, name: Name | None = None, required: bool = True) -> None:
         if not isinstance(required, bool):
             raise SignatureTypeError(
-                f"column {name!r}: required: expected True or False, got {kind(required)}"
+                f"column {name!r}: required: expected True or False, got {name_type(required)}"
             )
         set_fields(self, type=as_type(type), name=_check_name(name), required=required)
 
@@ -115,9 +115,9 @@ class TensorSpec:
         self, type: np.dtype[Any], shape: tuple[int, ...] | list[int], name: Name | None = None
     ) -> None:
         if not isinstance(type, np.dtype):
-            raise SignatureTypeError(f"a tensor's type: expected a NumPy dtype, got {kind(type)}")
+            raise SignatureTypeError(f"a tensor's type: expected a NumPy dtype, got {name_type(type)}")
         if not isinstance(shape, (tuple, list)):
-            raise SignatureTypeError(f"a tensor's shape: expected a tuple or a list, got {kind(shape)}")
+            raise SignatureTypeError(f"a tensor's shape: expected a tuple or a list, got {name_type(shape)}")
         set_fields(self, type=_check_dtype(type), shape=_check_shape(shape), name=_check_name(name))
 
     @property
@@ -170,7 +170,7 @@ class TensorSpec:
 
 def tensor_from_metadata(text: object, name: str) -> TensorSpec:
     """Read a tensor from a field's metadata: the JSON of :meth:`TensorSpec.to_dict` without the name."""
-    path = step(name)
+    path = quote(name)
     try:
         data = json.loads(text) if isinstance(text, (str, bytes)) else None
     except (ValueError, RecursionError):
@@ -285,7 +285,7 @@ class Schema(Specs[Any]):
             try:
                 converted.append(convert(spec))
             except ConversionError as error:
-                findings.append(Finding(Code.UNSUPPORTED_TYPE, step(name), hint=error.message))
+                findings.append(Finding(Code.UNSUPPORTED_TYPE, quote(name), hint=error.message))
         if findings:
             raise ConversionError.of("no dtype for some columns", findings)
         return converted
@@ -313,7 +313,7 @@ class Schema(Specs[Any]):
             raise SignatureError(
                 f"either all specs of a Schema have names, or none: {unnamed} of {len(names)} have no name"
             )
-        duplicates = sorted(step(name) for name in find_duplicates(names) if name is not None)
+        duplicates = sorted(quote(name) for name in find_duplicates(names) if name is not None)
         if duplicates:
             findings = [
                 Finding(Code.DUPLICATE_NAME, name, "one column of that name", "several")
@@ -329,13 +329,13 @@ class Schema(Specs[Any]):
     def _parse_entry(cls, entry: Any, index: int) -> ColSpec | TensorSpec:
         path = cls._entry_path(entry, index)
         if not isinstance(entry, Mapping):
-            raise malformed(path, "a JSON object", kind(entry))
+            raise malformed(path, "a JSON object", name_type(entry))
         return (TensorSpec if entry.get("type") == "tensor" else ColSpec)._parse(entry, path)
 
     @staticmethod
     def _entry_path(entry: Any, index: int) -> str:
         name = entry.get("name") if isinstance(entry, Mapping) else None
-        return f"[{index}]" if name is None else step(name)
+        return f"[{index}]" if name is None else quote(name)
 
     @classmethod
     def from_ddl(cls, text: str) -> Schema:
@@ -404,7 +404,7 @@ def _check_name(name: object) -> Name | None:
     if isinstance(name, np.integer):
         return int(name)
     raise SignatureTypeError(
-        f"a column's name: expected a string or an integer, got {kind(name)}. Rename the column"
+        f"a column's name: expected a string or an integer, got {name_type(name)}. Rename the column"
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparksig.errors import SignatureError, SignatureTypeError, below, kind, step
+from sparksig.errors import SignatureError, SignatureTypeError, below, name_type, quote
 from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import Schema, TensorSpec
 from sparksig.types import Array, Map, Object, SparkMLVector, Type
@@ -58,7 +58,7 @@ class ModelSignature:
 
             params = from_mlflow(params)
         if params is not None and not isinstance(params, ParamSchema):
-            raise SignatureTypeError(f"params: expected a ParamSchema or None, got {kind(params)}")
+            raise SignatureTypeError(f"params: expected a ParamSchema or None, got {name_type(params)}")
         self._inputs = _to_schema(inputs, "inputs")
         self._outputs = _to_schema(outputs, "outputs")
         self._params = params or None  # as in MLflow's files
@@ -206,7 +206,7 @@ class ModelSignature:
         """
         if not isinstance(signature_dict, Mapping):
             raise SignatureTypeError(
-                f"expected a dictionary with inputs, outputs and params, got {kind(signature_dict)}"
+                f"expected a dictionary with inputs, outputs and params, got {name_type(signature_dict)}"
             )
         readers: dict[str, type[Schema] | type[ParamSchema]] = {
             "inputs": Schema,
@@ -246,7 +246,7 @@ def _to_schema(side: Any, name: str) -> Schema | None:
     if is_record(cls):
         return from_record(cls)
     expected = "a Schema, a dataclass, a TypedDict, a NamedTuple or None"
-    raise SignatureTypeError(f"{name}: expected {expected}, got {kind(side)}")
+    raise SignatureTypeError(f"{name}: expected {expected}, got {name_type(side)}")
 
 
 # --- signatures as text ------------------------------------------------------------------------------
@@ -259,7 +259,7 @@ def _format_schema(schema: Schema) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = []
     for index, spec in enumerate(schema):
         name = f"({'tensor' if schema.is_tensor_spec() else f'column {index}'})"
-        name = name if spec.name is None else step(spec.name)
+        name = name if spec.name is None else quote(spec.name)
         if isinstance(spec, TensorSpec):
             rows.append((name, f"tensor of {spec.type.name}, shape {spec.shape}", "required"))
         else:
@@ -300,7 +300,7 @@ def _format_one_line(dtype: Type) -> str | None:
     fields = []
     for prop in record.properties:
         field = _format_one_line(prop.dtype)
-        if field is None or step(prop.name) != prop.name or set(":,{}()").intersection(prop.name):
+        if field is None or quote(prop.name) != prop.name or set(":,{}()").intersection(prop.name):
             return None
         fields.append(f"{prop.name}: {field}" + ("" if prop.required else " (optional)"))
     head, tail = text.split("object")
@@ -310,8 +310,8 @@ def _format_one_line(dtype: Type) -> str | None:
 def _format_param(spec: ParamSpec) -> Sequence[str]:
     dtype = _format_one_line(spec.dtype) or "object"
     if spec.default is None:
-        return step(spec.name), dtype, "default none"
+        return quote(spec.name), dtype, "default none"
     default = json.dumps(spec.default, default=lambda date: date.isoformat(), ensure_ascii=False)
     if not default.isprintable():
         default = json.dumps(spec.default, default=lambda date: date.isoformat())
-    return step(spec.name), f"list of {dtype}" if spec.shape else dtype, f"default {default}"
+    return quote(spec.name), f"list of {dtype}" if spec.shape else dtype, f"default {default}"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, ClassVar, Generic, TypeVar
 
-from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError, kind
+from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError, name_type
 
 S = TypeVar("S")
 L = TypeVar("L", bound="Specs[Any]")
@@ -24,7 +24,7 @@ class Specs(Generic[S]):
     def __init__(self, specs: list[Any]) -> None:
         name, kinds = type(self).__name__, " or ".join(cls.__name__ for cls in self._kinds)
         if not isinstance(specs, list):
-            raise SignatureTypeError(f"{name}: expected a list of {kinds}, got {kind(specs)}")
+            raise SignatureTypeError(f"{name}: expected a list of {kinds}, got {name_type(specs)}")
         if not all(isinstance(spec, self._kinds) for spec in specs):
             from sparksig.convert.mlflow import from_mlflow
 
@@ -32,7 +32,7 @@ class Specs(Generic[S]):
         for index, spec in enumerate(specs):
             if not isinstance(spec, self._kinds):
                 raise SignatureTypeError(
-                    f"{name}: expected a list of {kinds}, got {kind(spec)} at position {index}"
+                    f"{name}: expected a list of {kinds}, got {name_type(spec)} at position {index}"
                 )
         self._check(specs)
         object.__setattr__(self, "_specs", tuple(specs))
@@ -118,12 +118,12 @@ class Specs(Generic[S]):
 
 def _parse_list(text: str, name: str) -> list[Any]:
     if not isinstance(text, (str, bytes)):
-        raise SignatureTypeError(f"the JSON of {name}: expected a string, got {kind(text)}")
+        raise SignatureTypeError(f"the JSON of {name}: expected a string, got {name_type(text)}")
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise SignatureError(f"invalid JSON of {name}: {reason}") from None
     if not isinstance(data, list):
-        raise SignatureError(f"the JSON of {name}: expected a list, got {kind(data)}")
+        raise SignatureError(f"the JSON of {name}: expected a list, got {name_type(data)}")
     return data

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sparksig.errors import Code, Finding, SignatureError, below, kind, nearest
+from sparksig.errors import Code, Finding, SignatureError, below, name_type, suggest
 from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, SparkMLVector, Type
 
 _OWN_KEYS = {"array": ("items",), "map": ("values",), "object": ("properties",)}
@@ -17,12 +17,12 @@ def parse_type(data: object, path: str = "", depth: int = 0, other_keys: Sequenc
     if depth >= MAX_DEPTH:
         raise malformed(path, f"at most {MAX_DEPTH} levels of nesting", "more")
     if not isinstance(data, Mapping):
-        raise malformed(path, 'a JSON object with the key "type"', kind(data))
+        raise malformed(path, 'a JSON object with the key "type"', name_type(data))
     if "type" not in data:
         raise malformed(path, 'the key "type"', f"keys {sorted(map(str, data))}", Code.MISSING_KEY)
     name = data["type"]
     if not isinstance(name, str):
-        raise malformed(path, "the name of a type", kind(name))
+        raise malformed(path, "the name of a type", name_type(name))
     if name not in DataType.__members__ and name not in _PARSERS:
         names = ", ".join((*DataType.__members__, *_PARSERS))
         raise malformed(path, f"one of {names}", repr(name)[:80])
@@ -48,7 +48,7 @@ def unknown_keys(data: Mapping[str, Any], valid_keys: Sequence[str], path: str) 
     expected = f"one of the keys {', '.join(valid_keys)}"
     return [
         Finding(
-            Code.UNKNOWN_KEY, below(path, str(key)[:80]), expected, "an unknown key", nearest(key, valid_keys)
+            Code.UNKNOWN_KEY, below(path, str(key)[:80]), expected, "an unknown key", suggest(key, valid_keys)
         )
         for key in data
         if key not in valid_keys
@@ -82,7 +82,9 @@ def parse_typed(
 def _parse_required(data: Mapping[str, Any], path: str, findings: list[Finding]) -> bool:
     required = data.get("required")
     if required is not None and not isinstance(required, bool):
-        findings.append(Finding(Code.INVALID_VALUE, below(path, "required"), "true or false", kind(required)))
+        findings.append(
+            Finding(Code.INVALID_VALUE, below(path, "required"), "true or false", name_type(required))
+        )
     if "optional" not in data:
         return required is not False
     key_path, optional = below(path, "optional"), data["optional"]
@@ -90,7 +92,7 @@ def _parse_required(data: Mapping[str, Any], path: str, findings: list[Finding])
         hint = "remove optional, the key of MLflow 2.5 to 2.9"
         findings.append(Finding(Code.INVALID_VALUE, key_path, "either required or optional", "both", hint))
     elif not isinstance(optional, bool):
-        findings.append(Finding(Code.INVALID_VALUE, key_path, "true or false", kind(optional)))
+        findings.append(Finding(Code.INVALID_VALUE, key_path, "true or false", name_type(optional)))
     return optional is not True
 
 
@@ -112,7 +114,7 @@ def _parse_object(data: Mapping[str, Any], path: str, depth: int) -> Object:
         raise malformed(
             path,
             'the key "properties" with at least one property',
-            kind(members) if members is not None else "an object without properties",
+            name_type(members) if members is not None else "an object without properties",
         )
     properties: list[Property] = []
     findings: list[Finding] = []
@@ -129,7 +131,7 @@ def _parse_object(data: Mapping[str, Any], path: str, depth: int) -> Object:
 def parse_property(name: object, body: object, path: str, depth: int) -> Property:
     """Parse the JSON of a property of an Object."""
     if not isinstance(name, str):
-        raise malformed(path, "a string as the property's name", kind(name))
+        raise malformed(path, "a string as the property's name", name_type(name))
     return Property(name, *parse_typed(body, path, depth + 1))
 
 

@@ -17,10 +17,10 @@ from sparksig.errors import (
     SignatureError,
     SignatureTypeError,
     find_duplicates,
-    kind,
-    printable,
+    make_printable,
+    name_type,
+    quote,
     shorten,
-    step,
 )
 
 if TYPE_CHECKING:
@@ -213,10 +213,10 @@ class Property(_Frozen):
 
     def __init__(self, name: str, dtype: Type | str, required: bool = True) -> None:
         if not isinstance(name, str):
-            raise SignatureTypeError(f"a property's name: expected a string, got {kind(name)}")
+            raise SignatureTypeError(f"a property's name: expected a string, got {name_type(name)}")
         if not isinstance(required, bool):
             raise SignatureTypeError(
-                f"property {step(name)}: required: expected True or False, got {kind(required)}"
+                f"property {quote(name)}: required: expected True or False, got {name_type(required)}"
             )
         set_fields(self, name=name, dtype=as_type(dtype), required=required)
 
@@ -244,7 +244,7 @@ class Property(_Frozen):
         [(name, body)] = kwargs.items()
         from sparksig.type_json import parse_property
 
-        return parse_property(name, body, step(name), 0)
+        return parse_property(name, body, quote(name), 0)
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -340,17 +340,17 @@ class Object(_Composite):
 
     def __init__(self, properties: Iterable[Property]) -> None:
         if not isinstance(properties, (list, tuple)):
-            raise SignatureTypeError(f"Object: expected a list of Property, got {kind(properties)}")
+            raise SignatureTypeError(f"Object: expected a list of Property, got {name_type(properties)}")
         if not properties:
             raise SignatureError("an Object needs at least one property")
         for index, prop in enumerate(properties):
             if not isinstance(prop, Property):
                 raise SignatureTypeError(
-                    f"Object: expected a list of Property, got {kind(prop)} at position {index}"
+                    f"Object: expected a list of Property, got {name_type(prop)} at position {index}"
                 )
         names = sorted(find_duplicates(prop.name for prop in properties))
         if names:
-            raise SignatureError(f"an Object has duplicate properties: {', '.join(map(step, names))}")
+            raise SignatureError(f"an Object has duplicate properties: {', '.join(map(quote, names))}")
         set_fields(self, properties=tuple(sorted(properties)))
         _check_depth(self, [prop.dtype for prop in properties])
 
@@ -407,7 +407,7 @@ def as_type(dtype: Type | str) -> Type:
     if isinstance(converted, (DataType, *_COMPOSITES)):
         return converted
     raise SignatureTypeError(
-        f"a type: expected a DataType, its name, an Array, Object, Map or AnyType, got {kind(dtype)}"
+        f"a type: expected a DataType, its name, an Array, Object, Map or AnyType, got {name_type(dtype)}"
     )
 
 
@@ -418,7 +418,7 @@ def describe(dtype: Type) -> str:
         >>> describe(Array("long"))
         'Array(long)'
     """
-    return shorten(printable(repr(dtype)))
+    return shorten(make_printable(repr(dtype)))
 
 
 # --- helpers ----------------------------------------------------------------------------------------

@@ -48,9 +48,9 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command of a name; fail with the most similar name if no command has this one."""
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            from sparksig.errors import nearest
+            from sparksig.errors import suggest
 
-            hint = nearest(args[0], self.list_commands(ctx)) or f"see {ctx.command_path} --help"
+            hint = suggest(args[0], self.list_commands(ctx)) or f"see {ctx.command_path} --help"
             ctx.fail(f"unknown command {args[0]!r}: {hint}")
         return super().resolve_command(ctx, args)
 
@@ -78,7 +78,7 @@ def _report_failure(error: Exception, output_format: str) -> int:
         error.show()
         return error.exit_code
     message, findings, code = _explain(error, with_findings=not is_json)
-    report = _report_of(error)
+    report = _get_report(error)
     if is_json:
         body = {"error": message, "findings": [finding.to_dict() for finding in findings], "exit_code": code}
         print_text(json.dumps(body | ({} if report is None else {"report": json.loads(report.to_json())})))
@@ -93,7 +93,7 @@ def _report_failure(error: Exception, output_format: str) -> int:
     return code
 
 
-def _report_of(error: Exception) -> Any:
+def _get_report(error: Exception) -> Any:
     """Return the report of the job that an error has ended; None for other errors."""
     return getattr(error, "sparksig_run", None)
 
@@ -106,13 +106,13 @@ def _explain(error: Exception, *, with_findings: bool) -> tuple[str, Sequence[An
         return error.format_message(), (), error.exit_code
     if isinstance(error, UnicodeEncodeError) and error.reason.startswith("surrogates"):
         return "a name is not valid UTF-8", (), 1
-    from sparksig.jobs.exits import exit_code
+    from sparksig.jobs.exit_codes import exit_code
     from sparksig.jobs.failures import describe_failure
     from sparksig.spark.diagnosis import diagnose
 
     diagnosis = diagnose(error)
     findings = () if diagnosis is None else diagnosis.findings
-    message = describe_failure(error, _report_of(error), with_findings=with_findings)
+    message = describe_failure(error, _get_report(error), with_findings=with_findings)
     return message, findings, exit_code(error)
 
 
@@ -175,9 +175,9 @@ def _color_verdict(line: re.Match[str]) -> str:
 
 def printable_text(text: str) -> str:
     """Return a text without secrets in its URIs; characters that could control a terminal are escaped."""
-    from sparksig.errors import printable_lines
+    from sparksig.errors import make_lines_printable
 
-    return printable_lines(re.sub(r"(?<=//)[^/@\s]*@", "", text))
+    return make_lines_printable(re.sub(r"(?<=//)[^/@\s]*@", "", text))
 
 
 def print_document(text: str, document: dict[str, Any], json_wanted: bool) -> None:

@@ -36,9 +36,9 @@ def check(model: str, environment: str | None, json_wanted: bool) -> None:
     """
     from sparksig.models.directory import ModelDirectory
     from sparksig.models.environments import compare_environment, open_archive
-    from sparksig.models.registry import local_path
+    from sparksig.models.registry import fetch_model
 
-    directory = ModelDirectory.read(local_path(model))
+    directory = ModelDirectory.read(fetch_model(model))
     report = compare_environment(directory, None if environment is None else open_archive(environment))
     print_document(str(report), report.to_dict(), json_wanted)
 
@@ -64,11 +64,11 @@ def build(model: str, output: str, no_index: bool, find_links: tuple[str, ...], 
 
     from sparksig.models.archives import build_archive
     from sparksig.models.directory import ModelDirectory
-    from sparksig.models.registry import local_path
+    from sparksig.models.registry import fetch_model
     from sparksig.models.seal import hash_file
     from sparksig.models.trust import Trust
 
-    directory = Trust().verify(ModelDirectory.read(local_path(model)))
+    directory = Trust().verify(ModelDirectory.read(fetch_model(model)))
     options = ["--no-index"] if no_index else []
     for link in find_links:
         options += ["--find-links", link]

@@ -66,14 +66,14 @@ def init(model: str, table: str, output: str, force: bool, json_wanted: bool) ->
     """
     from sparksig.errors import OutputRefusedError
     from sparksig.jobs.config import ScoreConfig
-    from sparksig.jobs.form_text import write_form
+    from sparksig.jobs.config_text import write_form
     from sparksig.jobs.loading import build_config
     from sparksig.models.directory import ModelDirectory
-    from sparksig.models.registry import local_path
+    from sparksig.models.registry import fetch_model
 
     if Path(output).exists() and not force:
         raise OutputRefusedError(f"{output}: the file exists. Pass --force to replace it, or -o FILE")
-    directory = ModelDirectory.read(local_path(model))
+    directory = ModelDirectory.read(fetch_model(model))
     values = _choose_values(model, table, directory)
     build_config(values, ScoreConfig, (), "the command line")
     run = f"sparksig score --config {shlex.quote(output)}"
@@ -136,7 +136,7 @@ def _choose_column(columns: list[str]) -> str:
 def _find_permission(directory: ModelDirectory) -> str:
     """Return why the model cannot be loaded without permission; empty if it can."""
     from sparksig.errors import SparksigError
-    from sparksig.jobs.preparing import use_config_keys
+    from sparksig.jobs.start_checks import use_config_keys
     from sparksig.models import flavors
     from sparksig.models.flavors.interface import Loading
     from sparksig.models.trust import Trust

@@ -37,10 +37,10 @@ MODEL = click.argument("model", metavar="MODEL", type=click.Path())
 @add_json_option
 def digest(model: str, json_wanted: bool) -> None:
     """Print the SHA-256 of a model directory's content, to pin it in jobs and in load_model(digest=...)."""
-    from sparksig.models.registry import local_path
+    from sparksig.models.registry import fetch_model
     from sparksig.models.seal import digest as digest_of
 
-    content = digest_of(local_path(model))
+    content = digest_of(fetch_model(model))
     print_document(content, {"model": model, "digest": content}, json_wanted)
 
 
@@ -71,14 +71,14 @@ def set_signature(
     and params without a replacement do not change.
     """
     from sparksig.models.info import set_signature as replace_signature
-    from sparksig.models.registry import local_path
+    from sparksig.models.registry import fetch_model
     from sparksig.models.seal import digest as digest_of
 
     if (signature is None) == (inputs is None and outputs is None):
         raise click.UsageError("either a SIGNATURE, or --inputs, --outputs, or both")
     new = _build_signature(model, signature, inputs, outputs)
     replace_signature(model, new)
-    content = digest_of(local_path(model))
+    content = digest_of(fetch_model(model))
     text = f"{new.to_text()}\ndigest  {content}"
     print_document(text, {"model": model, "digest": content, "signature": to_document(new)}, json_wanted)
 
@@ -88,10 +88,10 @@ def _build_signature(
 ) -> ModelSignature:
     """Return the model's signature with the new sides."""
     from sparksig.models.directory import ModelDirectory
-    from sparksig.models.registry import is_remote, local_path
+    from sparksig.models.registry import fetch_model, is_remote
     from sparksig.signature import ModelSignature
 
-    current = None if is_remote(model) else ModelDirectory.read(local_path(model)).signature
+    current = None if is_remote(model) else ModelDirectory.read(fetch_model(model)).signature
     sides: dict[str, Any] = {side: getattr(current, side, None) for side in ("inputs", "outputs", "params")}
     if signature is not None:
         source = resolve_argument(signature)

@@ -35,14 +35,14 @@ def show(model: str, json_wanted: bool) -> int:
     """
     from sparksig.models.directory import MLMODEL, ModelDirectory
     from sparksig.models.info import get_model_info
-    from sparksig.models.registry import fetched, local_path, shown
+    from sparksig.models.registry import fetch_model, fetch_path, redact_uri
     from sparksig.tables.signatures import is_signature_file, read_signature
 
-    local = fetched(model) if shown(model).endswith(".json") else local_path(model)
+    local = fetch_path(model) if redact_uri(model).endswith(".json") else fetch_model(model)
     if local.name != MLMODEL and is_signature_file(local):
         signature = read_signature(local)
-        text = f"file  {shown(model)}\n\n{signature.to_text()}"
-        print_document(text, {"file": shown(model), "signature": to_document(signature)}, json_wanted)
+        text = f"file  {redact_uri(model)}\n\n{signature.to_text()}"
+        print_document(text, {"file": redact_uri(model), "signature": to_document(signature)}, json_wanted)
         return 0
     info, directory = get_model_info(local), ModelDirectory.read(local)
     damage = _describe_damage(directory)
@@ -53,7 +53,7 @@ def show(model: str, json_wanted: bool) -> int:
 
 def _document(model: str, info: ModelInfo, directory: ModelDirectory, damage: str) -> dict[str, Any]:
     from sparksig.models.seal import SEAL
-    from sparksig.models.versions import pins
+    from sparksig.models.versions import read_pins
 
     sizes = [file.stat().st_size for file in directory.path.rglob("*") if file.is_file()]
     return {
@@ -72,7 +72,7 @@ def _document(model: str, info: ModelInfo, directory: ModelDirectory, damage: st
         "model_id": info.model_id,
         "model_uuid": info.model_uuid,
         "python": _python_version(directory),
-        "packages": dict(pins(directory)),
+        "packages": dict(read_pins(directory)),
         "version_mismatches": list(info.version_mismatches),
         "example": _convert_to_json((info.saved_input_example_info or {}).get("artifact_path")),
         "metadata": _convert_to_json(info.metadata),

@@ -21,7 +21,7 @@ def read_table(app: str, table: str, conf: Sequence[str]) -> DataFrame:
     """Read a table by its path (Delta or Parquet) or its name, in a session with these settings."""
     try:
         from sparksig.jobs.config import InputSection
-        from sparksig.jobs.tables import read_input
+        from sparksig.jobs.inputs import read_input
         from sparksig.spark.quiet import mute_query_errors, mute_stack_traces
         from sparksig.spark.session import build_session
     except ModuleNotFoundError as error:

@@ -47,12 +47,12 @@ def sweep(path: str, older_than: float, delete: bool, json_wanted: bool) -> int:
     a run id uses it when it is started again; other directories are never read again. A directory that may be
     in use, or has the only copy of some rows, is not removed; the list has the reason.
     """
-    from sparksig.jobs.sweeping import find_stagings, remove_staging
+    from sparksig.jobs.leftovers import find_leftovers, remove_leftover
 
-    stagings = find_stagings(path, older_than)
+    stagings = find_leftovers(path, older_than)
     removable = [staging for staging in stagings if not staging.obstacle]
     for staging in removable if delete else ():
-        remove_staging(path, staging)
+        remove_leftover(path, staging)
     if json_wanted:
         removed = {id(staging) for staging in removable} if delete else set()
         bodies = [staging.to_dict() | {"removed": id(staging) in removed} for staging in stagings]

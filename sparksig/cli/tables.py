@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +127,7 @@ def infer(
         evidence = infer_table(opened, Sampler(rows, seed=seed, method=method), columns or None)
         signature = evidence.signature
     if output is not None:
-        from sparksig.jobs.signatures import write_signature
+        from sparksig.jobs.signature_files import write_signature
 
         write_signature(output, signature, {})
     written = f"\nwritten to {output}" if output is not None else ""
@@ -139,14 +139,14 @@ def infer(
 
 def _format_evidence(sampled: SampledSignature) -> str:
     """Format the evidence for each column as a line."""
-    from sparksig.errors import step
+    from sparksig.errors import quote
     from sparksig.views import aligned, count_nouns, format_nulls
 
     rows = max((column.rows for column in sampled.evidence), default=0)
     partitions = max((column.partitions or 0 for column in sampled.evidence), default=0)
     source = f" of {count_nouns(partitions, sampled.noun)}" if partitions else ""
     lines = [
-        (step(column.name), format_nulls(column.nulls, None), column.suggestion)
+        (quote(column.name), format_nulls(column.nulls, None), column.suggestion)
         for column in sampled.evidence
     ]
     return "\n".join([f"seen in {count_nouns(rows, 'row') if rows else 'no rows'}{source}", *aligned(lines)])
@@ -265,6 +265,7 @@ def check(
     """
     if table.endswith(".json") and not contract.endswith(".json"):
         raise click.UsageError(f"the table comes before the contract: sparksig check {contract} {table}")
+    from sparksig.models.registry import redact_uri
     from sparksig.tables.check import check as check_table
     from sparksig.tables.sample import Sampler
 
@@ -272,11 +273,10 @@ def check(
     if not by_spark:
         choice = {name: options[name] for name in ("types", "missing", "extra")}
         declared = resolve_argument(contract, options["side"], **choice)
-    opened, sampler = (
-        _open_table("sparksig check", table, by_spark, conf),
-        Sampler(rows, seed=seed, method=method),
-    )
+    opened = _open_table("sparksig check", table, by_spark, conf)
+    sampler = Sampler(rows, seed=seed, method=method)
     report = check_table(opened, declared, sampler=sampler, row_key=row_key or None, **options)
+    report = replace(report, table=redact_uri(table))
     write_html(report, html)
     return print_result(
         report,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparksig.comparison.changes import exclude_reasons, param_changes, schema_changes
+from sparksig.comparison.changes import exclude_reasons, find_param_changes, find_schema_changes
 from sparksig.comparison.reasons import describe_columns, find_param_reasons, find_reasons
 from sparksig.comparison.results import UNDECLARED, Comparison, Note, SideComparison, Verdict
 from sparksig.comparison.tables import compare_tables
@@ -129,7 +129,7 @@ def _compare_schemas(old: Schema | None, new: Schema | None, side: str) -> SideC
     upgrade, rollback = find_reasons(old, new, side), find_reasons(new, old, side)
     if side == "outputs":
         upgrade, rollback = rollback, upgrade
-    notes = exclude_reasons(schema_changes(old, new, side), upgrade)
+    notes = exclude_reasons(find_schema_changes(old, new, side), upgrade)
     return SideComparison(tuple(upgrade), tuple(rollback), notes)
 
 
@@ -148,5 +148,5 @@ def _compare_params(old: ParamSchema | None, new: ParamSchema | None) -> SideCom
         return UNDECLARED
     upgrade, rollback = find_param_reasons(first, second), find_param_reasons(second, first)
     return SideComparison(
-        tuple(upgrade), tuple(rollback), exclude_reasons(param_changes(first, second), upgrade)
+        tuple(upgrade), tuple(rollback), exclude_reasons(find_param_changes(first, second), upgrade)
     )

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sparksig.comparison.reasons import describe_spec, format_param_type, spec_path
+from sparksig.comparison.reasons import describe_spec, format_param_type, format_spec_path
 from sparksig.comparison.results import Note
-from sparksig.errors import Code, Finding, shorten, step
+from sparksig.errors import Code, Finding, quote, shorten
 from sparksig.lattice import NEVER_NULL
 from sparksig.params import ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -45,7 +45,7 @@ def exclude_reasons(changes: Iterable[Change], reasons: Iterable[Finding]) -> tu
     )
 
 
-def schema_changes(old: Schema, new: Schema, side: str) -> Iterator[Change]:
+def find_schema_changes(old: Schema, new: Schema, side: str) -> Iterator[Change]:
     """Yield the differences between two schemas; nothing if they cannot be compared, which is a reason."""
     is_named = old.has_input_names()
     if old.is_tensor_spec() != new.is_tensor_spec() or is_named != new.has_input_names():
@@ -54,12 +54,12 @@ def schema_changes(old: Schema, new: Schema, side: str) -> Iterator[Change]:
         return
     first, second = (dict(zip(schema.input_names(), schema)) for schema in (old, new))
     for name, spec in first.items():
-        path = spec_path(spec, name)
+        path = format_spec_path(spec, name)
         if name in second:
             yield from _spec_changes(spec, second[name], path)
         else:
             yield Change(path, _REMOVED[side])
-    yield from (Change(step(name), _ADDED[side]) for name in second if name not in first)
+    yield from (Change(quote(name), _ADDED[side]) for name in second if name not in first)
     if [name for name in first if name in second] != [name for name in second if name in first]:
         yield Change("", "the order of columns changed; callers by position break")
 
@@ -98,16 +98,16 @@ def _type_changes(old: Type, new: Type, path: str) -> Iterator[Change]:
 # --- params -----------------------------------------------------------------------------------------------
 
 
-def param_changes(old: Mapping[str, ParamSpec], new: Mapping[str, ParamSpec]) -> Iterator[Change]:
+def find_param_changes(old: Mapping[str, ParamSpec], new: Mapping[str, ParamSpec]) -> Iterator[Change]:
     """Yield the differences between the params of two models."""
     for name, spec in old.items():
         if name in new:
-            yield from _param_changes(spec, new[name], step(name))
+            yield from _param_changes(spec, new[name], quote(name))
         else:
-            yield Change(step(name), "only in old")
+            yield Change(quote(name), "only in old")
     for name, spec in new.items():
         if name not in old:
-            yield Change(step(name), f"only in new; its default is {_format_default(spec)}")
+            yield Change(quote(name), f"only in new; its default is {_format_default(spec)}")
 
 
 def _param_changes(old: ParamSpec, new: ParamSpec, path: str) -> Iterator[Change]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sparksig.errors import HINTS, Code, Finding, nearest, step
+from sparksig.errors import HINTS, Code, Finding, quote, suggest
 from sparksig.lattice import MODEL_TYPE, Field, ListOf, MapOf, Scalar, Source, Struct, find_mismatches
 from sparksig.params import ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -42,17 +42,17 @@ def find_reasons(provided: Schema, required: Schema, side: str) -> list[Finding]
     provided_specs = dict(zip(provided.input_names(), provided))
     for name, spec in zip(required.input_names(), required):
         if name in provided_specs:
-            findings += _spec_reasons(provided_specs[name], spec, spec_path(spec, name), side)
+            findings += _spec_reasons(provided_specs[name], spec, format_spec_path(spec, name), side)
         elif spec.required:
-            hint = nearest(name, provided_specs) if len(findings) < HINTS else ""
+            hint = suggest(name, provided_specs) if len(findings) < HINTS else ""
             actual = "no such tensor" if isinstance(spec, TensorSpec) else "no such column"
-            findings.append(Finding(Code.MISSING_COLUMN, step(name), describe_spec(spec), actual, hint))
+            findings.append(Finding(Code.MISSING_COLUMN, quote(name), describe_spec(spec), actual, hint))
     return findings
 
 
-def spec_path(spec: ColSpec | TensorSpec, name: object) -> str:
+def format_spec_path(spec: ColSpec | TensorSpec, name: object) -> str:
     """Return the path of a column or tensor; it is empty for an unnamed tensor."""
-    return "" if spec.name is None and isinstance(spec, TensorSpec) else step(name)
+    return "" if spec.name is None and isinstance(spec, TensorSpec) else quote(name)
 
 
 def describe_spec(spec: ColSpec | TensorSpec) -> str:
@@ -72,7 +72,7 @@ def describe_columns(schema: Schema) -> str:
     if not schema.has_input_names():
         return f"{text} without {'names' if is_plural else 'a name'}"
     more = ", ..." if len(schema) > 5 else ""
-    return f"{text} ({', '.join(map(step, schema.input_names()[:5]))}{more})"
+    return f"{text} ({', '.join(map(quote, schema.input_names()[:5]))}{more})"
 
 
 def _spec_reasons(provided: Any, required: Any, path: str, side: str) -> list[Finding]:
@@ -158,11 +158,11 @@ def find_param_reasons(provided: Mapping[str, ParamSpec], required: Mapping[str,
     findings: list[Finding] = []
     for name, spec in provided.items():
         if name in required:
-            findings += _param_reasons(spec, required[name], step(name))
+            findings += _param_reasons(spec, required[name], quote(name))
         else:
-            hint = nearest(name, required)
+            hint = suggest(name, required)
             findings.append(
-                Finding(Code.UNKNOWN_KEY, step(name), "no such param", format_param_type(spec), hint)
+                Finding(Code.UNKNOWN_KEY, quote(name), "no such param", format_param_type(spec), hint)
             )
     return findings
 
@@ -202,7 +202,7 @@ def _find_closed(provided: Type, required: Type, path: str) -> list[Finding]:
             continue
         if prop is None:
             assert isinstance(required, Object)
-            hint = nearest(provided_prop.name, [declared.name for declared in required.properties])
+            hint = suggest(provided_prop.name, [declared.name for declared in required.properties])
             actual = describe(provided_prop.dtype)
             findings.append(Finding(Code.UNKNOWN_KEY, prop_path, "no such property", actual, hint))
             continue

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sparksig.comparison.changes import exclude_reasons, schema_changes
+from sparksig.comparison.changes import exclude_reasons, find_schema_changes
 from sparksig.comparison.reasons import find_reasons
 from sparksig.comparison.results import SideComparison
-from sparksig.errors import Finding, step
+from sparksig.errors import Finding, quote
 from sparksig.schema import ColSpec, Schema
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def compare_tables(old: Contract | Schema, new: Contract | Schema, side: str) ->
     upgrade, rollback = _judge(old, new, side), _judge(new, old, side)
     if side == "outputs":
         upgrade, rollback = rollback, upgrade
-    notes = exclude_reasons(schema_changes(_rename_numbers(first, second), second, side), upgrade)
+    notes = exclude_reasons(find_schema_changes(_rename_numbers(first, second), second, side), upgrade)
     return SideComparison(tuple(upgrade), tuple(rollback), notes)
 
 
@@ -51,7 +51,7 @@ def _with_arrow(column: Column) -> Column:
     from sparksig.tables.exact import source_to_arrow
 
     findings: list[Finding] = []
-    arrow = column.arrow or source_to_arrow(column.field.source, step(column.name), findings)
+    arrow = column.arrow or source_to_arrow(column.field.source, quote(column.name), findings)
     return replace(column, arrow=None if findings else arrow)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from sparksig.errors import Code, Finding, below, find_duplicates, step
+from sparksig.errors import Code, Finding, below, find_duplicates, quote
 from sparksig.types import Type
 from sparksig.walks import walk
 
@@ -24,7 +24,7 @@ def report_duplicates(names: Sequence[str], expected: str = "one column of that 
         >>> [finding.path for finding in report_duplicates(["a", "b", "a"])]
         ['a']
     """
-    return [Finding(Code.DUPLICATE_NAME, step(name), expected, "several") for name in find_duplicates(names)]
+    return [Finding(Code.DUPLICATE_NAME, quote(name), expected, "several") for name in find_duplicates(names)]
 
 
 # --- losses of an export --------------------------------------------------------------------------------
@@ -43,7 +43,7 @@ def find_lost_names(schema: Schema) -> list[Finding]:
             declared, exported = ("columns", "their numbers as names")
         return [build_loss("", f"{declared} without a name", exported)]
     numbers = [spec.name for spec in schema if isinstance(spec.name, int)]
-    return [build_loss(step(name), "an integer as name", "its digits") for name in numbers]
+    return [build_loss(quote(name), "an integer as name", "its digits") for name in numbers]
 
 
 def find_lost_params(params: ParamSchema | None) -> list[Finding]:
@@ -62,6 +62,6 @@ def walk_schema(schema: Schema) -> Iterator[tuple[str, Type | TensorSpec]]:
     """
     for name, spec in zip(schema.input_names(), schema):
         if schema.is_tensor_spec():
-            yield step(name), spec
+            yield quote(name), spec
         else:
-            yield from walk(spec.type, step(name))
+            yield from walk(spec.type, quote(name))

@@ -26,7 +26,7 @@ from sparksig.convert.hint_tree import (
     get_type,
     is_nullable,
 )
-from sparksig.convert.records import RecordField, find_obstacle, is_record, read_fields, record_kind
+from sparksig.convert.records import RecordField, find_obstacle, get_record_kind, is_record, read_fields
 from sparksig.convert.scalar_hints import is_scalar_class, parse_literal, parse_scalar_class
 from sparksig.errors import Code, ConversionError, Finding, SignatureError, below
 from sparksig.schema import ColSpec, Schema
@@ -293,7 +293,7 @@ def from_record(cls: Any) -> Schema:
         >>> from_record(Order)
         ['id': long (required), 'note': string (optional)]
     """
-    form, findings = record_kind(cls), list[Finding]()
+    form, findings = get_record_kind(cls), list[Finding]()
     fields = _parse_fields(read_fields(cls, "", findings), "", (cls,), findings)
     if findings:
         raise ConversionError.of(f"no signature for the {form} {cls.__name__}", findings)
@@ -304,7 +304,7 @@ def from_record(cls: Any) -> Schema:
 
 
 def _parse_record(cls: Any, path: str, outer: tuple[Any, ...], findings: list[Finding]) -> Hint | None:
-    name = f"the {record_kind(cls)} {cls.__name__}"
+    name = f"the {get_record_kind(cls)} {cls.__name__}"
     if cls in outer:
         actual, hint = f"{name} inside itself", "a signature has no recursive types"
         findings.append(Finding(Code.INVALID_VALUE, path, "a type of finite depth", actual, hint))

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from sparksig.convert import build_loss, find_lost_names, report_duplicates, walk_schema
-from sparksig.convert.fields import TENSOR_KEY, read_field, tensor_metadata
-from sparksig.errors import Code, ConversionError, Finding, below, kind, step
+from sparksig.convert.fields import TENSOR_KEY, build_tensor_metadata, read_field
+from sparksig.errors import Code, ConversionError, Finding, below, name_type, quote
 from sparksig.lattice import MODEL_TYPE, Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
 from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -160,7 +160,9 @@ def from_arrow(arrow: pa.Schema | pa.DataType) -> Schema | Type:
             findings += report_duplicates(arrow.names)
             converted = None if findings else Schema([spec for spec in specs if spec is not None])
         else:
-            raise ConversionError(f"from_arrow: expected a pyarrow Schema or DataType, got {kind(arrow)}")
+            raise ConversionError(
+                f"from_arrow: expected a pyarrow Schema or DataType, got {name_type(arrow)}"
+            )
     except RecursionError:
         raise ConversionError("the Arrow types are nested too deeply for a signature") from None
     if converted is None:
@@ -173,7 +175,7 @@ def _from_field(part: pa.Field, findings: list[Finding]) -> ColSpec | TensorSpec
         Field(part.name, source(part.type), part.nullable),
         str(part.type),
         (part.metadata or {}).get(TENSOR_KEY.encode()),
-        lambda spec: source(_tensor_type(spec, step(part.name))),
+        lambda spec: source(_tensor_type(spec, quote(part.name))),
         findings,
     )
 
@@ -219,9 +221,9 @@ def read_arrow(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
         column = pa.chunked_array(example if streams else [pa.array(example)])
     except (pa.ArrowException, TypeError, ValueError) as error:
         if findings := _unreadable_columns(example):
-            raise ConversionError.of(f"pyarrow cannot read {kind(example)}", findings) from None
+            raise ConversionError.of(f"pyarrow cannot read {name_type(example)}", findings) from None
         reason = f"{type(error).__name__} from the Arrow PyCapsule interface"
-        raise ConversionError(f"{kind(example)} cannot be read as Arrow data: {reason}") from None
+        raise ConversionError(f"{name_type(example)} cannot be read as Arrow data: {reason}") from None
     name = getattr(example, "name", None)
     is_column = isinstance(example, (pa.Array, pa.ChunkedArray)) or isinstance(name, str)
     if is_column or not pa.types.is_struct(column.type):
@@ -245,7 +247,7 @@ def _unreadable_columns(frame: Any) -> list[Finding]:
         try:
             pa.chunked_array(column)
         except (pa.ArrowException, TypeError, ValueError):
-            path = step(name) if name else ""
+            path = quote(name) if name else ""
             actual = str(getattr(column, "dtype", type(column).__name__))
             findings.append(
                 Finding(Code.UNSUPPORTED_TYPE, path, "a type that pyarrow can read", actual, hint)
@@ -293,14 +295,14 @@ def _to_field(
     spec: ColSpec | TensorSpec, name: str, findings: list[Finding], any_type: pa.DataType | None
 ) -> pa.Field:
     if isinstance(spec, ColSpec):
-        column_type = _to_type(spec.type, step(name), findings, any_type)
-        return _field(name, column_type, not spec.required, step(name), findings)
+        column_type = _to_type(spec.type, quote(name), findings, any_type)
+        return _field(name, column_type, not spec.required, quote(name), findings)
     try:
-        dtype = _tensor_type(spec, step(name))
+        dtype = _tensor_type(spec, quote(name))
     except ConversionError as error:
         findings += error.findings
         dtype = _PLACEHOLDER
-    return _field(name, dtype, False, step(name), findings).with_metadata(tensor_metadata(spec))
+    return _field(name, dtype, False, quote(name), findings).with_metadata(build_tensor_metadata(spec))
 
 
 _PLACEHOLDER = pa.bool_()

@@ -11,7 +11,7 @@ import numpy as np
 from sparksig.convert import build_loss, find_lost_names, report_duplicates, walk_schema
 from sparksig.convert.ddl_reader import read_columns
 from sparksig.convert.mlflow import from_mlflow
-from sparksig.errors import Code, ConversionError, Finding, kind, step
+from sparksig.errors import Code, ConversionError, Finding, name_type, quote
 from sparksig.lattice import MODEL_TYPE, NULL, Field
 from sparksig.narrowing import build_null_finding, find_narrowest_type
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -57,7 +57,7 @@ def from_ddl(text: str) -> Schema:
         ['id': long (required), 'tags': Array(string) (optional)]
     """
     if not isinstance(text, str):
-        raise ConversionError(f"from_ddl: expected a text, got {kind(text)}")
+        raise ConversionError(f"from_ddl: expected a text, got {name_type(text)}")
     findings: list[Finding] = []
     columns = read_columns(text, findings)
     specs = [_from_column(column, findings) for column in columns]
@@ -69,8 +69,8 @@ def from_ddl(text: str) -> Schema:
 
 def _from_column(column: Field, findings: list[Finding]) -> ColSpec | None:
     if column.source == NULL and not column.nullable:
-        findings.append(build_null_finding(step(column.name)))
-    dtype = find_narrowest_type(column.source, step(column.name), findings)
+        findings.append(build_null_finding(quote(column.name)))
+    dtype = find_narrowest_type(column.source, quote(column.name), findings)
     return None if dtype is None else ColSpec(dtype, column.name, required=not column.nullable)
 
 
@@ -112,12 +112,12 @@ def to_ddl(schema: Schema) -> str:
     """
     schema = from_mlflow(schema)
     if not isinstance(schema, Schema):
-        raise ConversionError(f"to_ddl: expected a Schema, got {kind(schema)}")
+        raise ConversionError(f"to_ddl: expected a Schema, got {name_type(schema)}")
     names = [str(name) for name in schema.input_names()]
     findings = report_duplicates(names, "one column of that name as text")
     columns = []
     for name, spec in zip(names, schema):
-        text = format_spark_type(spec if isinstance(spec, TensorSpec) else spec.type, step(name), findings)
+        text = format_spark_type(spec if isinstance(spec, TensorSpec) else spec.type, quote(name), findings)
         columns.append(f"{_quote_name(name)} {text}{' not null' if spec.required else ''}")
     if findings:
         raise ConversionError.of("no DDL for this schema", findings)

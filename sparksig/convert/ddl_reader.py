@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sparksig.errors import Code, ConversionError, Finding, SignatureError, below, nearest, shorten
+from sparksig.errors import Code, ConversionError, Finding, SignatureError, below, shorten, suggest
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
 from sparksig.types import MAX_DEPTH
 
@@ -179,7 +179,7 @@ class _Reader:
         sizes = self.read_sizes(path)
         if name in _PLAIN and not sizes:
             return _PLAIN[name]
-        hint = nearest(name, {*_READERS, *_PLAIN}) if name not in _PLAIN else "write it without a length"
+        hint = suggest(name, {*_READERS, *_PLAIN}) if name not in _PLAIN else "write it without a length"
         return self.refuse(path, name + _format_sizes(sizes), hint)
 
     def refuse(self, path: str, actual: str, hint: str) -> Source:

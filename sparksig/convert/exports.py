@@ -14,7 +14,7 @@ from sparksig.convert.ddl import find_losses_in_ddl, to_ddl
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.odcs import find_losses_in_odcs, to_odcs
 from sparksig.convert.oip import find_losses_in_oip, to_oip
-from sparksig.errors import Code, ConversionError, Finding, nearest
+from sparksig.errors import Code, ConversionError, Finding, suggest
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
@@ -84,7 +84,7 @@ def export(
         if isinstance(contract, Contract):
             declared, contract = contract, contract.schema
     if not isinstance(to, str) or to not in EXPORTS:
-        names, hint = ", ".join(EXPORTS), nearest(to, EXPORTS)
+        names, hint = ", ".join(EXPORTS), suggest(to, EXPORTS)
         raise ConversionError(f"export format: expected one of {names}, got {to!r}{hint and f' ({hint})'}")
     side = None if declared is not None else side
     contract = contract if side is None else _select_side(contract, side)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from sparksig.errors import Code, ConversionError, Finding, SignatureError, step
+from sparksig.errors import Code, ConversionError, Finding, SignatureError, quote
 from sparksig.lattice import NULL, Field, Source
 from sparksig.narrowing import build_null_finding, find_narrowest_type
 from sparksig.schema import ColSpec, TensorSpec, tensor_from_metadata
@@ -14,7 +14,7 @@ TENSOR_KEY = "sparksig.tensor"
 """The metadata key of a field that is a tensor; its value is JSON with the exact dtype and shape."""
 
 
-def tensor_metadata(spec: TensorSpec) -> dict[str, str]:
+def build_tensor_metadata(spec: TensorSpec) -> dict[str, str]:
     """Return the metadata of a field that is a tensor."""
     return {TENSOR_KEY: json.dumps({key: value for key, value in spec.to_dict().items() if key != "name"})}
 
@@ -31,7 +31,7 @@ def read_field(
     Return None if it cannot be read, which is reported in ``findings``. ``tensor_source`` returns the type of
     one row of a tensor.
     """
-    path = step(field.name)
+    path = quote(field.name)
     if metadata is None:
         if field.source == NULL and not field.nullable:
             findings.append(build_null_finding(path))

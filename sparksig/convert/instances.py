@@ -14,21 +14,21 @@ import pandas as pd
 from sparksig.convert import records
 
 
-def fields_of(value: Any) -> dict[str, Any] | None:
+def get_fields(value: Any) -> dict[str, Any] | None:
     """Return the fields of an instance by their names; None for any other value.
 
     Example:
         >>> from typing import NamedTuple
         >>> class Answer(NamedTuple):
         ...     text: str
-        >>> fields_of(Answer("At nine.")), fields_of(("At nine.",))
+        >>> get_fields(Answer("At nine.")), get_fields(("At nine.",))
         ({'text': 'At nine.'}, None)
     """
     if isinstance(value, type):
         return None
     is_named_tuple = isinstance(value, tuple) and hasattr(value, "_asdict")
     if is_named_tuple or is_dataclass(value) or hasattr(type(value), "model_fields"):
-        return dict(records.to_builtins(value))
+        return dict(records.unstructure(value))
     return None
 
 
@@ -57,8 +57,8 @@ def to_builtins(value: Any) -> Any:
     if value is None or type(value) in _LEAVES or isinstance(value, np.ndarray):
         return value
     if isinstance(value, (enum.Enum, uuid.UUID)):
-        return records.to_builtins(value)
-    if (by_name := fields_of(value)) is not None:
+        return records.unstructure(value)
+    if (by_name := get_fields(value)) is not None:
         return {key: to_builtins(item) for key, item in by_name.items()}
     if isinstance(value, dict):
         items = [to_builtins(item) for item in value.values()]

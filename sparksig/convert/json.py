@@ -34,7 +34,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sparksig.errors import Code, ConversionError, Finding, below, kind
+from sparksig.errors import Code, ConversionError, Finding, below, name_type
 from sparksig.scalars import EXACT_INTEGERS
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type
 
@@ -345,7 +345,7 @@ def _to_json(value: Any, path: str, nested: bool) -> Any:
         return _to_json(value, path, nested)
     if isinstance(value, (list, tuple)):
         return [_to_json(item, f"{path}[]", True) for item in value]
-    raise _refusal(path, "a value of a signature type", kind(value))
+    raise _refusal(path, "a value of a signature type", name_type(value))
 
 
 _MAX_DIGITS = 300
@@ -356,7 +356,7 @@ def _numpy_to_json(value: np.generic, path: str, nested: bool) -> Any:
     if isinstance(value, np.datetime64):
         return None if np.isnat(value) else str(value.astype("datetime64[s]") if _is_coarse(value) else value)
     if isinstance(value, np.timedelta64):
-        raise _refusal(path, "a value of a signature type", kind(value))
+        raise _refusal(path, "a value of a signature type", name_type(value))
     if isinstance(value, np.floating):
         return _float_to_json(float(value), nested)
     return _to_json(value.item(), path, nested)
@@ -383,7 +383,7 @@ def _check_text(value: str, path: str) -> str:
 
 
 def _object_to_json(value: Mapping[Any, Any], path: str) -> dict[str, Any]:
-    invalid_keys = [kind(key) for key in value if not isinstance(key, str)]
+    invalid_keys = [name_type(key) for key in value if not isinstance(key, str)]
     if invalid_keys:
         raise _refusal(path, "keys that are strings", invalid_keys[0], Code.INVALID_NAME)
     return {

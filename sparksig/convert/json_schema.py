@@ -12,7 +12,7 @@ import numpy as np
 
 from sparksig.convert import build_loss, report_duplicates, walk_schema
 from sparksig.convert.json import ISO_8601, to_json
-from sparksig.errors import Code, ConversionError, Finding, kind, step
+from sparksig.errors import Code, ConversionError, Finding, name_type, quote
 from sparksig.lattice import NEVER_NULL
 from sparksig.params import ParamSchema, ParamSpec
 from sparksig.scalars import INTEGER_BITS
@@ -61,7 +61,9 @@ def to_json_schema(contract: ModelSignature | Schema) -> Json:
     elif isinstance(contract, ModelSignature):
         body = _sides(contract, findings)
     else:
-        raise ConversionError(f"to_json_schema: expected a ModelSignature or a Schema, got {kind(contract)}")
+        raise ConversionError(
+            f"to_json_schema: expected a ModelSignature or a Schema, got {name_type(contract)}"
+        )
     if findings:
         raise ConversionError.of("no JSON Schema", findings)
     return {"$schema": DRAFT, **body}
@@ -83,7 +85,7 @@ def _sides(signature: ModelSignature, findings: list[Finding]) -> Json:
 def _record(schema: Schema, findings: list[Finding]) -> Json:
     names = [str(name) for name in schema.input_names()]
     findings += report_duplicates(names, "one column of that name as text")
-    parts = [_part(spec, step(name), findings) for name, spec in zip(names, schema)]
+    parts = [_part(spec, quote(name), findings) for name, spec in zip(names, schema)]
     if schema.has_input_names():
         required = [name for name, spec in zip(names, schema) if spec.required]
         return _object(dict(zip(names, parts)), required)

@@ -40,11 +40,11 @@ _CONVERTED = (
 )
 
 
-def mlflow_class(value: object, module: str = "mlflow") -> str:
+def get_mlflow_class(value: object, module: str = "mlflow") -> str:
     """Return the name of the MLflow class that a value has, or is itself; empty for all other values.
 
     Example:
-        >>> mlflow_class([1])
+        >>> get_mlflow_class([1])
         ''
     """
     cls = value if isinstance(value, type) else type(value)
@@ -85,7 +85,7 @@ def from_mlflow(value: Any) -> Any:
         >>> from_mlflow("id long")
         'id long'
     """
-    if isinstance(value, type) or mlflow_class(value) not in (*_CONVERTED, "SparkMLVector"):
+    if isinstance(value, type) or get_mlflow_class(value) not in (*_CONVERTED, "SparkMLVector"):
         return value
     from sparksig.params import ParamSchema, ParamSpec
     from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -93,7 +93,7 @@ def from_mlflow(value: Any) -> Any:
     from sparksig.type_json import parse_type
     from sparksig.types import DataType, Property
 
-    name = mlflow_class(value)
+    name = get_mlflow_class(value)
     if name == "ModelSignature":
         signature = ModelSignature.from_dict(value.to_dict())
         for flag in ("_is_signature_from_type_hint", "_is_type_hint_from_example"):

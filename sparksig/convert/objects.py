@@ -132,7 +132,7 @@ def _convert_times(column: pd.Series) -> pa.Array | None:
 ZONE_HINT = "convert them to one zone explicitly, for example pandas.to_datetime(values, utc=True)"
 
 
-def mixed_finding(values: Iterable[Any], path: str) -> Finding:
+def build_mixed_finding(values: Iterable[Any], path: str) -> Finding:
     """Build the finding that the values at a path have no common type."""
     values = [value for value in values if not is_null(value)]
     classes = set(map(type, values))

@@ -13,7 +13,7 @@ import numpy as np
 
 from sparksig.convert import build_loss, find_lost_names, find_lost_params, report_duplicates, walk_schema
 from sparksig.convert.ddl import format_spark_type
-from sparksig.errors import ConversionError, Finding, below, kind, step
+from sparksig.errors import ConversionError, Finding, below, name_type, quote
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
@@ -102,7 +102,7 @@ def _tables(contract: ModelSignature | Schema, name: str) -> dict[str, Schema]:
     if isinstance(contract, Schema):
         return {name: contract}
     if not isinstance(contract, ModelSignature):
-        raise ConversionError(f"to_odcs: expected a ModelSignature or a Schema, got {kind(contract)}")
+        raise ConversionError(f"to_odcs: expected a ModelSignature or a Schema, got {name_type(contract)}")
     sides = {"inputs": contract.inputs, "outputs": contract.outputs}
     return {side: schema for side, schema in sides.items() if schema is not None}
 
@@ -115,8 +115,8 @@ def _table(name: str, schema: Schema, findings: list[Finding]) -> Json:
 
 
 def _column(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) -> Json:
-    physical = format_spark_type(spec if isinstance(spec, TensorSpec) else spec.type, step(name), findings)
-    logical = _tensor(spec) if isinstance(spec, TensorSpec) else _type(spec.type, step(name))
+    physical = format_spark_type(spec if isinstance(spec, TensorSpec) else spec.type, quote(name), findings)
+    logical = _tensor(spec) if isinstance(spec, TensorSpec) else _type(spec.type, quote(name))
     return {"name": name, **logical, "physicalType": physical, "required": spec.required}
 
 

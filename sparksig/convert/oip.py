@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sparksig.convert import build_loss, find_lost_params, report_duplicates
-from sparksig.errors import Code, ConversionError, Finding, kind, step
+from sparksig.errors import Code, ConversionError, Finding, name_type, quote
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import DataType, describe
@@ -86,7 +86,7 @@ def _sides(contract: ModelSignature | Schema) -> dict[str, Schema | None]:
     if isinstance(contract, Schema):
         return {"inputs": contract, "outputs": None}
     if not isinstance(contract, ModelSignature):
-        raise ConversionError(f"to_oip: expected a ModelSignature or a Schema, got {kind(contract)}")
+        raise ConversionError(f"to_oip: expected a ModelSignature or a Schema, got {name_type(contract)}")
     return {"inputs": contract.inputs, "outputs": contract.outputs}
 
 
@@ -95,7 +95,7 @@ def _tensors(schema: Schema, side: str, findings: list[Finding]) -> list[Json]:
     findings += report_duplicates(names, "one column of that name as text")
     exported = names if schema.has_input_names() else [f"{side[:-1]}-{name}" for name in names]
     return [
-        {"name": exported_name, **_tensor(spec, step(name), findings)}
+        {"name": exported_name, **_tensor(spec, quote(name), findings)}
         for exported_name, name, spec in zip(exported, names, schema)
     ]
 
@@ -130,7 +130,7 @@ def find_losses_in_oip(contract: ModelSignature | Schema) -> list[Finding]:
 def _find_losses(schema: Schema, side: str) -> list[Finding]:
     findings: list[Finding] = []
     for name, spec in zip(schema.input_names(), schema):
-        path = step(name)
+        path = quote(name)
         if spec.name is None:
             findings.append(build_loss(path, "no name", f"the name {side}-{name}"))
         elif isinstance(spec.name, int):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, get_args, get_origin, get_type_hints
 
-from sparksig.errors import Code, Finding, step
+from sparksig.errors import Code, Finding, quote
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +26,12 @@ class RecordField:
     is_computed: bool = False  # by the class, which does not accept it as an argument
 
 
-def record_kind(cls: Any) -> str:
+def get_record_kind(cls: Any) -> str:
     """Return "dataclass", "TypedDict" or "NamedTuple" for a record class, and "" for anything else.
 
     Example:
         >>> import typing
-        >>> record_kind(typing.TypedDict("Trip", {"distance": float})), record_kind(int)
+        >>> get_record_kind(typing.TypedDict("Trip", {"distance": float})), get_record_kind(int)
         ('TypedDict', '')
     """
     if not isinstance(cls, type) or get_origin(cls) is not None:  # in Python 3.10, list[int] is a type
@@ -45,17 +45,17 @@ def record_kind(cls: Any) -> str:
 
 def is_record(cls: Any) -> bool:
     """Return whether a class is a dataclass, a TypedDict or a NamedTuple."""
-    return bool(record_kind(cls))
+    return bool(get_record_kind(cls))
 
 
 def is_record_instance(value: Any, cls: Any) -> bool:
     """Return whether a value is an instance of a dataclass or a NamedTuple."""
-    return record_kind(cls) != "TypedDict" and isinstance(value, cls)
+    return get_record_kind(cls) != "TypedDict" and isinstance(value, cls)
 
 
 def read_fields(cls: Any, path: str, findings: list[Finding]) -> list[RecordField]:
     """Return the fields of a record class, inherited ones included."""
-    form = record_kind(cls)
+    form = get_record_kind(cls)
     try:
         hints = get_type_hints(cls, include_extras=True)
     except (NameError, AttributeError, SyntaxError, TypeError) as error:
@@ -70,7 +70,7 @@ def read_fields(cls: Any, path: str, findings: list[Finding]) -> list[RecordFiel
             RecordField(name, hints.get(name), has_default=name in cls._field_defaults)
             for name in cls._fields
         ]
-        untyped = [step(field.name) for field in fields if field.name not in hints]
+        untyped = [quote(field.name) for field in fields if field.name not in hints]
         if untyped:
             actual = f"the namedtuple {cls.__name__} without types ({', '.join(untyped)})"
             hint = "derive it from typing.NamedTuple"
@@ -101,7 +101,7 @@ def _read_field(cls: Any, field: dataclasses.Field[Any], hints: Mapping[str, Any
 
 def find_obstacle(cls: Any, fields: list[RecordField]) -> str:
     """Return the reason why a dataclass cannot be built from its fields; empty if it can be built."""
-    if record_kind(cls) != "dataclass":
+    if get_record_kind(cls) != "dataclass":
         return ""
     names = {field.name for field in fields}
     parameters = inspect.signature(cls).parameters.values()
@@ -114,12 +114,12 @@ def find_obstacle(cls: Any, fields: list[RecordField]) -> str:
         and parameter.name not in names
     ]
     if other_names:
-        return f"whose constructor needs {', '.join(map(step, other_names))}"
+        return f"whose constructor needs {', '.join(map(quote, other_names))}"
     accepts_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
     rejected = sorted(names - {parameter.name for parameter in parameters})
     if accepts_any or not rejected:
         return ""
-    return f"whose constructor does not accept {', '.join(map(step, rejected))}"
+    return f"whose constructor does not accept {', '.join(map(quote, rejected))}"
 
 
 def build_record(cls: Any, values: Mapping[str, Any], instance: Any = None) -> Any:
@@ -127,7 +127,7 @@ def build_record(cls: Any, values: Mapping[str, Any], instance: Any = None) -> A
 
     It copies an existing instance, if any, which preserves its other state.
     """
-    form = record_kind(cls)
+    form = get_record_kind(cls)
     if form == "TypedDict":
         return dict(values)
     if instance is None:
@@ -140,7 +140,7 @@ def build_record(cls: Any, values: Mapping[str, Any], instance: Any = None) -> A
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
 
 
-def to_builtins(value: Any) -> Any:
+def unstructure(value: Any) -> Any:
     """Convert records and pydantic objects in a value to dictionaries.
 
     An ``Enum`` becomes its value, a ``UUID`` its text, and a tuple a list. A ``Decimal`` inside
@@ -149,14 +149,14 @@ def to_builtins(value: Any) -> Any:
     Example:
         >>> import typing
         >>> Trip = typing.NamedTuple("Trip", [("distance", float), ("days", tuple[int, ...])])
-        >>> to_builtins([Trip(1.5, (1, 2))])
+        >>> unstructure([Trip(1.5, (1, 2))])
         [{'distance': 1.5, 'days': [1, 2]}]
     """
     form: Any = type(value)
     if form in _PLAIN:
         return value
     if isinstance(value, enum.Enum):
-        return to_builtins(value.value)
+        return unstructure(value.value)
     if isinstance(value, uuid.UUID):
         return str(value)
     if hasattr(form, "model_fields"):
@@ -202,4 +202,4 @@ def _convert_items(items: Mapping[Any, Any]) -> dict[Any, Any]:
 def _convert_item(value: Any) -> Any:
     if isinstance(value, Decimal) and value.is_finite() and Decimal(repr(float(value))) == value:
         return float(value)
-    return to_builtins(value)
+    return unstructure(value)

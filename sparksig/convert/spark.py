@@ -10,8 +10,8 @@ from pyspark.sql import types as T
 
 from sparksig.convert import report_duplicates
 from sparksig.convert.ddl import name_element, name_scalar
-from sparksig.convert.fields import TENSOR_KEY, read_field, tensor_metadata
-from sparksig.errors import Code, ConversionError, Finding, below, kind, step
+from sparksig.convert.fields import TENSOR_KEY, build_tensor_metadata, read_field
+from sparksig.errors import Code, ConversionError, Finding, below, name_type, quote
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
 from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -149,7 +149,7 @@ def from_spark(spark: T.DataType) -> Schema | Type:
         elif isinstance(spark, T.DataType):
             converted = find_narrowest_type(source(spark), "", findings)
         else:
-            raise ConversionError(f"from_spark: expected a Spark type, got {kind(spark)}")
+            raise ConversionError(f"from_spark: expected a Spark type, got {name_type(spark)}")
     except RecursionError:
         raise ConversionError("the Spark types are nested too deeply for a signature") from None
     if converted is None:
@@ -163,7 +163,7 @@ def _from_field(part: T.StructField, findings: list[Finding]) -> ColSpec | Tenso
         Field(part.name, source(part.dataType), part.nullable),
         part.dataType.simpleString(),
         metadata[TENSOR_KEY] or "" if TENSOR_KEY in metadata else None,
-        lambda spec: source(_tensor_type(spec, step(part.name))),
+        lambda spec: source(_tensor_type(spec, quote(part.name))),
         findings,
     )
 
@@ -202,13 +202,13 @@ def to_spark(signature: Schema | Type) -> T.DataType:
 
 def _to_field(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) -> T.StructField:
     if isinstance(spec, ColSpec):
-        return T.StructField(name, _to_type(spec.type, step(name), findings), nullable=not spec.required)
+        return T.StructField(name, _to_type(spec.type, quote(name), findings), nullable=not spec.required)
     try:
-        dtype = _tensor_type(spec, step(name))
+        dtype = _tensor_type(spec, quote(name))
     except ConversionError as error:
         findings += error.findings
         dtype = T.NullType()
-    return T.StructField(name, dtype, nullable=False, metadata=tensor_metadata(spec))
+    return T.StructField(name, dtype, nullable=False, metadata=build_tensor_metadata(spec))
 
 
 def _to_type(dtype: Type, path: str, findings: list[Finding]) -> T.DataType:

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sparksig.errors import Code, ConversionError, Finding, below, kind, step
+from sparksig.errors import Code, ConversionError, Finding, below, name_type, quote
 
 VARIANT = pa.struct(
     [
@@ -89,7 +89,7 @@ def _encode_scalar(value: Any, path: str) -> bytes:
     if value is None or type(value).__name__ in ("NaTType", "NAType"):
         return _join_primitive(0)
     if isinstance(value, np.timedelta64):  # NumPy counts them among the integers
-        raise _build_error(path, "a value that a variant holds", kind(value))
+        raise _build_error(path, "a value that a variant holds", name_type(value))
     if isinstance(value, (np.datetime64, np.ndarray)):
         return _encode_scalar(_from_numpy(value, path), path)
     if isinstance(value, (bool, np.bool_)):
@@ -112,7 +112,7 @@ def _encode_scalar(value: Any, path: str) -> bytes:
         return _encode_time(value, path)
     if isinstance(value, dt.date):
         return _join_primitive(11, struct.pack("<i", (value - _EPOCH.date()).days))
-    raise _build_error(path, "a value that a variant holds", kind(value))
+    raise _build_error(path, "a value that a variant holds", name_type(value))
 
 
 def _from_numpy(value: Any, path: str) -> Any:
@@ -196,13 +196,15 @@ def _encode_array(values: Iterable[Any], path: str, keys: dict[str, int]) -> byt
 def _encode_object(value: Mapping[Any, Any], path: str, keys: dict[str, int]) -> bytes:
     strange = [key for key in value if not isinstance(key, str)]
     if strange:
-        raise _build_error(path, "an object, whose keys are strings", f"a key that is {kind(strange[0])}")
+        raise _build_error(
+            path, "an object, whose keys are strings", f"a key that is {name_type(strange[0])}"
+        )
     try:
         names = sorted(value, key=str.encode)
     except UnicodeEncodeError:
         raise _build_error(path, "keys in Unicode", "lone surrogates") from None
     ids = [keys.setdefault(str.__str__(name), len(keys)) for name in names]
-    parts = [_encode_value(value[name], below(path, name) if path else step(name), keys) for name in names]
+    parts = [_encode_value(value[name], below(path, name) if path else quote(name), keys) for name in names]
     width, large = _count_bytes(sum(map(len, parts))), len(parts) > 255
     id_width = _count_bytes(max(ids, default=0))
     header = bytes([(large << 4 | id_width - 1 << 2 | width - 1) << 2 | 2])

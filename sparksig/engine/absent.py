@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, get_args
 
-from sparksig.errors import HINTS, Code, ContractError, Finding, SparksigWarning, nearest, step
+from sparksig.errors import HINTS, Code, ContractError, Finding, SparksigWarning, quote, suggest
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import describe
 
@@ -77,7 +77,7 @@ def build_missing_finding(spec: ColSpec | TensorSpec, names: Sequence[object]) -
 
 
 def _missing_column(name: object, declared_type: str, names: Sequence[object]) -> Finding:
-    return Finding(Code.MISSING_COLUMN, step(name), declared_type, "no such column", nearest(name, names))
+    return Finding(Code.MISSING_COLUMN, quote(name), declared_type, "no such column", suggest(name, names))
 
 
 def format_absent_column(column: Finding) -> str:

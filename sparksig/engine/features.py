@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sparksig.errors import HINTS, Code, Finding, nearest, step
+from sparksig.errors import HINTS, Code, Finding, quote, suggest
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Map, Object, describe
 
@@ -64,11 +64,11 @@ def match_features(
         count = counts[feature]
         if count > 1:
             findings.append(
-                Finding(Code.DUPLICATE_NAME, step(feature), "one column of that name", str(count))
+                Finding(Code.DUPLICATE_NAME, quote(feature), "one column of that name", str(count))
             )
         elif not count:
-            hint = nearest(feature, texts if len(findings) < HINTS else ())
-            findings.append(Finding(Code.MISSING_COLUMN, step(feature), dtype, "no such column", hint))
+            hint = suggest(feature, texts if len(findings) < HINTS else ())
+            findings.append(Finding(Code.MISSING_COLUMN, quote(feature), dtype, "no such column", hint))
     positions = {label: index for index, label in enumerate(labels)}
     return ([] if findings else [positions[feature] for feature in features]), findings
 
@@ -102,10 +102,10 @@ def find_misplaced_features(
         return []
     assert features is not None
     positions = {feature: index for index, feature in enumerate(features)}
-    hint = f"list the columns in the order of the features: {', '.join(map(step, features))}"
+    hint = f"list the columns in the order of the features: {', '.join(map(quote, features))}"
     return [
         Finding(
-            Code.INVALID_VALUE, step(label), f"column {positions[label] + 1}", f"column {index + 1}", hint
+            Code.INVALID_VALUE, quote(label), f"column {positions[label] + 1}", f"column {index + 1}", hint
         )
         for index, label in enumerate(labels)
         if positions.get(label, index) != index

@@ -41,10 +41,10 @@ from sparksig.convert.hint_tree import (
     ScalarHint,
     UnionHint,
 )
-from sparksig.convert.records import build_record, is_record_instance, record_kind
+from sparksig.convert.records import build_record, get_record_kind, is_record_instance
 from sparksig.engine.encoded import decode, describe_digits
 from sparksig.engine.findings import Collector
-from sparksig.errors import Code, ContractError, below, kind
+from sparksig.errors import Code, ContractError, below, name_type
 from sparksig.scalars import INTEGER_BITS, scalar_mismatch
 from sparksig.types import DataType
 
@@ -167,7 +167,7 @@ def _convert_encoded(value: Any, hint: EncodedHint, path: str, collector: Collec
 def _convert_list(value: Any, hint: ListHint, path: str, collector: Collector, from_json: bool) -> Any:
     accepted = (list,) if hint.form is list else (list, tuple)
     if not isinstance(value, accepted):
-        collector.add(Code.TYPE_MISMATCH, path, f"a {hint.form.__name__}", kind(value))
+        collector.add(Code.TYPE_MISMATCH, path, f"a {hint.form.__name__}", name_type(value))
         return value
     if hint.length not in (None, len(value)):
         collector.add(Code.SHAPE_MISMATCH, path, f"{hint.length} elements", f"{len(value)}")
@@ -198,13 +198,13 @@ def _to_time(value: Any, hint: ScalarHint) -> tuple[Any, str]:
     elif hasattr(value, "to_pydatetime") and value == value and not value.nanosecond:
         time = value.to_pydatetime()
     if type(time) not in (datetime.datetime, datetime.date):
-        return value, f"{kind(value)} that {hint.python.__name__} cannot represent exactly"
+        return value, f"{name_type(value)} that {hint.python.__name__} cannot represent exactly"
     if hint.python is datetime.datetime and type(time) is datetime.date:
         time = datetime.datetime(time.year, time.month, time.day)
     if hint.python is datetime.date and time is not value and type(time) is datetime.datetime:
         # pandas and NumPy represent a date by its midnight
         time = time.date() if time.tzinfo is None and time.time() == datetime.time() else time
-    return (time, "") if type(time) is hint.python else (value, kind(value))
+    return (time, "") if type(time) is hint.python else (value, name_type(value))
 
 
 def _decode_json(text: str, hint: ScalarHint) -> tuple[Any, str]:
@@ -223,7 +223,7 @@ def _decode_json(text: str, hint: ScalarHint) -> tuple[Any, str]:
 
 def _convert_dictionary(value: Any, hint: DictHint, path: str, collector: Collector, from_json: bool) -> Any:
     if not isinstance(value, dict):
-        collector.add(Code.TYPE_MISMATCH, path, "a dictionary", kind(value))
+        collector.add(Code.TYPE_MISMATCH, path, "a dictionary", name_type(value))
         return value
     for key_type in set(map(type, value)) - {str}:
         collector.add(Code.INVALID_NAME, path, "string keys", f"keys of type {key_type.__name__}")
@@ -240,7 +240,7 @@ def _convert_union(value: Any, hint: UnionHint, path: str, collector: Collector,
         collector.extend(trials[0])
         return value
     reasons = [str(finding) for trial in trials for finding in trial.findings if finding.path != path]
-    collector.add(Code.TYPE_MISMATCH, path, _describe(hint), kind(value), "; ".join(reasons[:3]))
+    collector.add(Code.TYPE_MISMATCH, path, _describe(hint), name_type(value), "; ".join(reasons[:3]))
     return value
 
 
@@ -304,9 +304,9 @@ def _convert_record(value: Any, hint: RecordHint, path: str, collector: Collecto
     is_instance = is_record_instance(value, hint.cls)
     if not is_instance and not isinstance(value, dict):
         name = hint.cls.__name__
-        is_typed_dict = record_kind(hint.cls) == "TypedDict"
+        is_typed_dict = get_record_kind(hint.cls) == "TypedDict"
         expected = "a dictionary" if is_typed_dict else f"a dictionary, or an instance of {name}"
-        collector.add(Code.TYPE_MISMATCH, path, expected, kind(value))
+        collector.add(Code.TYPE_MISMATCH, path, expected, name_type(value))
         return value
     field_collector = Collector()
     values: dict[str, Any] = {}
@@ -367,7 +367,7 @@ def _convert_model(value: Any, hint: ModelHint, path: str, collector: Collector,
         return value
     if not is_instance and not isinstance(value, dict):
         expected = f"a dictionary, or an instance of {hint.cls.__name__}"
-        collector.add(Code.TYPE_MISMATCH, path, expected, kind(value))
+        collector.add(Code.TYPE_MISMATCH, path, expected, name_type(value))
         return value
     items = vars(value) if is_instance else value
     all_keys = {key for field in hint.fields for key in field.keys}
@@ -431,7 +431,7 @@ def _add_errors(error: Any, hint: Hint, path: str, collector: Collector, failed:
         ):
             continue  # not built because of a problem that is reported already
         expected = "" if isinstance(part, AnyHint) else _describe(part)
-        error_type, actual = details["type"], kind(details["input"])
+        error_type, actual = details["type"], name_type(details["input"])
         if error_type in ("value_error", "assertion_error"):
             actual = "a value that a validator of the model refuses"
             tip = "validate the row with the model itself to see the validator's message"

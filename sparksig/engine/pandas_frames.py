@@ -19,7 +19,7 @@ from sparksig.engine.python import to_object_series
 from sparksig.engine.series import column_to_arrow, format_dtype, is_name, is_objects
 from sparksig.engine.text_dtypes import TextDtype
 from sparksig.engine.values import are_texts, enforce_values
-from sparksig.errors import HINTS, Code, ContractError, Finding, nearest, step
+from sparksig.errors import HINTS, Code, ContractError, Finding, quote, suggest
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, DataType, describe
 
@@ -50,12 +50,12 @@ def enforce_frame(
         column = _nulls_column(data) if position is None else data.iloc[:, position]
         before = len(findings)
         if not isinstance(spec.type, DataType):
-            columns[label] = _enforce_cells(column, spec, step(label), options, findings)
+            columns[label] = _enforce_cells(column, spec, quote(label), options, findings)
             continue
         if spec.type is DataType.string and _is_object_text(column, label, spec, options):
             columns[label] = column.reset_index(drop=True)
             continue
-        array = column_to_arrow(column, spec.type, step(label), findings)
+        array = column_to_arrow(column, spec.type, quote(label), findings)
         if len(findings) == before:
             plain[ColSpec(spec.type, label, spec.required)] = array
     frame = _enforce_plain(data, plain, schema, options, findings)
@@ -75,12 +75,12 @@ def enforce_frame(
 def _add_hint(finding: Finding, frame: pd.DataFrame, schema: Schema, *, has_names: bool) -> Finding:
     """Add a hint that needs the original frame: a similar label, or the advice for integers with NaN."""
     if finding.code is Code.MISSING_COLUMN:
-        return replace(finding, hint=nearest(finding.path.strip("`"), frame.columns if has_names else ()))
+        return replace(finding, hint=suggest(finding.path.strip("`"), frame.columns if has_names else ()))
     expects_integer = finding.expected in ("integer", "long")
     if finding.code is not Code.TYPE_MISMATCH or not expects_integer or finding.actual != "double":
         return finding
     names = schema.input_names() if not schema.has_input_names() else list(frame.columns)
-    position = next((index for index, name in enumerate(names) if step(name) == finding.path), None)
+    position = next((index for index, name in enumerate(names) if quote(name) == finding.path), None)
     if position is None or not isinstance(frame.dtypes.iloc[position], np.dtype):
         return finding
     return replace(finding, hint=MISSING_INTEGERS) if frame.iloc[:, position].isna().any() else finding
@@ -182,13 +182,13 @@ def _match_labels(
         positions.append(matches[0] if len(matches) == 1 else None)
         if len(matches) > 1:
             actual = str(len(matches))
-            findings.append(Finding(Code.DUPLICATE_NAME, step(spec.name), "one column of that name", actual))
+            findings.append(Finding(Code.DUPLICATE_NAME, quote(spec.name), "one column of that name", actual))
         elif not matches and (spec.required or options.absent == "forbid"):
             findings.append(build_missing_finding(spec, data_labels if len(findings) < HINTS else ()))
     if options.extra == "forbid":
         names = {spec.name for spec in schema}
         findings += [
-            Finding(Code.EXTRA_COLUMN, step(label), "only declared columns", "an undeclared column")
+            Finding(Code.EXTRA_COLUMN, quote(label), "only declared columns", "an undeclared column")
             for label in data_labels
             if not is_name(label) or label not in names
         ]

@@ -18,7 +18,7 @@ from sparksig.engine.absent import Absent, build_missing_finding
 from sparksig.engine.findings import FIRST_ROWS, Location, Rows, build_count_finding
 from sparksig.engine.nested import Node, Rules, compile_node
 from sparksig.engine.zones import is_known_zone
-from sparksig.errors import HINTS, Code, ContractError, Finding, UnsupportedError, below, step
+from sparksig.errors import HINTS, Code, ContractError, Finding, UnsupportedError, below, quote
 from sparksig.lattice import find_mismatches
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, DataType, Map, Object, Type
@@ -141,7 +141,7 @@ def _compile(schema: Schema, arrow_schema: pa.Schema, strict: bool, forbid: bool
     columns = []
     extra: list[str] = []
     for spec, name, index in zip(schema, schema.input_names(), positions):
-        path = step(name)
+        path = quote(name)
         if index is None:
             if absent == "null":  # a required column that is missing is a finding
                 node = compile_node(pa.null(), spec.type, path, required=False, rules=rules)
@@ -156,7 +156,7 @@ def _compile(schema: Schema, arrow_schema: pa.Schema, strict: bool, forbid: bool
             columns.append(Column(spec, str(index if spec.name is None else spec.name), index, node))
             extra += _extra_fields(arrow_type, spec.type, path)
     used = {index for index in positions if index is not None}
-    undeclared = [step(name) for index, name in enumerate(arrow_schema.names) if index not in used]
+    undeclared = [quote(name) for index, name in enumerate(arrow_schema.names) if index not in used]
     if forbid:
         findings += [_extra_finding(Code.EXTRA_COLUMN, name, "column") for name in undeclared]
         findings += [_extra_finding(Code.UNKNOWN_KEY, path, "field") for path in extra]
@@ -169,7 +169,7 @@ def _compile(schema: Schema, arrow_schema: pa.Schema, strict: bool, forbid: bool
 
 def sort_findings(findings: list[Finding], schema: Schema) -> list[Finding]:
     """Sort findings by the schema's order of columns; those of undeclared columns come last."""
-    roots = {step(name): index for index, name in enumerate(schema.input_names())}
+    roots = {quote(name): index for index, name in enumerate(schema.input_names())}
 
     def find_position(finding: Finding) -> int:
         ends = [index for index, character in enumerate(finding.path) if character in ".["]
@@ -257,7 +257,7 @@ def _match_column(
         return int(indices[0])
     if indices:
         actual = str(len(indices))
-        findings.append(Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", actual))
+        findings.append(Finding(Code.DUPLICATE_NAME, quote(name), "one column of that name", actual))
     elif spec.required or absent == "forbid":
         findings.append(build_missing_finding(spec, arrow_schema.names if len(findings) < HINTS else ()))
     return None

@@ -28,10 +28,10 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert import report_duplicates
-from sparksig.convert.instances import fields_of, is_sequence
+from sparksig.convert.instances import get_fields, is_sequence
 from sparksig.convert.objects import to_series
 from sparksig.engine.findings import FIRST_ROWS, build_count_finding
-from sparksig.errors import Code, ContractError, Finding, kind, shorten, step
+from sparksig.errors import Code, ContractError, Finding, name_type, quote, shorten
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, Map, Object, Type, describe
 
@@ -67,7 +67,7 @@ def to_frame(
         data = data[()]
     if isinstance(data, list):
         return _from_list(data, schema, labels, row_count)
-    by_name = fields_of(data)
+    by_name = get_fields(data)
     data = data if by_name is None else by_name
     if isinstance(data, Mapping) and not _is_value(data, schema):
         return _from_mapping(data, label_by_position(data, schema), labels, row_count)
@@ -75,9 +75,11 @@ def to_frame(
         named = "a DataFrame, a dictionary, or a list of dictionaries"
         expected = "a list of rows" if is_positional(schema) else named
         hint = f"the schema is {shorten(repr(schema), 120)}"
-        raise _refuse(Finding(Code.TYPE_MISMATCH, "", expected, kind(data), hint))
+        raise _refuse(Finding(Code.TYPE_MISMATCH, "", expected, name_type(data), hint))
     if data is None or isinstance(data, (tuple, set, frozenset)):
-        raise ContractError(f"data: expected a scalar, list, dictionary, array or frame, got {kind(data)}")
+        raise ContractError(
+            f"data: expected a scalar, list, dictionary, array or frame, got {name_type(data)}"
+        )
     return pd.DataFrame({0: to_object_series([data])})
 
 
@@ -121,7 +123,7 @@ def label_by_position(labels: Iterable[Any], schema: Schema) -> Schema:
         raise _refuse(build_count_finding(len(schema), len(label_list), hint))
     findings = _find_duplicates(label_list, None)
     findings += [
-        Finding(Code.INVALID_NAME, step(label), "a string or an integer", kind(label))
+        Finding(Code.INVALID_NAME, quote(label), "a string or an integer", name_type(label))
         for label in label_list
         if isinstance(label, bool) or not isinstance(label, (str, int))
     ]
@@ -188,7 +190,7 @@ def _from_list(
     rows: list[Any], schema: Schema, labels: list[Any] | None, row_count: int | None
 ) -> pd.DataFrame:
     if set(map(type, rows)) - _SCALARS - {dict}:
-        rows = [row if (by_name := fields_of(row)) is None else by_name for row in rows]
+        rows = [row if (by_name := get_fields(row)) is None else by_name for row in rows]
     are_records = bool(rows) and all(isinstance(row, Mapping) and not _is_value(row, schema) for row in rows)
     if is_positional(schema) and not are_records:
         dtype = schema.inputs[0].type
@@ -209,7 +211,7 @@ def _from_list(
             continue  # the caller reports absent columns
         absent = tuple(index for index, row in enumerate(rows) if label not in row)
         if absent and spec.required:
-            finding = Finding(Code.MISSING_COLUMN, step(label), describe(spec.type), "rows without it")
+            finding = Finding(Code.MISSING_COLUMN, quote(label), describe(spec.type), "rows without it")
             findings.append(replace(finding, count=len(absent), rows=absent[:FIRST_ROWS]))
         columns[label] = to_object_series([row.get(label) for row in rows])
     if findings:
@@ -253,7 +255,9 @@ def _from_mapping(
         column = _column(data[label], spec.type, row_count)
         if column is None:
             hint = "pass a list, an array of rank 1 that pandas supports, or one value"
-            findings.append(Finding(Code.SHAPE_MISMATCH, step(label), "a column", kind(data[label]), hint))
+            findings.append(
+                Finding(Code.SHAPE_MISMATCH, quote(label), "a column", name_type(data[label]), hint)
+            )
         else:
             columns[label] = column
     lengths = {label: len(column) for label, column in columns.items()}
@@ -262,7 +266,7 @@ def _from_mapping(
         hint = "pass lists of equal length; for a column declared an Array, a list is the value of one row"
         findings += [
             Finding(
-                Code.ROW_COUNT, step(label), f"{longest} rows, like the longest column", str(length), hint
+                Code.ROW_COUNT, quote(label), f"{longest} rows, like the longest column", str(length), hint
             )
             for label, length in lengths.items()
             if length != longest
@@ -290,7 +294,7 @@ def _column(value: Any, dtype: Type, row_count: int | None) -> pd.Series | None:
         if value.ndim > 1 or (isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)):
             return None
         return _to_series(value)
-    return to_object_series(list(value) if is_sequence(value) and fields_of(value) is None else [value])
+    return to_object_series(list(value) if is_sequence(value) and get_fields(value) is None else [value])
 
 
 def _is_one_row(value: Any, dtype: Type, *, in_doubt: bool) -> bool:
@@ -327,7 +331,7 @@ def _nesting(value: Any) -> tuple[int, bool]:
             levels, dtype = levels + 1, dtype.value_type
         return levels, True
     typed = (pd.Series, pd.Index, pd.api.extensions.ExtensionArray, np.ndarray)
-    if not isinstance(value, typed) and (not is_sequence(value) or fields_of(value) is not None):
+    if not isinstance(value, typed) and (not is_sequence(value) or get_fields(value) is not None):
         return 0, True
     deepest = 1
     for item in value:

@@ -20,9 +20,9 @@ from sparksig.convert.hint_tree import (
     ScalarHint,
     UnionHint,
 )
-from sparksig.convert.records import record_kind
+from sparksig.convert.records import get_record_kind
 from sparksig.engine.hints import unwrap_hint
-from sparksig.errors import Code, ContractError, Finding, kind
+from sparksig.errors import Code, ContractError, Finding, name_type
 
 
 def to_rows(data: Any, hint: ListHint) -> list[Any]:
@@ -40,7 +40,9 @@ def to_rows(data: Any, hint: ListHint) -> list[Any]:
         return [_to_builtin(row, hint.item) for row in _to_records(data, hint.item)]
     if isinstance(data, pd.Series):
         return [_to_builtin(cell, hint.item) for cell in data.astype(object).tolist()]
-    raise ContractError(f"the data does not fit the type hint: expected a list of rows, got {kind(data)}")
+    raise ContractError(
+        f"the data does not fit the type hint: expected a list of rows, got {name_type(data)}"
+    )
 
 
 def _to_records(frame: pd.DataFrame, item: Hint) -> list[Any]:
@@ -81,7 +83,7 @@ def _contains_rows(column: pd.Series, item: Hint) -> bool:
     classes = [
         member.cls for member in map(unwrap_hint, members) if isinstance(member, (ModelHint, RecordHint))
     ]
-    forms = (dict, *(cls for cls in classes if record_kind(cls) != "TypedDict"))
+    forms = (dict, *(cls for cls in classes if get_record_kind(cls) != "TypedDict"))
     return all(issubclass(form, forms) for form in set(map(type, column)))
 
 

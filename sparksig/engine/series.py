@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert.arrow import to_arrow
-from sparksig.convert.objects import from_objects, from_times, mixed_finding
+from sparksig.convert.objects import build_mixed_finding, from_objects, from_times
 from sparksig.engine.values import enforce_values
 from sparksig.errors import Code, Finding
 from sparksig.types import DataType
@@ -69,7 +69,7 @@ def _object_findings(column: pd.Series, target: Any, path: str) -> list[Finding]
         enforce_values(column.tolist(), target, path, findings, required=False)
     hint = "convert the values explicitly, or drop the column"
     return [replace(finding, hint=finding.hint or hint) for finding in findings] or [
-        mixed_finding(column, path)
+        build_mixed_finding(column, path)
     ]
 
 

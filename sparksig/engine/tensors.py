@@ -28,7 +28,7 @@ from sparksig.engine.series import format_dtype
 from sparksig.engine.sources import exports_arrow, read_column_or_table
 from sparksig.engine.values import enforce_values
 from sparksig.engine.zones import to_local_times
-from sparksig.errors import Code, ContractError, ConversionError, Finding, kind, nearest, step
+from sparksig.errors import Code, ContractError, ConversionError, Finding, name_type, quote, suggest
 from sparksig.lattice import upper_bounds
 from sparksig.scalars import scalar_mismatch
 from sparksig.schema import Schema, TensorSpec
@@ -67,11 +67,11 @@ def _split_data(data: Any, schema: Schema, forbid: bool, findings: list[Finding]
                 is_missing = spec.name not in counts
                 code = Code.MISSING_COLUMN if is_missing else Code.DUPLICATE_NAME
                 actual = "no such tensor" if is_missing else "several"
-                hint = nearest(spec.name, list(counts)) if is_missing else ""
-                findings.append(Finding(code, step(spec.name), repr(spec), actual, hint))
+                hint = suggest(spec.name, list(counts)) if is_missing else ""
+                findings.append(Finding(code, quote(spec.name), repr(spec), actual, hint))
         if forbid:
             findings += [
-                Finding(Code.EXTRA_COLUMN, step(label), "only declared tensors", "an undeclared tensor")
+                Finding(Code.EXTRA_COLUMN, quote(label), "only declared tensors", "an undeclared tensor")
                 for label in data
                 if label not in names
             ]
@@ -79,7 +79,7 @@ def _split_data(data: Any, schema: Schema, forbid: bool, findings: list[Finding]
     if len(names) == 1 and (isinstance(data, np.ndarray) or is_sparse(data)):
         return {names[0]: data}
     expected = f"a dictionary of the tensors {', '.join(map(str, names))}"
-    findings.append(Finding(Code.TYPE_MISMATCH, "", expected, kind(data)))
+    findings.append(Finding(Code.TYPE_MISMATCH, "", expected, name_type(data)))
     return {}
 
 
@@ -94,7 +94,7 @@ def _to_pandas_if_arrow(data: Any) -> Any:
 
 
 def _enforce_tensor(data: Any, spec: TensorSpec, findings: list[Finding]) -> Any:
-    path = "" if spec.name is None else step(spec.name)
+    path = "" if spec.name is None else quote(spec.name)
     if isinstance(data, np.ndarray):
         return _check_array(data, spec, path, findings)
     if is_sparse(data):
@@ -107,7 +107,7 @@ def _enforce_tensor(data: Any, spec: TensorSpec, findings: list[Finding]) -> Any
             return _build_empty(len(data), spec, path, findings)
         return _from_columns(columns, spec, path, findings)
     hint = f"pass an array: numpy.asarray(..., dtype={spec.type.name!r})"
-    findings.append(Finding(Code.TYPE_MISMATCH, path, repr(spec), kind(data), hint))
+    findings.append(Finding(Code.TYPE_MISMATCH, path, repr(spec), name_type(data), hint))
     return data
 
 
@@ -166,7 +166,7 @@ def _check_ragged(array: np.ndarray[Any, Any], spec: TensorSpec, path: str, find
                     Code.SHAPE_MISMATCH, f"{path}[]", f"rows of shape {inner}", f"shape {value.shape}"
                 )
         elif not isinstance(value, list):
-            collector.add(Code.SHAPE_MISMATCH, f"{path}[]", f"rows of shape {inner}", kind(value))
+            collector.add(Code.SHAPE_MISMATCH, f"{path}[]", f"rows of shape {inner}", name_type(value))
         elif reason := _list_mismatch(value, inner):
             collector.add(Code.SHAPE_MISMATCH, f"{path}[]", f"rows of shape {inner}", reason)
         elif isinstance(dtype, DataType) and (reason := _value_mismatch(value, dtype)):
@@ -229,7 +229,7 @@ def _build_empty(rows: int, spec: TensorSpec, path: str, findings: list[Finding]
 
 
 def _column_path(path: str, column: pd.Series) -> str:
-    return path or step(column.name)
+    return path or quote(column.name)
 
 
 def _is_nested(column: pd.Series) -> bool:

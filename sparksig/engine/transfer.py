@@ -12,7 +12,7 @@ import pyarrow as pa
 from sparksig.engine.arrays import convert_leaves
 from sparksig.engine.findings import RANGE_HINT
 from sparksig.engine.zones import to_local_times
-from sparksig.errors import Code, ContractError, Finding, step
+from sparksig.errors import Code, ContractError, Finding, quote
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType
 
@@ -31,7 +31,7 @@ def restore_types(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
         if isinstance(spec, TensorSpec) and spec.type.kind == "M":
             unit = np.datetime_data(spec.type)[0]
             arrays[index] = _cast_to_unit(
-                arrays[index], pa.timestamp(unit if unit != "D" else "s"), step(name)
+                arrays[index], pa.timestamp(unit if unit != "D" else "s"), quote(name)
             )
         elif isinstance(spec, ColSpec) and isinstance(spec.type, AnyType):
             arrays[index] = convert_leaves(arrays[index], _convert_times)
@@ -94,7 +94,7 @@ def judge_tensors(schema: Schema, columns: Sequence[tuple[str, pa.DataType, str]
     except ContractError as error:
         findings = list(error.findings) or [Finding(Code.TYPE_MISMATCH, "", repr(schema), error.message)]
         columns_by_root = {
-            step(name): (step(column), text) for name, (column, _, text) in zip(names, columns)
+            quote(name): (quote(column), text) for name, (column, _, text) in zip(names, columns)
         }
         return [_rephrase_for_table(finding, columns_by_root) for finding in findings]
     return []

@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert.arrow import source as arrow_source
-from sparksig.convert.instances import fields_of
+from sparksig.convert.instances import get_fields
 from sparksig.convert.numpy import source, to_numpy
 from sparksig.convert.objects import is_missing, is_vector
 from sparksig.engine.findings import (
@@ -30,7 +30,7 @@ from sparksig.engine.findings import (
     Collector,
     format_null_hint,
 )
-from sparksig.errors import HINTS, Code, Finding, below, kind, nearest
+from sparksig.errors import HINTS, Code, Finding, below, name_type, suggest
 from sparksig.lattice import NEVER_NULL, find_mismatches, widens
 from sparksig.scalars import is_beyond_long, scalar_mismatch
 from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe
@@ -253,9 +253,9 @@ class _Converter:
         if isinstance(dtype, Array):
             return self.convert_array(value, dtype, path)
         if not isinstance(value, Mapping):
-            by_name = fields_of(value)
+            by_name = get_fields(value)
             if by_name is None:
-                return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), kind(value), "", value)
+                return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), name_type(value), "", value)
             value = by_name
         if isinstance(dtype, Map):
             return self.convert_map(value, dtype, path)
@@ -306,7 +306,7 @@ class _Converter:
         item = dtype.dtype
         elements = _get_elements(value)
         if elements is None:
-            return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), kind(value), "", value)
+            return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), name_type(value), "", value)
         if isinstance(elements, pa.Array):
             item_path = f"{path}[]"
             if refused := find_mismatches(arrow_source(elements.type), item, item_path, required=False):
@@ -355,7 +355,7 @@ class _Converter:
                 if prop_path not in self.hints:  # the search for a similar name takes time
                     has_few = len(self.hints) < HINTS
                     keys = [key for key in value if isinstance(key, str)] if has_few else []
-                    self.hints[prop_path] = nearest(prop.name, keys)
+                    self.hints[prop_path] = suggest(prop.name, keys)
                 hint = self.hints[prop_path]
                 self.collector.add(Code.MISSING_FIELD, prop_path, describe(prop.dtype), "no such field", hint)
         for key in value:

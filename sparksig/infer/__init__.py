@@ -8,7 +8,7 @@ from typing import Any, get_origin
 
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.records import is_record
-from sparksig.errors import ContractError, Finding, InferenceError, SparksigWarning, step
+from sparksig.errors import ContractError, Finding, InferenceError, SparksigWarning, quote
 from sparksig.infer.merging import merge
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
@@ -243,7 +243,7 @@ def merge_schemas(left: Schema, right: Schema) -> Schema:
             specs.append(ColSpec((left_spec or right_spec).type, name, required=False))  # type: ignore[union-attr]
             continue
         try:
-            dtype = merge(left_spec.type, right_spec.type, step(name) if left.has_input_names() else "")
+            dtype = merge(left_spec.type, right_spec.type, quote(name) if left.has_input_names() else "")
         except InferenceError as error:
             findings += error.findings
             continue

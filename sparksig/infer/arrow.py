@@ -14,7 +14,7 @@ import pyarrow as pa
 from sparksig.convert import report_duplicates
 from sparksig.convert.arrow import from_arrow, read_arrow, source
 from sparksig.convert.fields import TENSOR_KEY
-from sparksig.errors import Code, ConversionError, Finding, InferenceError, step
+from sparksig.errors import Code, ConversionError, Finding, InferenceError, quote
 from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
@@ -37,14 +37,14 @@ def from_batches(example: Any) -> Schema:
     for name, dtype in zip(table.schema.names, getattr(example, "dtypes", ())):
         if str(dtype) == "Object":  # Polars exports Python objects as bytes
             hint = "convert it explicitly, or drop it"
-            findings.append(Finding(Code.UNSUPPORTED_TYPE, step(name), "a supported type", "Object", hint))
+            findings.append(Finding(Code.UNSUPPORTED_TYPE, quote(name), "a supported type", "Object", hint))
     if not table.schema.names:
         findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))
     if any(TENSOR_KEY.encode() in (field.metadata or {}) for field in table.schema):
         return _from_schema(table.schema)
     specs = []
     for field, column in zip(table.schema, map(count_dictionary_nulls, table.columns)):
-        dtype = column_type(column, step(field.name), findings)
+        dtype = infer_column_type(column, quote(field.name), findings)
         if dtype is not None:
             specs.append(ColSpec(dtype, field.name, required=column.null_count == 0))
     if findings:
@@ -55,7 +55,7 @@ def from_batches(example: Any) -> Schema:
 def _from_column(column: pa.ChunkedArray, name: str | None) -> Schema:
     findings: list[Finding] = []
     column = count_dictionary_nulls(column)
-    dtype = column_type(column, "" if name is None else step(name), findings)
+    dtype = infer_column_type(column, "" if name is None else quote(name), findings)
     if column.null_count and name is None:
         hint = "name it, in a table: a column without a name must be required"
         findings.append(Finding(Code.INVALID_NAME, "", "a name for a column with nulls", "none", hint))
@@ -64,7 +64,7 @@ def _from_column(column: pa.ChunkedArray, name: str | None) -> Schema:
     return Schema([ColSpec(dtype, name, required=column.null_count == 0)])
 
 
-def column_type(column: pa.ChunkedArray, path: str, findings: list[Finding]) -> Type | None:
+def infer_column_type(column: pa.ChunkedArray, path: str, findings: list[Finding]) -> Type | None:
     """Infer the type of a column; properties with nulls in the data are optional, at every depth."""
     try:
         dtype = find_narrowest_type(source(column.type), path, findings)

@@ -18,9 +18,17 @@ from sparksig.convert import report_duplicates
 from sparksig.convert.arrow import source
 from sparksig.convert.fields import TENSOR_KEY
 from sparksig.convert.numpy import source as numpy_source
-from sparksig.convert.objects import from_objects, is_exact_double, is_vector, mixed_finding, quiet_nans
-from sparksig.errors import Code, ConversionError, Finding, InferenceError, SignatureTypeError, kind, step
-from sparksig.infer.arrow import column_type
+from sparksig.convert.objects import build_mixed_finding, from_objects, is_exact_double, is_vector, quiet_nans
+from sparksig.errors import (
+    Code,
+    ConversionError,
+    Finding,
+    InferenceError,
+    SignatureTypeError,
+    name_type,
+    quote,
+)
+from sparksig.infer.arrow import infer_column_type
 from sparksig.infer.python import infer_type
 from sparksig.lattice import NULL
 from sparksig.narrowing import find_narrowest_type
@@ -85,7 +93,7 @@ def from_struct(struct: StructType) -> Schema:
     if not names:
         findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))
     types = [
-        find_narrowest_type(spark_source(field.dataType), step(field.name), findings)
+        find_narrowest_type(spark_source(field.dataType), quote(field.name), findings)
         for field in struct.fields
     ]
     if findings:
@@ -102,7 +110,7 @@ def from_struct(struct: StructType) -> Schema:
 def _infer_column(
     column: pd.Series, label: Hashable, findings: list[Finding], *, is_only: bool
 ) -> ColSpec | None:
-    path = step(label)
+    path = quote(label)
     dtype = _infer_type(column, path, findings)
     try:
         if label is None and not is_only:
@@ -110,7 +118,7 @@ def _infer_column(
         spec = ColSpec(AnyType() if dtype is None else dtype, label)  # type: ignore[arg-type]
     except SignatureTypeError as error:
         hint = error.message if label is None else "rename the column"
-        findings.append(Finding(Code.INVALID_NAME, path, "a string or an integer", kind(label), hint))
+        findings.append(Finding(Code.INVALID_NAME, path, "a string or an integer", name_type(label), hint))
         return None
     if dtype is None:
         return None
@@ -134,7 +142,7 @@ def _infer_type(column: pd.Series, path: str, findings: list[Finding]) -> Type |
         return DataType.datetime
     try:
         if isinstance(dtype, pd.ArrowDtype) and pa.types.is_nested(dtype.pyarrow_dtype):
-            return column_type(_to_chunked(column), path, findings)
+            return infer_column_type(_to_chunked(column), path, findings)
         arrow = pa.array(column.iloc[:0], from_pandas=True).type
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, AttributeError):
         name = f"Sparse[{dtype.subtype}]" if isinstance(dtype, pd.SparseDtype) else str(dtype)
@@ -165,7 +173,7 @@ def _infer_object_type(column: pd.Series, path: str, findings: list[Finding]) ->
         if dtype is DataType.datetime:  # out of range or of several zones: verify_times reports it
             return dtype
         if dtype is not None:
-            findings.append(mixed_finding(values, path))
+            findings.append(build_mixed_finding(values, path))
         return None
     if pa.types.is_null(array.type):
         # NaN is a float, while None and NA have no type

@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert.arrow import is_arrow, read_arrow
-from sparksig.convert.instances import fields_of, is_sequence, to_builtins
+from sparksig.convert.instances import get_fields, is_sequence, to_builtins
 from sparksig.convert.numpy import source
 from sparksig.convert.objects import to_series
-from sparksig.errors import Code, ConversionError, Finding, InferenceError, SignatureError, kind, step
+from sparksig.errors import Code, ConversionError, Finding, InferenceError, SignatureError, name_type, quote
 from sparksig.infer import frames, python, tensors
 from sparksig.infer.merging import merge
 from sparksig.lattice import NEVER_NULL
@@ -46,14 +46,14 @@ def from_prediction(
     if isinstance(prediction, dict):
         return _from_dict(_convert_values(prediction), has_columns, rows, is_one_row)
     if is_sequence(prediction):
-        if isinstance(prediction, tuple) and (by_name := fields_of(prediction)) is not None:
+        if isinstance(prediction, tuple) and (by_name := get_fields(prediction)) is not None:
             schema = _from_dict(_convert_values(by_name), has_columns, rows, is_one_row)
             return _with_annotations(schema, type(prediction), infer)
         schema = python.from_list(to_builtins(list(prediction)))
         classes = set(map(type, prediction))
-        is_of_instances = len(classes) == 1 and fields_of(prediction[0]) is not None
+        is_of_instances = len(classes) == 1 and get_fields(prediction[0]) is not None
         return _with_annotations(schema, classes.pop(), infer) if is_of_instances else schema
-    if (by_name := fields_of(prediction)) is None:
+    if (by_name := get_fields(prediction)) is None:
         return infer(prediction)
     schema = _from_dict(_convert_values(by_name), has_columns, rows, is_one_row)
     return _with_annotations(schema, type(prediction), infer)
@@ -162,7 +162,7 @@ def _require_strings(array: np.ndarray[Any, Any], key: Any) -> np.ndarray[Any, A
     """Convert an array of objects to an empty array of strings, after checking that it has only strings."""
     if array.dtype.kind != "O":
         return array
-    _from_objects(array, step(key))
+    _from_objects(array, quote(key))
     return np.empty(array.shape, dtype="U1")
 
 
@@ -199,19 +199,19 @@ def _infer_column(key: Any, value: Any) -> Schema:
     if is_arrow(value) and not isinstance(value, (pd.Series, pd.Index)):
         column, _ = read_arrow(value)
         if isinstance(column, pa.Table):
-            finding = Finding(Code.TYPE_MISMATCH, step(key), "a column", "a table")
+            finding = Finding(Code.TYPE_MISMATCH, quote(key), "a column", "a table")
             raise InferenceError.of("no signature for this dictionary of columns", [finding])
         value = pd.Series(column, dtype=pd.ArrowDtype(column.type))
     if isinstance(value, np.ndarray):
         if value.dtype.kind == "O" and value.ndim == 1:
-            _from_objects(value, step(key))
+            _from_objects(value, quote(key))
         if value.ndim > 1 or value.dtype.kind == "O":
             return python.from_list([{key: item} for item in value])
     if isinstance(value, list):
         empty = [ColSpec(DataType.string, key)]
         return python.from_list([{key: item} for item in value]) if value else Schema(empty)
     if isinstance(key, bool) or not isinstance(key, (str, int)):
-        finding = Finding(Code.INVALID_NAME, step(key), "a string or an integer", kind(key))
+        finding = Finding(Code.INVALID_NAME, quote(key), "a string or an integer", name_type(key))
         raise InferenceError.of("no signature for this dictionary of columns", [finding])
     value = to_series(value) if isinstance(value, pd.Index) else pd.Series(value)
     return frames.from_series(value.rename(key))

@@ -10,7 +10,7 @@ import numpy as np
 
 from sparksig.convert import report_duplicates
 from sparksig.convert.objects import is_sparse
-from sparksig.errors import Code, Finding, InferenceError, SignatureError, kind, step
+from sparksig.errors import Code, Finding, InferenceError, SignatureError, name_type, quote
 from sparksig.infer.python import infer_type
 from sparksig.params import ParamSchema, ParamSpec
 from sparksig.scalars import EXACT_INTEGERS
@@ -28,7 +28,7 @@ def from_params(params: Mapping[Any, Any]) -> ParamSchema | None:
         ['temperature': double (default: 0.5), 'stop': string (default: ['.', '!']) (shape: (-1,))]
     """
     if not isinstance(params, Mapping):
-        raise InferenceError(f"params: expected a dictionary of names and defaults, got {kind(params)}")
+        raise InferenceError(f"params: expected a dictionary of names and defaults, got {name_type(params)}")
     findings = report_duplicates([str(name) for name in params], "one param of that name, as text")
     specs = [_infer_spec(str(name), value, findings) for name, value in params.items()]
     if findings:
@@ -37,7 +37,7 @@ def from_params(params: Mapping[Any, Any]) -> ParamSchema | None:
 
 
 def _infer_spec(name: str, value: Any, findings: list[Finding]) -> ParamSpec | None:
-    path = step(name)
+    path = quote(name)
     before = len(findings)
     dtype, shape = _infer_type(value, path, findings)
     if dtype is None:

@@ -25,9 +25,9 @@ import pandas as pd
 
 from sparksig.convert import report_duplicates
 from sparksig.convert.numpy import source
-from sparksig.convert.objects import is_missing, is_null, is_vector, mixed_finding
+from sparksig.convert.objects import build_mixed_finding, is_missing, is_null, is_vector
 from sparksig.convert.records import is_record
-from sparksig.errors import Code, Finding, InferenceError, SignatureError, below, kind, shorten, step
+from sparksig.errors import Code, Finding, InferenceError, SignatureError, below, name_type, quote, shorten
 from sparksig.infer.merging import merge
 from sparksig.lattice import NEVER_NULL
 from sparksig.narrowing import find_narrowest_type
@@ -100,7 +100,7 @@ def from_list(values: Sequence[Any]) -> Schema:
     names = _find_names(columns, findings)
     specs = []
     for label, column_values in columns.items():
-        dtype = infer_type(column_values, step(label), findings)
+        dtype = infer_type(column_values, quote(label), findings)
         if dtype is None or label not in names:
             continue
         specs.append(
@@ -123,7 +123,7 @@ def from_dict(values: Mapping[Any, Any]) -> Schema:
     findings = list(dict.fromkeys(finding for key in values if (finding := _name_finding(key, (str,)))))
     specs = []
     for key, value in values.items():
-        dtype = infer_type([value], step(key), findings)
+        dtype = infer_type([value], quote(key), findings)
         if dtype is not None and isinstance(key, str):
             elements = value if isinstance(value, list) else [value]
             specs.append(ColSpec(dtype, key, required=not any(map(is_null, elements))))
@@ -166,7 +166,7 @@ def _name_finding(key: Any, types: tuple[type, ...], path: str = "") -> Finding 
     key_path = below(path, key)
     if isinstance(key, bool) or not isinstance(key, types):
         expected = "a string" if int not in types else "a string or an integer"
-        return Finding(Code.INVALID_NAME, key_path, expected, kind(key))
+        return Finding(Code.INVALID_NAME, key_path, expected, name_type(key))
     try:
         str(key).encode()
     except UnicodeEncodeError:
@@ -283,7 +283,7 @@ def _infer_scalar(
     if types & {datetime.datetime, pd.Timestamp}:
         is_zoned = {getattr(value, "tzinfo", None) is not None for value in values}
         if len(is_zoned) > 1:
-            findings.append(mixed_finding(values, path))
+            findings.append(build_mixed_finding(values, path))
             return None
     if dtype is DataType.string:
         try:

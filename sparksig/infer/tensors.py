@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sparksig.convert import report_duplicates
-from sparksig.errors import Code, Finding, InferenceError, SignatureError, kind, step
+from sparksig.errors import Code, Finding, InferenceError, SignatureError, name_type, quote
 from sparksig.schema import Name, Schema, TensorSpec
 
 
@@ -43,7 +43,7 @@ def from_arrays(arrays: dict[Name, np.ndarray[Any, Any]]) -> Schema:
     for name, array in arrays.items():
         try:
             if isinstance(name, bool) or not isinstance(name, (str, int)):
-                finding = Finding(Code.INVALID_NAME, step(name), "a string or an integer", kind(name))
+                finding = Finding(Code.INVALID_NAME, quote(name), "a string or an integer", name_type(name))
                 raise InferenceError.of("no signature for these tensors", [finding])
             specs.append(_infer_spec(array, name))
         except InferenceError as error:
@@ -54,7 +54,7 @@ def from_arrays(arrays: dict[Name, np.ndarray[Any, Any]]) -> Schema:
 
 
 def _infer_spec(array: Any, name: Name | None) -> TensorSpec:
-    path = "" if name is None else step(name)
+    path = "" if name is None else quote(name)
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         hint = "a signature has no masks: fill the masked values explicitly"
         finding = Finding(Code.INVALID_VALUE, path, "an array without masked values", "masked values", hint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sparksig.jobs.check_job import check, plan_check
 from sparksig.jobs.config import CheckConfig, InferConfig, ScoreConfig
-from sparksig.jobs.exits import EXIT_CODES, exit_code
+from sparksig.jobs.exit_codes import EXIT_CODES, exit_code
 from sparksig.jobs.infer_job import infer, plan_infer
 from sparksig.jobs.job_run import RunReport
 from sparksig.jobs.loading import load_config

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sparksig.errors import (
@@ -15,11 +15,12 @@ from sparksig.errors import (
     TableNotFoundError,
     UnsupportedError,
 )
-from sparksig.jobs import tables
+from sparksig.jobs import inputs
 from sparksig.jobs.config import CheckConfig, JobConfig, SampleSection
 from sparksig.jobs.job_run import JobRun, RunReport
-from sparksig.jobs.progress import bar_settings, show_progress
-from sparksig.jobs.signatures import read_signature
+from sparksig.jobs.progress import choose_bar_settings, show_progress
+from sparksig.jobs.signature_files import read_signature
+from sparksig.models.registry import redact_uri
 from sparksig.signature import ModelSignature
 from sparksig.tables.report import Report
 
@@ -95,9 +96,10 @@ class CheckRun(JobRun[CheckConfig]):
         from sparksig.tables.check import check as check_table
 
         config = self.config
-        spark = session_of("check", config)
+        spark = start_session("check", config)
         contract = _resolve_contract(spark, config)
-        report = check_table(tables.read_input(spark, config.input), contract, side=config.side)
+        report = check_table(inputs.read_input(spark, config.input), contract, side=config.side)
+        report = replace(report, table=redact_uri(config.input.place))
         return CheckPlan(config.input.place, config.mode, report)
 
     def run(self) -> None:
@@ -106,10 +108,10 @@ class CheckRun(JobRun[CheckConfig]):
 
         config = self.config
         with self.phase("start"):
-            spark = session_of("check", config)
+            spark = start_session("check", config)
         with self.phase("read"):
             contract = _resolve_contract(spark, config)
-            table = tables.open_input(spark, config.input)
+            table = inputs.open_input(spark, config.input)
             self.note(input=dict(table.identity))
         with self.phase("check"), show_progress(spark, "check"):
             report = check_table(
@@ -122,6 +124,7 @@ class CheckRun(JobRun[CheckConfig]):
                 refuse_nan=config.refuse_nan,
                 row_key=config.row_key or None,
             )
+        report = replace(report, table=redact_uri(config.input.place))
         self.note(check=report, rows_in=report.rows)
         table.check_unchanged()
         report.raise_if_failed()
@@ -134,7 +137,7 @@ _CONNECT_ALTERNATIVES = {
 }
 
 
-def session_of(name: str, config: JobConfig) -> SparkSession:
+def start_session(name: str, config: JobConfig) -> SparkSession:
     """Return the session of a job.
 
     Raises:
@@ -143,7 +146,7 @@ def session_of(name: str, config: JobConfig) -> SparkSession:
     from sparksig.spark.hadoop import is_connect
     from sparksig.spark.session import build_session
 
-    spark = build_session(f"sparksig {name}", {**bar_settings(), **config.spark})
+    spark = build_session(f"sparksig {name}", {**choose_bar_settings(), **config.spark})
     if is_connect(spark):
         raise UnsupportedError(
             f"the {name} job does not run on Spark Connect, which gives no access to the file systems of the "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -81,7 +82,7 @@ def _format_setting(value: Any) -> Any:
     return repr(value) if isinstance(value, (int, float)) else value
 
 
-def _name_null(value: Any) -> Any:
+def _convert_null(value: Any) -> Any:
     """Return the text "null" for YAML's null."""
     return "null" if value is None else value
 
@@ -95,7 +96,7 @@ def _is_container(field: FieldInfo) -> bool:
 
 
 Text = Annotated[str, Field(min_length=1)]
-Place = Annotated[str, Field(min_length=1), AfterValidator(_check_path)]
+TablePath = Annotated[str, Field(min_length=1), AfterValidator(_check_path)]
 ReportPath = Annotated[str, Field(min_length=1), AfterValidator(_check_report_path)]
 Names = list[Text]
 RunId = Annotated[str, AfterValidator(_check_run_id)] | None
@@ -144,7 +145,7 @@ class _Section(BaseModel):
 class _Table(_Section):
     """A table by its path or by its name."""
 
-    path: Place | None = Field(default=None, description="the path of the table; either this or `table`")
+    path: TablePath | None = Field(default=None, description="the path of the table; either this or `table`")
     table: Text | None = Field(default=None, description="the table's name in the catalog")
 
     @model_validator(mode="after")
@@ -192,7 +193,7 @@ class ModelSection(_Section):
     on_version_mismatch: Literal["warn", "fail", "ignore"] = Field(
         default="warn", description="the reaction to packages of other versions than the model was saved with"
     )
-    absent: Annotated[Literal["auto", "null", "omit", "forbid"], BeforeValidator(_name_null)] = Field(
+    absent: Annotated[Literal["auto", "null", "omit", "forbid"], BeforeValidator(_convert_null)] = Field(
         default="auto",
         description="an optional column that the table lacks: null (the model sees nulls), omit (no column), "
         "forbid (an error), auto (null for estimators and boosters, omit for other models)",
@@ -233,7 +234,7 @@ class InputSection(_Table):
     )
 
     @model_validator(mode="after")
-    def _fits_the_format(self) -> InputSection:
+    def _require_matching_format(self) -> InputSection:
         text = self.format in ("csv", "json") and self.path is not None
         if text and self.schema_ is None:
             raise ValueError(f"the columns of {self.format} files in `schema`: nothing is guessed")
@@ -263,7 +264,7 @@ class OutputSection(_Table):
     evolve: bool = Field(default=False, description="a Delta table may get new columns and wider types")
 
     @model_validator(mode="after")
-    def _fits_the_format(self) -> OutputSection:
+    def _require_matching_format(self) -> OutputSection:
         if self.evolve and self.format != "delta":
             raise ValueError("`evolve` with Delta tables alone")
         return self
@@ -284,7 +285,7 @@ class BudgetSection(_Section):
     )
 
     @model_validator(mode="after")
-    def _some_limit(self) -> BudgetSection:
+    def _require_limit(self) -> BudgetSection:
         if self.rows is None and self.share is None:
             raise ValueError("a limit: rows, share, or both (then both apply)")
         return self
@@ -338,17 +339,20 @@ class ReportSection(_Section):
 
     @model_validator(mode="after")
     def _require_distinct_files(self) -> ReportSection:
-        files = {"json": self.json_, "html": self.html, "log": self.log}
-        names = [name for name, path in files.items() if path is not None]
-        for index, name in enumerate(names):
-            for other in names[index + 1 :]:
-                if files[name] == files[other]:
-                    raise ValueError(f"two files: {name} and {other} name the same one")
+        for (name, path), (other, other_path) in itertools.combinations(self.paths.items(), 2):
+            if path == other_path:
+                raise ValueError(f"two files: {name} and {other} name the same one")
         return self
 
-    def resolve_log(self, run_id: str) -> str | None:
-        """Return the path of the log of a run; None for a file in the directory for temporary files."""
-        return None if self.log is None else self.log.replace("{run_id}", run_id)
+    @property
+    def paths(self) -> dict[str, str]:
+        """The configured paths, by their keys."""
+        paths = {"json": self.json_, "html": self.html, "log": self.log}
+        return {key: path for key, path in paths.items() if path is not None}
+
+    def resolve_paths(self, run_id: str) -> dict[str, str]:
+        """Return the configured paths of a run, by their keys."""
+        return {key: path.replace("{run_id}", run_id) for key, path in self.paths.items()}
 
 
 class JobConfig(_Section):
@@ -362,10 +366,9 @@ class JobConfig(_Section):
     @model_validator(mode="after")
     def _require_other_places_for_reports(self) -> JobConfig:
         """Check that no report replaces something that the job reads or writes, also if the job fails."""
-        reports = {"json": self.report.json_, "html": self.report.html, "log": self.report.log}
-        for name, report in reports.items():
+        for name, report in self.report.paths.items():
             for key, path in self._list_paths():
-                if report is not None and path is not None and _is_inside(report, path):
+                if path is not None and _is_inside(report, path):
                     raise ValueError(f"report.{name} in another place: it is {key}, or inside it")
         return self
 
@@ -456,7 +459,7 @@ class InferConfig(JobConfig):
 
     columns: Names = Field(default=[], description="the columns of the signature; all, if empty")
     sample: SampleSection = Field(default=SampleSection(), description="the rows to inspect")
-    signature: Place | None = Field(default=None, description="a file for the signature, as JSON")
+    signature: TablePath | None = Field(default=None, description="a file for the signature, as JSON")
     model: Annotated[str, Field(min_length=1), AfterValidator(_check_local)] | None = Field(
         default=None, description="a local model directory that gets the signature as its inputs"
     )

@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from sparksig.errors import SparksigError
+from sparksig.jobs.config_errors import build_value_error
 from sparksig.jobs.local_engine import LocalEngine
-from sparksig.jobs.preparing import wrong_value
 from sparksig.scoring.part import Target
 from sparksig.scoring.split import SplitResult
 from sparksig.spark.direct import count_slots, score_on_spark
@@ -52,7 +52,7 @@ class ConnectEngine(LocalEngine):
 
     def _refuse(self, reason: str) -> SparksigError:
         hint = f"{reason}, which needs a classic session: Spark Connect gives no access to file systems"
-        return wrong_value("engine", "direct on a classic session", hint, actual="direct on Spark Connect")
+        return build_value_error("engine", "direct on a classic session", "direct on Spark Connect", hint)
 
     def _count_slots(self) -> int:
         return count_slots(self.spark)

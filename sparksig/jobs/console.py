@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-from sparksig.errors import printable_lines
+from sparksig.errors import make_lines_printable
 from sparksig.jobs.secrets import hide_secrets
 
 
-def say(text: str, secrets: Iterable[str] = ()) -> None:
+def print_output(text: str, secrets: Iterable[str] = ()) -> None:
     """Print to standard output."""
-    print(printable_lines(hide_secrets(text, secrets)), flush=True)  # noqa: T201
+    print(make_lines_printable(hide_secrets(text, secrets)), flush=True)  # noqa: T201
 
 
-def complain(text: str, secrets: Iterable[str] = ()) -> None:
+def print_error(text: str, secrets: Iterable[str] = ()) -> None:
     """Print a message to standard error."""
-    print(f"sparksig: {printable_lines(hide_secrets(text, secrets))}", file=sys.stderr, flush=True)  # noqa: T201
+    print(f"sparksig: {make_lines_printable(hide_secrets(text, secrets))}", file=sys.stderr, flush=True)  # noqa: T201

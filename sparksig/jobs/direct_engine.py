@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sparksig.errors import Finding, ModelFailedError, SparksigError, UnsupportedError, step
+from sparksig.errors import Finding, ModelFailedError, SparksigError, UnsupportedError, quote
 from sparksig.jobs import spark_engine
+from sparksig.jobs.config_errors import build_value_error
 from sparksig.jobs.engine import RunPlan, StagedCounts
+from sparksig.jobs.file_systems import find_file_system, locate
+from sparksig.jobs.input_checks import is_null_type
 from sparksig.jobs.local_engine import open_table
 from sparksig.jobs.local_outputs import TargetPlan, plan_writes
-from sparksig.jobs.places import file_system, locate
-from sparksig.jobs.preflight import is_null_type
-from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import show_progress
 from sparksig.jobs.spark_engine import SparkEngine
 from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings
@@ -26,7 +26,7 @@ from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
 from sparksig.scoring.storage import build_spark_schema, strip_type
 from sparksig.scoring.tally import merge_summaries
 from sparksig.spark.direct import count_slots, score_on_spark
-from sparksig.spark.hadoop import Place
+from sparksig.spark.hadoop import HadoopPath
 
 if TYPE_CHECKING:
     from sparksig.jobs.config import OutputSection, QuarantineSection
@@ -74,7 +74,7 @@ class DirectEngine(SparkEngine):
         except SparksigError as error:
             self.scan, self.layout, reason = None, "rows", error.message.partition("\n")[0]
             if self.is_required:
-                raise wrong_value("engine", "auto, or spark", reason, actual="direct") from None
+                raise build_value_error("engine", "auto, or spark", "direct", reason) from None
             return replace(plan, engine="spark", engine_reason=reason)
         count = len(self.splits)
         return replace(plan, engine="direct", engine_reason=f"{count:,} task{'s' if count != 1 else ''}")
@@ -118,15 +118,15 @@ class DirectEngine(SparkEngine):
         _require_same_columns(self.scan, self.staged.schema.jsonValue()["fields"])
         nulls = [part.name for part in self.scan.source if is_null_type(part)]
         if nulls:
-            raise UnsupportedError(f"{step(nulls[0])} has the null type, which only Spark casts")
+            raise UnsupportedError(f"{quote(nulls[0])} has the null type, which only Spark casts")
         self.splits = plan_splits(table, self.scan, count_slots(self.spark))
 
     def stage(self, run: ScoreRun, directory: Directory) -> StagedCounts:
         """Score all splits, and count their rows; or let Spark do it."""
         if self.scan is None:
             return super().stage(run, directory)
-        assert isinstance(directory, Place)
-        store, path = file_system(directory.uri, run.config.spark)
+        assert isinstance(directory, HadoopPath)
+        store, path = find_file_system(directory.uri, run.config.spark)
         with show_progress(self.spark, "score"), _explain_model():
             shipping = run.config.model.shipping
             target = Target(store, path)
@@ -199,4 +199,4 @@ def _require_same_columns(scan: ScanPlan, fields: list[dict[str, Any]]) -> None:
         raise UnsupportedError("Spark writes the columns of the output in another order")
     for actual, expected in zip(own, fields):
         if strip_type(actual["type"]) != strip_type(expected["type"]):
-            raise UnsupportedError(f"only Spark writes {step(expected['name'])} in its type")
+            raise UnsupportedError(f"only Spark writes {quote(expected['name'])} in its type")

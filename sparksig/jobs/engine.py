@@ -106,8 +106,8 @@ class Engine(Protocol):
     quarantine they are those of the output: the kept columns, the predictions, and ``findings`` if there is
     a budget. With a quarantine they are all columns of the table, ``sparksig prediction`` (or one column for
     each output), ``sparksig findings``, and for text files ``sparksig record``; see
-    :mod:`sparksig.jobs.rows`. An engine that differs only in the way of scoring is a subclass of another
-    engine.
+    :mod:`sparksig.jobs.spark_rows`. An engine that differs only in the way of scoring is a subclass of
+    another engine.
 
     Attributes:
         name: the name of the engine in configurations and reports.

@@ -15,9 +15,9 @@ from sparksig.errors import (
     MissingDependencyError,
     SparksigError,
     TableNotFoundError,
-    printable,
+    make_printable,
 )
-from sparksig.jobs.files import write_whole
+from sparksig.jobs.files import write_file
 from sparksig.jobs.secrets import hide_secrets
 from sparksig.spark.diagnosis import diagnose, is_of_spark
 
@@ -89,10 +89,10 @@ def write_failure_log(
         lines = traceback.format_exception(type(cause), cause, cause.__traceback__, chain=False)
         parts.append("".join(lines)[:_LONGEST])
     text = hide_secrets("\n".join(reversed(parts)), secrets)
-    text = "\n".join(printable(line.replace("\t", "    ")) for line in text.splitlines())
+    text = "\n".join(make_printable(line.replace("\t", "    ")) for line in text.splitlines())
     if path is not None:
         with contextlib.suppress(OSError, SparksigError):
-            write_whole(path, f"{text}\n".encode(), conf or {}, is_private=True)
+            write_file(path, f"{text}\n".encode(), conf or {}, is_private=True)
             return path
     try:
         file, path = tempfile.mkstemp(

@@ -12,13 +12,13 @@ from typing import Any
 import pyarrow.fs
 
 from sparksig.errors import UnsupportedError
-from sparksig.jobs.places import file_system
+from sparksig.jobs.file_systems import find_file_system
 
 _WITH_RENAME = ("local", "hdfs")
 """The pyarrow file systems on which readers see incomplete files, in contrast to object stores."""
 
 
-def write_whole(path: str, data: bytes, conf: Mapping[str, str], *, is_private: bool = False) -> None:
+def write_file(path: str, data: bytes, conf: Mapping[str, str], *, is_private: bool = False) -> None:
     """Write a file, or replace it; create its parent directories.
 
     Args:
@@ -31,7 +31,7 @@ def write_whole(path: str, data: bytes, conf: Mapping[str, str], *, is_private: 
         OSError: the file cannot be written.
         UnsupportedError: neither pyarrow nor a Spark session knows the file system.
     """
-    files, place = file_system(path, conf)
+    files, place = find_file_system(path, conf)
     if files is None:
         _write_with_hadoop(path, data)
         return
@@ -55,14 +55,14 @@ def write_whole(path: str, data: bytes, conf: Mapping[str, str], *, is_private: 
         raise
 
 
-def read_whole(path: str, conf: Mapping[str, str]) -> bytes | None:
+def read_file(path: str, conf: Mapping[str, str]) -> bytes | None:
     """Return the content of a file; None if it does not exist.
 
     Raises:
         OSError: the file cannot be read.
         UnsupportedError: neither pyarrow nor a Spark session knows the file system.
     """
-    files, place = file_system(path, conf)
+    files, place = find_file_system(path, conf)
     if files is None:
         return _read_with_hadoop(path)
     if files.get_file_info(place).type != pyarrow.fs.FileType.File:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparksig.errors import ContractError, ConversionError, Finding, InferenceError, SignatureError
-from sparksig.jobs import tables
-from sparksig.jobs.check_job import sampler_of, session_of
+from sparksig.jobs import inputs
+from sparksig.jobs.check_job import sampler_of, start_session
 from sparksig.jobs.config import InferConfig
 from sparksig.jobs.job_run import JobRun, RunReport
 from sparksig.jobs.progress import show_progress
-from sparksig.jobs.signatures import write_signature
+from sparksig.jobs.signature_files import write_signature
 from sparksig.signature import ModelSignature
 
 if TYPE_CHECKING:
@@ -97,10 +97,10 @@ class InferRun(JobRun[InferConfig]):
 
         config = self.config
         _read_signature_of_model(config)
-        spark = session_of("infer", config)
+        spark = start_session("infer", config)
         targets = tuple(path for path in (config.signature, config.model) if path is not None)
         try:
-            table = _select_columns(tables.read_input(spark, config.input), config)
+            table = _select_columns(inputs.read_input(spark, config.input), config)
             signature = ModelSignature(from_spark(table.schema))
         except (ConversionError, SignatureError) as error:
             raise InferenceError(error.message, error.findings) from None
@@ -114,9 +114,9 @@ class InferRun(JobRun[InferConfig]):
         self.note(model_path=config.model, output=config.signature)
         existing = _read_signature_of_model(config)
         with self.phase("start"):
-            spark = session_of("infer", config)
+            spark = start_session("infer", config)
         with self.phase("read"):
-            source = tables.open_input(spark, config.input)
+            source = inputs.open_input(spark, config.input)
             self.note(input=dict(source.identity))
             table = _select_columns(source.rows, config)
         with self.phase("sample"), show_progress(spark, "infer"):
@@ -146,9 +146,9 @@ class InferRun(JobRun[InferConfig]):
 def _read_signature_of_model(config: InferConfig) -> ModelSignature | None:
     """Read the signature of the configured model; None without a model, or without a signature."""
     from sparksig.models.directory import ModelDirectory
-    from sparksig.models.registry import local_path
+    from sparksig.models.registry import fetch_model
 
-    return None if config.model is None else ModelDirectory.read(local_path(config.model)).signature
+    return None if config.model is None else ModelDirectory.read(fetch_model(config.model)).signature
 
 
 def _select_columns(table: DataFrame, config: InferConfig) -> DataFrame:

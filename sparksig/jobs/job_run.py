@@ -13,11 +13,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from importlib import metadata
+from importlib.util import find_spec
 from typing import Any, ClassVar, Generic, TypeVar
 
 from sparksig.errors import (
     Code,
-    ConfigError,
     Finding,
     MissingDependencyError,
     OutputRefusedError,
@@ -25,19 +25,20 @@ from sparksig.errors import (
     SparksigError,
 )
 from sparksig.jobs.config import JobConfig
-from sparksig.jobs.console import complain
-from sparksig.jobs.exits import exit_code
+from sparksig.jobs.config_errors import build_config_error
+from sparksig.jobs.console import print_error
+from sparksig.jobs.exit_codes import exit_code
 from sparksig.jobs.failures import needs_log, write_failure_log
-from sparksig.jobs.files import write_whole
+from sparksig.jobs.files import write_file
 from sparksig.jobs.reports import RunReport
-from sparksig.jobs.secrets import find_secrets, hide_in_error
-from sparksig.models.registry import shown
+from sparksig.jobs.secrets import find_secrets, hide_secrets_in_error
+from sparksig.models.registry import redact_uri
 from sparksig.signature import ModelSignature
 from sparksig.spark.diagnosis import convert_spark_errors
 from sparksig.spark.quiet import mute_query_errors
 from sparksig.tables.footers import share_footers
 
-__all__ = ["JobRun", "RunReport", "new_run_id", "report_of"]
+__all__ = ["JobRun", "RunReport", "create_run_id", "get_report"]
 
 Config = TypeVar("Config", bound=JobConfig)
 
@@ -61,10 +62,11 @@ class JobRun(ABC, Generic[Config]):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.run_id = config.run_id or new_run_id()
+        self.run_id = config.run_id or create_run_id()
         self.phases: dict[str, float] = {}
         self.facts: dict[str, Any] = {}
         self._nested_seconds: list[float] = []
+        self._report_paths = config.report.resolve_paths(self.run_id)
 
     @abstractmethod
     def run(self) -> None:
@@ -108,17 +110,17 @@ class JobRun(ABC, Generic[Config]):
         muted = mute_query_errors() if self.uses_spark else contextlib.nullcontext()  # it imports PySpark
         try:
             with muted, convert_spark_errors(), share_footers():
-                _check_report_paths(self.config)
+                self._check_report_paths()
                 yield
         except SparksigError as error:
-            hide_in_error(error, find_secrets(self.config.model_dump()))
+            hide_secrets_in_error(error, find_secrets(self.config.model_dump()))
             raise
 
     def execute(self) -> RunReport:
         """Do the job, and write its report to the configured paths, even if the job fails.
 
         If the job fails and its report cannot be written, too, that is printed to stderr. The raised error
-        has the report, see :func:`report_of`.
+        has the report, see :func:`get_report`.
 
         Raises:
             SparksigError: the error of the job, or the reason why Spark failed.
@@ -136,14 +138,46 @@ class JobRun(ABC, Generic[Config]):
             report = self._build_report(started, time.perf_counter() - clock, failure)
             if failure is not None:
                 failure.sparksig_run = report  # type: ignore[attr-defined]
-            problems = _write_report(report, self.config)
+            problems = self._write_report(report)
             for problem in problems if failure is not None else ():
-                complain(problem)
+                print_error(problem)
         if problems:
             unreported = OutputRefusedError("the job is done, but " + "; ".join(problems))
             unreported.sparksig_run = report  # type: ignore[attr-defined]
             raise unreported
         return report
+
+    def _check_report_paths(self) -> None:
+        """Check before the job starts that its reports can be rendered, and have paths of files.
+
+        A refused path is removed from the paths to which the report of this failure is written.
+        """
+        directories = [key for key, path in self._report_paths.items() if os.path.isdir(path)]
+        for key in directories:
+            del self._report_paths[key]
+        if directories:
+            expected, actual = "the path of a file", "a directory"
+            raise build_config_error(
+                Finding(Code.INVALID_VALUE, f"report.{key}", expected, actual) for key in directories
+            )
+        if "html" in self._report_paths and find_spec("jinja2") is None:
+            del self._report_paths["html"]
+            raise MissingDependencyError.naming("jinja2", "report.html", "report")
+
+    def _write_report(self, report: RunReport) -> list[str]:
+        """Write the report to its paths; return the messages of failures."""
+        problems = []
+        for key, render in (("json", report.to_json), ("html", report.render_page)):
+            path = self._report_paths.get(key)
+            if path is None:
+                continue
+            try:
+                write_file(path, render().encode(), self.config.spark)
+            except (OSError, SparksigError) as error:
+                problems.append(
+                    f"the run report cannot be written to {redact_uri(path)!r}: {redact_uri(error)}"
+                )
+        return problems
 
     def _build_report(
         self, started: datetime.datetime, seconds: float, failure: BaseException | None
@@ -152,15 +186,14 @@ class JobRun(ABC, Generic[Config]):
         facts["status"] = facts.get("status", "done") if failure is None else "failed"
         facts["signature"] = _format_signature(facts.get("signature"))
         for name in ("model_path", "output", "quarantine"):
-            facts[name] = shown(facts[name]) if facts.get(name) is not None else None
-        facts["written"] = {shown(place): rows for place, rows in facts.get("written", {}).items()}
+            facts[name] = redact_uri(facts[name]) if facts.get(name) is not None else None
+        facts["written"] = {redact_uri(place): rows for place, rows in facts.get("written", {}).items()}
         if "place" in facts.get("input", {}):
-            facts["input"] = facts["input"] | {"place": shown(facts["input"]["place"])}
+            facts["input"] = facts["input"] | {"place": redact_uri(facts["input"]["place"])}
         log = None
         if failure is not None and needs_log(failure):
             secrets, name = find_secrets(self.config.model_dump()), f"{self.job}-{self.run_id}"
-            log_path = self.config.report.resolve_log(self.run_id)
-            log = write_failure_log(failure, name, secrets, log_path, self.config.spark)
+            log = write_failure_log(failure, name, secrets, self._report_paths.get("log"), self.config.spark)
         return RunReport(
             self.job,
             self.run_id,
@@ -176,13 +209,13 @@ class JobRun(ABC, Generic[Config]):
         )
 
 
-def new_run_id() -> str:
+def create_run_id() -> str:
     """Return a name for a run: UTC timestamp plus a random suffix."""
     started = datetime.datetime.now(datetime.timezone.utc)
     return f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
-def report_of(error: BaseException) -> RunReport | None:
+def get_report(error: BaseException) -> RunReport | None:
     """Return the report of the run that ended with an error; None outside of a run."""
     return getattr(error, "sparksig_run", None)
 
@@ -215,39 +248,6 @@ def _format_signature(signature: ModelSignature | None) -> dict[str, str | None]
     except SignatureError:  # a default that JSON cannot express
         texts = {}
     return texts | {"text": signature.to_text()}
-
-
-# --- reports --------------------------------------------------------------------------------------------
-
-
-def _check_report_paths(config: JobConfig) -> None:
-    """Check before the job starts that its reports can be rendered, and have paths of files."""
-    report = config.report
-    for key, path in (("json", report.json_), ("html", report.html), ("log", report.log)):
-        if path is not None and os.path.isdir(path):
-            raise ConfigError.of(
-                "the configuration is wrong",
-                [Finding(Code.INVALID_VALUE, f"report.{key}", "the path of a file", "a directory")],
-            )
-    if config.report.html is not None:
-        try:
-            import jinja2  # noqa: F401
-        except ImportError:
-            raise MissingDependencyError.naming("jinja2", "report.html", "report") from None
-
-
-def _write_report(report: RunReport, config: JobConfig) -> list[str]:
-    """Write the report to the configured paths; return the messages of failures."""
-    problems = []
-    for template, text in ((config.report.json_, report.to_json), (config.report.html, report.as_page)):
-        if template is None:
-            continue
-        path = template.replace("{run_id}", report.run_id)
-        try:
-            write_whole(path, text().encode(), config.spark)
-        except (OSError, SparksigError) as error:
-            problems.append(f"the run report cannot be written to {shown(path)!r}: {shown(error)}")
-    return problems
 
 
 # --- versions -------------------------------------------------------------------------------------------

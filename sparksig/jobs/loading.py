@@ -10,9 +10,10 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from sparksig.errors import Code, ConfigError, ConfigNotFoundError, Finding, kind, nearest, suggest_path
-from sparksig.jobs.forms import Loc, fields_of, find_type, format_key, is_section
-from sparksig.jobs.given import BY_SET, apply_override, expand_variables
+from sparksig.errors import Code, ConfigError, ConfigNotFoundError, Finding, name_type, suggest, suggest_path
+from sparksig.jobs.config_errors import build_config_error
+from sparksig.jobs.config_types import Loc, find_type, format_key, is_section, list_fields
+from sparksig.jobs.overrides import BY_SET, apply_override, expand_variables
 from sparksig.models.safe_yaml import load_yaml
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -44,7 +45,7 @@ def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] =
     except OSError as error:
         raise ConfigError(f"{path}: the file cannot be read: {error.strerror}") from None
     if not isinstance(data, dict):
-        actual = "an empty file" if data is None else kind(data)
+        actual = "an empty file" if data is None else name_type(data)
         hint = "`sparksig init MODEL TABLE` writes a configuration of the score job"
         raise ConfigError(f"{path}: expected a mapping of keys and values, got {actual}. {hint}")
     return build_config(data, form, overrides, str(path))
@@ -82,7 +83,7 @@ def build_config(data: Any, form: type[Config], overrides: Sequence[str], source
 def explain_validation(error: ValidationError, form: type[BaseModel]) -> ConfigError:
     """Convert a pydantic error to an error of sparksig, with the keys of the file."""
     findings = [_explain(problem, form) for problem in error.errors(include_url=False)]
-    return ConfigError.of("the configuration is wrong", findings)
+    return build_config_error(findings)
 
 
 def _add_source(finding: Finding, loc: Loc, overridden: Sequence[Loc]) -> Finding:
@@ -128,11 +129,11 @@ def _explain(problem: Any, form: type[BaseModel]) -> Finding:
         loc, problem_type = loc[:-1], "invalid_key"
     path = format_key(loc)
     if problem_type == "extra_forbidden":
-        keys = list(fields_of(find_type(form, loc[:-1])))
-        hint = nearest(loc[-1], keys) or f"the keys here are {', '.join(keys)}"
+        keys = list(list_fields(find_type(form, loc[:-1])))
+        hint = suggest(loc[-1], keys) or f"the keys here are {', '.join(keys)}"
         return Finding(Code.UNKNOWN_KEY, path, "a known key", "another", hint)
     if problem_type == "missing":
-        description = fields_of(find_type(form, loc[:-1]))[loc[-1]].description
+        description = list_fields(find_type(form, loc[:-1]))[loc[-1]].description
         expected = "a section" if is_section(find_type(form, loc)) else description or "a value"
         return Finding(Code.MISSING_KEY, path, expected, "nothing")
     if problem_type == "invalid_key":
@@ -140,17 +141,19 @@ def _explain(problem: Any, form: type[BaseModel]) -> Finding:
     if problem_type == "literal_error":
         values = get_args(find_type(form, loc))
         expected = f"one of {', '.join(map(repr, values))}"
-        actual, hint = ("another", nearest(value, values)) if isinstance(value, str) else (kind(value), "")
+        actual, hint = (
+            ("another", suggest(value, values)) if isinstance(value, str) else (name_type(value), "")
+        )
         return Finding(Code.INVALID_VALUE, path, expected, actual, hint)
     if problem_type == "value_error":
-        actual = "another" if isinstance(value, (str, int, float)) else kind(value)
+        actual = "another" if isinstance(value, (str, int, float)) else name_type(value)
         actual = "" if isinstance(value, (dict, BaseModel)) else actual
         return Finding(Code.INVALID_VALUE, path, str(problem["ctx"]["error"]), actual)
     expected = _EXPECTED.get(problem_type, "").format(**problem.get("ctx", {})) or str(problem["msg"])
     scalar = isinstance(value, (bool, int, float, datetime.date))
     hint = "write it in quotes" if problem_type == "string_type" and scalar else ""
     if expected == "a section" and is_section(find_type(form, loc)):
-        hint = f"its keys are {', '.join(fields_of(find_type(form, loc)))}"
+        hint = f"its keys are {', '.join(list_fields(find_type(form, loc)))}"
     elif expected == "a list" and isinstance(value, str):
         hint = "write it in brackets: [...]"
-    return Finding(Code.INVALID_VALUE, path, expected, _ACTUAL.get(problem_type) or kind(value), hint)
+    return Finding(Code.INVALID_VALUE, path, expected, _ACTUAL.get(problem_type) or name_type(value), hint)

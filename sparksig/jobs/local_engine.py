@@ -10,21 +10,22 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sparksig.engine.absent import find_absent_columns
-from sparksig.errors import ContractError, SparksigError, UnsupportedError, step
+from sparksig.errors import ContractError, SparksigError, UnsupportedError, quote
 from sparksig.jobs import local_outputs
+from sparksig.jobs.config_errors import build_value_error
 from sparksig.jobs.engine import Layout, RunPlan, StagedCounts
-from sparksig.jobs.places import locate
-from sparksig.jobs.preflight import is_null_type
-from sparksig.jobs.preparing import wrong_value
+from sparksig.jobs.file_systems import locate
+from sparksig.jobs.input_checks import is_null_type
+from sparksig.jobs.inputs import digest_files
 from sparksig.jobs.progress import track_splits
 from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings, refuse_reserved_names
 from sparksig.jobs.staged_tables import locate_rejected, select_scored, select_tables
 from sparksig.jobs.staging import StagingDirectory, name_staging
-from sparksig.jobs.tables import digest_files
 from sparksig.models.features import find_features
-from sparksig.models.flavors import default_absent
-from sparksig.models.registry import shown
+from sparksig.models.flavors import choose_absent
+from sparksig.models.registry import redact_uri
 from sparksig.params import enforce_params
+from sparksig.scoring.filters import WrongFilterError
 from sparksig.scoring.folder import Folder
 from sparksig.scoring.local import count_processes, resolve_zone, score_locally
 from sparksig.scoring.names import find_name_conflicts
@@ -91,7 +92,7 @@ class LocalEngine:
     def _refuse(self, reason: str) -> SparksigError:
         """Return the error of a job that needs Spark."""
         hint = f"{reason}: {self.reason}, and it is needed" if self.reason else reason
-        return wrong_value("engine", "auto, direct or spark", hint, actual="local")
+        return build_value_error("engine", "auto, direct or spark", "local", hint)
 
     def locate_staging(self, run: ScoreRun) -> StagingDirectory:
         """Return the staging directory of the run, beside the output."""
@@ -125,6 +126,10 @@ class LocalEngine:
             if config.quarantine is not None:
                 refuse_reserved_names(names)
             self._plan_splits(config, options)
+        except WrongFilterError as error:
+            raise build_value_error(
+                "input.filter", "a condition in SQL", "another text", error.message
+            ) from None
         except UnsupportedError as error:
             raise self._refuse(error.message) from None
         except ContractError as error:
@@ -146,7 +151,7 @@ class LocalEngine:
             findings=name_findings(config),
             zone=self._zone,
             batch_rows=config.model.batch_rows,
-            absent=default_absent(self.model.directory) if absent == "auto" else absent,
+            absent=choose_absent(self.model.directory) if absent == "auto" else absent,
             filter=config.input.filter,
             limit=build_limit(config),
             returned=self._returned,
@@ -175,7 +180,7 @@ class LocalEngine:
             _refuse_conflicts(self.table.table.schema.names, output_schema(self.scan).names, config)
         nulls = [part.name for part in self.scan.source if is_null_type(part)]
         if nulls:
-            raise UnsupportedError(f"{step(nulls[0])} has the null type, which only Spark casts")
+            raise UnsupportedError(f"{quote(nulls[0])} has the null type, which only Spark casts")
         self.splits = plan_splits(self.table.table, self.scan, self._count_slots())
 
     def count_output_files(self, run: ScoreRun) -> int | None:
@@ -302,7 +307,7 @@ def open_table(section: InputSection, conf: Mapping[str, str], version: int | No
     if section.format not in ("parquet", "delta"):
         raise UnsupportedError(f"the input is {section.format.upper()}")
     folder = locate(section.path, conf)
-    identity: dict[str, Any] = {"place": shown(section.path), "format": section.format}
+    identity: dict[str, Any] = {"place": redact_uri(section.path), "format": section.format}
     if section.format == "delta":
         requested = section.version if version is None else version
         table, snapshot = open_delta(folder.store, folder.path, section.path, requested)

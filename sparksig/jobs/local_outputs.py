@@ -16,14 +16,14 @@ from sparksig.errors import (
     OutputRefusedError,
     TableNotFoundError,
     UnsupportedError,
-    step,
+    quote,
 )
-from sparksig.jobs.moving import refuse_nested
-from sparksig.jobs.places import locate
-from sparksig.jobs.staged_columns import OWN, build_reason
+from sparksig.jobs.file_systems import locate
+from sparksig.jobs.publishing import refuse_nested
+from sparksig.jobs.staged_columns import PREFIX, build_reason
 from sparksig.jobs.staged_tables import publish_tables, select_rejected, select_scored
 from sparksig.jobs.staging import MARKER, StagedResult, read_json
-from sparksig.models.registry import is_remote, local_path
+from sparksig.models.registry import fetch_model, is_remote
 from sparksig.scoring.folder import Folder
 from sparksig.scoring.selection import find_unsafe_partitions
 from sparksig.scoring.storage import spark_type
@@ -86,7 +86,7 @@ def refuse_nesting(config: ScoreConfig) -> None:
         if section is not None and section.path is not None
     }
     if not is_remote(config.model.path):  # an overwrite would remove it
-        places["model"] = locate(str(local_path(config.model.path).absolute()), config.spark)
+        places["model"] = locate(str(fetch_model(config.model.path).absolute()), config.spark)
     refuse_nested(places)
 
 
@@ -111,13 +111,13 @@ def plan_writes(run: ScoreRun, schema: pa.Schema) -> tuple[TargetPlan, ...]:
     by = config.output.partition_by
     plans = [_plan_target(config.output, config.output.mode, config, columns, columns.names, by)]
     if config.quarantine is not None:
-        if not run.is_known and config.run_id is not None and _locate_quarantined(run).is_there():
+        if not run.is_known and config.run_id is not None and _locate_quarantined(run).exists():
             raise OutputRefusedError(
                 f"the quarantine {config.quarantine.place!r} has rows of a run {run.run_id} already, which "
                 "is not this one: choose another run id, or remove them; nothing was written"
             )
         rejected = select_rejected(schema).describe(schema)
-        names = [*(name for name in schema.names if not name.startswith(OWN)), "findings"]
+        names = [*(name for name in schema.names if not name.startswith(PREFIX)), "findings"]
         plans.append(_plan_target(config.quarantine, "append", config, rejected, names, []))
     return tuple(plans)
 
@@ -173,11 +173,11 @@ def _open_existing(target: Folder) -> ParquetTable | None:
 
 def _report_partitions(existing: list[str], by: list[str]) -> Finding:
     """Report partitions that differ from those of the existing table, in the words of a checked write."""
-    expected = f"partitions by {', '.join(map(step, existing))}" if existing else "no partitions"
+    expected = f"partitions by {', '.join(map(quote, existing))}" if existing else "no partitions"
     hint = "set output.partition_by to the columns that the table is partitioned by"
     if RUN_COLUMN in by and RUN_COLUMN not in existing:
         hint = "the table was written without run ids: append to a new path, or set mode: overwrite"
-    return Finding(Code.INVALID_VALUE, "partition_by", expected, ", ".join(map(step, by)) or "none", hint)
+    return Finding(Code.INVALID_VALUE, "partition_by", expected, ", ".join(map(quote, by)) or "none", hint)
 
 
 def _is_visible(file: str) -> bool:
@@ -196,16 +196,18 @@ def _compare_columns(columns: pa.Schema, existing: ParquetTable, by: list[str]) 
     for part in columns:
         if part.name not in types:
             findings.append(
-                Finding(Code.EXTRA_COLUMN, step(part.name), "no such column", str(part.type), hint)
+                Finding(Code.EXTRA_COLUMN, quote(part.name), "no such column", str(part.type), hint)
             )
         elif part.name in by:
             if not share_partition(types[part.name], part.type):
                 findings.append(
-                    refuse_other_partition(step(part.name), str(types[part.name]), str(part.type))
+                    refuse_other_partition(quote(part.name), str(types[part.name]), str(part.type))
                 )
         elif spark_type(types[part.name], part.name) != part.type:
             actual = str(part.type)
-            findings.append(Finding(Code.TYPE_MISMATCH, step(part.name), str(types[part.name]), actual, hint))
+            findings.append(
+                Finding(Code.TYPE_MISMATCH, quote(part.name), str(types[part.name]), actual, hint)
+            )
     return findings
 
 

@@ -15,13 +15,13 @@ from typing import Any, Protocol
 from sparksig.errors import Finding
 from sparksig.jobs import check_job, infer_job, score_job
 from sparksig.jobs.config import CheckConfig, InferConfig, JobConfig, ScoreConfig
-from sparksig.jobs.console import complain, say
-from sparksig.jobs.exits import exit_code
+from sparksig.jobs.console import print_error, print_output
+from sparksig.jobs.exit_codes import exit_code
 from sparksig.jobs.failures import describe_failure
-from sparksig.jobs.job_run import RunReport, report_of
+from sparksig.jobs.job_run import RunReport, get_report
 from sparksig.jobs.loading import load_config
 from sparksig.jobs.secrets import find_secrets
-from sparksig.models.registry import shown
+from sparksig.models.registry import redact_uri
 
 
 class Plan(Protocol):
@@ -70,29 +70,29 @@ def run(name: str, argv: Sequence[str] | None = None) -> int:
     """
     job = JOBS[name]
     try:
-        options = _parser(name, job).parse_args(argv)
+        options = _build_parser(name, job).parse_args(argv)
     except SystemExit as done:  # argparse has printed the message or the help
         return int(done.code or 0)
     # PySpark warns on every query; sparksig is tested with pandas 3.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     secrets: frozenset[str] = frozenset()
     try:
-        with _termination_as_interrupt():
+        with _interrupt_on_termination():
             engine = getattr(options, "engine", None)
             overrides = [*options.set, *([] if engine is None else [f"engine={engine}"])]
             config = load_config(options.config, job.form, overrides)
             secrets = find_secrets(config.model_dump())
             if options.dry_run:
                 plan = job.plan(config)
-                say(shown(plan), secrets)
+                print_output(redact_uri(plan), secrets)
                 return plan.exit_code
-            say(str(job.do(config)), secrets)
+            print_output(str(job.do(config)), secrets)
     except (Exception, KeyboardInterrupt) as error:
         return _report_failure(error, secrets)
     return 0
 
 
-def _parser(name: str, job: Job) -> argparse.ArgumentParser:
+def _build_parser(name: str, job: Job) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"{name}.py", description=job.form.__doc__)
     parser.add_argument("--config", required=True, metavar="FILE", help=f"a YAML file, as conf/{name}.yaml")
     parser.add_argument(
@@ -110,7 +110,7 @@ def _parser(name: str, job: Job) -> argparse.ArgumentParser:
 
 
 @contextlib.contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
+def _interrupt_on_termination() -> Iterator[None]:
     """Treat SIGTERM, the signal of containers and clusters, like Ctrl-C, so that the run is reported."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -128,9 +128,9 @@ def _termination_as_interrupt() -> Iterator[None]:
 
 def _report_failure(error: BaseException, secrets: frozenset[str]) -> int:
     """Print the reason why a job failed; return its exit code."""
-    report = report_of(error)
+    report = get_report(error)
     if report is not None:
-        say(report.to_text(with_error=False), secrets)
+        print_output(report.to_text(with_error=False), secrets)
     print(file=sys.stderr)  # noqa: T201
-    complain(describe_failure(error, report, secrets), secrets)
+    print_error(describe_failure(error, report, secrets), secrets)
     return exit_code(error)

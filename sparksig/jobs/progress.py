@@ -22,7 +22,7 @@ _BAR = "spark.ui.showConsoleProgress"
 _GROUP, _DESCRIPTION = "spark.jobGroup.id", "spark.job.description"
 
 
-def bar_settings() -> dict[str, str]:
+def choose_bar_settings() -> dict[str, str]:
     """Return the settings for Spark's own progress bar on a terminal.
 
     A setting of spark-submit is not changed.

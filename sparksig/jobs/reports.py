@@ -153,9 +153,9 @@ class RunReport(TextView):
             MissingDependencyError: jinja2 is not installed.
             OSError: the file cannot be written.
         """
-        Path(path).write_text(self.as_page(), encoding="utf-8")
+        Path(path).write_text(self.render_page(), encoding="utf-8")
 
-    def as_page(self) -> str:
+    def render_page(self) -> str:
         """Return the page of HTML as text."""
         return self._rendered(whole=True)
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from sparksig.errors import BudgetExceededError, Finding, OutputRefusedError
 from sparksig.jobs.config import BudgetSection, ScoreConfig
-from sparksig.jobs.console import complain
+from sparksig.jobs.console import print_error
 from sparksig.jobs.engine import Engine, RunPlan, choose_engine
 from sparksig.jobs.job_run import JobRun
-from sparksig.jobs.preparing import check_before_start
 from sparksig.jobs.staging import StagedResult, StagingDirectory, build_fingerprints
+from sparksig.jobs.start_checks import check_before_start
+from sparksig.models.registry import redact_uri
 from sparksig.scoring.prepared import PreparedModel
 from sparksig.scoring.tally import name_summaries
 
@@ -208,7 +209,8 @@ class ScoreRun(JobRun[ScoreConfig]):
             return
         with self.phase("preflight"):
             report = self.engine.check_values(self)
-        report = replace(report, absent=plan.absent)  # with the most similar names of the input
+        # plan.absent has the most similar names of the input
+        report = replace(report, absent=plan.absent, table=redact_uri(self.config.input.place))
         self.note(check=report)
         if budget is None or (mode == "full" and not report.bad_rows):
             report.raise_if_failed()
@@ -252,7 +254,7 @@ class ScoreRun(JobRun[ScoreConfig]):
                 if self.published is None:
                     self.staging.remove(is_done=True)
             except Exception:
-                complain(
+                print_error(
                     f"the scored rows are in {self.staging.directory.uri}. To publish them, start the job "
                     f"again with the run id {self.run_id}"
                 )
@@ -298,7 +300,7 @@ class ScoreRun(JobRun[ScoreConfig]):
         except Exception as error:  # the input may be missing, but the run is done
             identity = type(error).__name__
         if "input" in notes and identity != notes["input"]:
-            complain(
+            print_error(
                 f"the run {self.run_id} was done before, and its input has changed since: choose "
                 "another run id to score it"
             )

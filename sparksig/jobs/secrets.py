@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sparksig.errors import SparksigError, printable
+from sparksig.errors import SparksigError, make_printable
 from sparksig.models.registry import hide_credentials
 
 _SECRET_KEY = re.compile(r"(?i)secret|passw|token|credential|(access|account|api|private)[._-]?key|\bsas\b")
@@ -55,7 +55,7 @@ def _quote(secret: str) -> set[str]:
     texts = {secret, urllib.parse.unquote(secret)}
     texts |= {urllib.parse.quote(text, safe=safe) for text in texts for safe in ("/", "")}
     texts |= {quote(text)[1:-1] for text in texts for quote in (json.dumps, repr)}
-    return texts | {printable(text) for text in texts}
+    return texts | {make_printable(text) for text in texts}
 
 
 def hide_secrets(text: str, secrets: Iterable[str] = ()) -> str:
@@ -70,7 +70,7 @@ def hide_secrets(text: str, secrets: Iterable[str] = ()) -> str:
     return hide_credentials(text)
 
 
-def hide_in_error(error: SparksigError, secrets: Iterable[str] = ()) -> None:
+def hide_secrets_in_error(error: SparksigError, secrets: Iterable[str] = ()) -> None:
     """Hide secrets in the message and the findings of an error."""
     error.message = hide_secrets(error.message, secrets)
     error.findings = tuple(

@@ -16,12 +16,13 @@ from sparksig.errors import (
     SparksigError,
     UnsupportedError,
 )
-from sparksig.jobs import outputs
-from sparksig.jobs.check_job import sampler_of, session_of
+from sparksig.jobs import spark_outputs
+from sparksig.jobs.check_job import sampler_of, start_session
+from sparksig.jobs.config_errors import build_value_error
 from sparksig.jobs.engine import Layout, RunPlan, StagedCounts
-from sparksig.jobs.preparing import wrong_value
+from sparksig.jobs.inputs import Input, open_input
 from sparksig.jobs.progress import show_progress
-from sparksig.jobs.rows import (
+from sparksig.jobs.spark_rows import (
     Counts,
     build_staged_rows,
     count_reasons,
@@ -30,12 +31,11 @@ from sparksig.jobs.rows import (
     select_quarantined,
 )
 from sparksig.jobs.staged_columns import name_findings
-from sparksig.jobs.tables import Input, open_input
 from sparksig.schema import ColSpec, Schema
 from sparksig.spark.bind import column
 from sparksig.spark.diagnosis import convert_spark_errors
 from sparksig.spark.frame import judge_table
-from sparksig.spark.hadoop import Place
+from sparksig.spark.hadoop import HadoopPath
 from sparksig.spark.result_types import build_outputs, read_result_type
 from sparksig.spark.udf import ModelUDF, build_udf
 from sparksig.spark.work import PredictionObserver
@@ -82,18 +82,18 @@ class SparkEngine:
 
     def start(self, run: ScoreRun) -> str:
         """Start the session, and ship the model to its workers."""
-        self.spark = session_of("score", run.config)
+        self.spark = start_session("score", run.config)
         self.counts = Counts(PredictionObserver(self.spark.sparkContext))
         self.udf = _build_udf(self.spark, run.config, run.model)
         return self.udf.digest
 
     def locate_staging(self, run: ScoreRun) -> StagingDirectory:
         """Return the staging directory of the run, beside the output."""
-        return outputs.locate_staging(self.spark, run.config.output, run.run_id)
+        return spark_outputs.locate_staging(self.spark, run.config.output, run.run_id)
 
     def read_published(self, run: ScoreRun) -> Mapping[str, Any] | None:
         """Return the notes of this run if the output already has it; None otherwise."""
-        return outputs.read_published(self.spark, run.config, run.run_id)
+        return spark_outputs.read_published(self.spark, run.config, run.run_id)
 
     def identify_input(self, run: ScoreRun) -> Mapping[str, Any]:
         """Return the current identity of the table."""
@@ -102,9 +102,9 @@ class SparkEngine:
     def plan(self, run: ScoreRun) -> RunPlan:
         """Open the table and plan the run, without Spark jobs except jobs that read schemas."""
         config, section = run.config, run.config.output
-        outputs.refuse_nesting(self.spark, config)
+        spark_outputs.refuse_nesting(self.spark, config)
         lenient = config.budget is not None
-        types = _null_types(self.udf.inputs)
+        types = _choose_null_types(self.udf.inputs)
         self.input = open_input(self.spark, config.input, lenient=lenient, types=types)
         self.rows = select_needed(self.input.rows, self.udf, section)
         absent = (
@@ -122,12 +122,12 @@ class SparkEngine:
         except ContractError as error:
             return replace(plan, refusal=error)
         if not run.is_known:
-            outputs.refuse_quarantined(self.spark, config)
+            spark_outputs.refuse_quarantined(self.spark, config)
         output = select_output(self.staged, config)
-        writes = [outputs.resolve_output(output, config, run.run_id).plan]
+        writes = [spark_outputs.resolve_output(output, config, run.run_id).plan]
         if config.quarantine is not None:
             rejected = select_quarantined(self.staged, config, run.run_id)
-            writes.append(outputs.plan_quarantine(rejected, config.quarantine, run.run_id))
+            writes.append(spark_outputs.plan_quarantine(rejected, config.quarantine, run.run_id))
         names = tuple((field.name, field.dataType.simpleString()) for field in output.schema.fields)
         actual = {field.name: field.dataType.simpleString() for field in self.input.rows.schema.fields}
         if not self.udf.inputs.has_input_names():
@@ -161,14 +161,14 @@ class SparkEngine:
     def stage(self, run: ScoreRun, directory: Directory) -> StagedCounts:
         """Score all rows, write them, and count them both while they are written and in the files."""
         assert self.staged is not None
-        assert isinstance(directory, Place)
+        assert isinstance(directory, HadoopPath)
         with show_progress(self.spark, "score"), self._explain_model():
             self.staged.write.parquet(directory.uri)
             counts = self._read_counts(directory, name_findings(run.config))
         self.input.check_unchanged()
         return counts
 
-    def _read_counts(self, directory: Place, findings: str) -> StagedCounts:
+    def _read_counts(self, directory: HadoopPath, findings: str) -> StagedCounts:
         observed = self.counts.scored.get
         malformed = 0 if self.input.malformed is None else int(self.counts.malformed.get["rows"])
         rows_in = int(self.counts.input.get["rows"]) + malformed
@@ -181,7 +181,7 @@ class SparkEngine:
             rows_in, scored, rejected, reasons_of_rows, int(loads), float(seconds), predictions
         )
 
-    def read_reasons(self, directory: Place, findings: str) -> tuple[Finding, ...]:
+    def read_reasons(self, directory: HadoopPath, findings: str) -> tuple[Finding, ...]:
         """Read the reasons for rejected rows from the staged rows, the most frequent first, with counts."""
         rows = self.spark.read.parquet(directory.uri).where(column(findings).isNotNull())
         return tuple(count_reasons(rows, findings))
@@ -217,7 +217,7 @@ class SparkEngine:
 
     def publish(self, run: ScoreRun, result: StagedResult) -> dict[str, int]:
         """Publish the staged rows. After a crash, a second call completes this without duplicates."""
-        return outputs.publish(self.spark, run, result)
+        return spark_outputs.publish(self.spark, run, result)
 
 
 def _build_udf(spark: SparkSession, config: ScoreConfig, model: PreparedModel) -> ModelUDF:
@@ -244,14 +244,18 @@ def _build_udf(spark: SparkSession, config: ScoreConfig, model: PreparedModel) -
     except (ContractError, UnsupportedError) as error:
         if section.result_type is None:
             raise
-        raise wrong_value("model.result_type", "a type for predictions, as DDL", error.message) from None
+        raise build_value_error(
+            "model.result_type", "a type for predictions, as DDL", hint=error.message
+        ) from None
     if config.output.flatten and not hasattr(udf.return_type, "fields"):
         expected = "false, because each prediction is a single value"
-        raise wrong_value("output.flatten", expected, actual=f"true, for {udf.return_type.simpleString()}")
+        raise build_value_error(
+            "output.flatten", expected, actual=f"true, for {udf.return_type.simpleString()}"
+        )
     return udf
 
 
-def _null_types(inputs: Schema) -> dict[str, Any]:
+def _choose_null_types(inputs: Schema) -> dict[str, Any]:
     """Return the Spark types for columns of the null type: for an optional column the declared type."""
     from pyspark.sql import types as T
 
@@ -277,7 +281,7 @@ def require_all_rows(rows_in: int, scored: int, rejected: int, written: int) -> 
         )
 
 
-def count_rows(directory: Place) -> int:
+def count_rows(directory: HadoopPath) -> int:
     """Return the number of rows in a directory of Parquet files, by their footers."""
     if directory.local is None:
         reader = directory.spark.read.option("recursiveFileLookup", "true")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sparksig.errors import Code, ContractError, Finding, step
+from sparksig.errors import Code, ContractError, Finding, quote
 from sparksig.jobs.config import ScoreConfig
 from sparksig.scoring.limits import RejectionLimit
 
-OWN = "sparksig "
+PREFIX = "sparksig "
 """The prefix of the columns that are staged with those of the table, for a quarantine."""
 
-PREDICTION, REASONS, RECORD = f"{OWN}prediction", f"{OWN}findings", f"{OWN}record"
+PREDICTION, REASONS, RECORD = f"{PREFIX}prediction", f"{PREFIX}findings", f"{PREFIX}record"
 
 
 def name_findings(config: ScoreConfig) -> str:
@@ -33,11 +33,11 @@ def refuse_reserved_names(names: Sequence[str]) -> None:
     Raises:
         ContractError: a column has such a name.
     """
-    expected, hint = f"a name that does not begin with {OWN!r}", "the job reserves these names: rename it"
+    expected, hint = f"a name that does not begin with {PREFIX!r}", "the job reserves these names: rename it"
     findings = [
-        Finding(Code.INVALID_NAME, step(name), expected, "such a name", hint)
+        Finding(Code.INVALID_NAME, quote(name), expected, "such a name", hint)
         for name in names
-        if name.startswith(OWN)
+        if name.startswith(PREFIX)
     ]
     if findings:
         raise ContractError.of("the table cannot be scored with a quarantine", findings)

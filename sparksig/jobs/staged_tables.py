@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sparksig.errors import OutputRefusedError
-from sparksig.jobs.moving import mark_directory, move_directory
-from sparksig.jobs.staged_columns import OWN, PREDICTION, REASONS
+from sparksig.jobs.publishing import mark_directory, move_directory
+from sparksig.jobs.staged_columns import PREDICTION, PREFIX, REASONS
 from sparksig.jobs.staging import MARKER, Directory, StagedResult
 from sparksig.scoring.selection import Selection
 
@@ -40,7 +40,7 @@ def select_scored(
     by = tuple(config.output.partition_by)
     if config.quarantine is None:
         return Selection(partition_by=by, existing=existing or {})
-    names = [name for name in schema.names if not name.startswith(OWN)]
+    names = [name for name in schema.names if not name.startswith(PREFIX)]
     columns = {name: name for name in (names if config.output.keep == "*" else config.output.keep)}
     for name in schema.names:
         if name.startswith(PREDICTION):
@@ -50,7 +50,7 @@ def select_scored(
 
 def select_rejected(schema: pa.Schema) -> Selection:
     """Return the rows and columns of the quarantine among the staged ones."""
-    columns = {name: name for name in schema.names if not name.startswith(OWN)}
+    columns = {name: name for name in schema.names if not name.startswith(PREFIX)}
     return Selection(_REJECTED, {**columns, "findings": REASONS}, REASONS, is_rejected=True)
 
 
@@ -113,7 +113,7 @@ def _prepare_output(run: ScoreRun, result: StagedResult, output: Directory, targ
     """
     if run.staging.read_published_files():  # an earlier attempt has begun to move files
         return
-    is_free = not target.is_there() or (target.is_directory() and not target.names())
+    is_free = not target.exists() or (target.is_directory() and not target.names())
     if run.config.output.mode != "overwrite" and not is_free:
         raise OutputRefusedError(f"{target.uri!r} already exists; nothing was written")
     if MARKER not in output.names():
@@ -127,7 +127,7 @@ def _move_rejected(source: Any, target: Any) -> bool:
         for name in files:
             (source / name).move_file_to(target / name)
         return bool(files)
-    if target.is_there():
+    if target.exists():
         return False
     target.parent.make()
     source.move_to(target)

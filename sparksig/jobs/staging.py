@@ -22,9 +22,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 from sparksig.errors import OutputRefusedError
 from sparksig.jobs.claims import LOCK, claim_file, is_claimed, lock_directory
 from sparksig.jobs.config import ScoreConfig
-from sparksig.jobs.console import complain
+from sparksig.jobs.console import print_error
 from sparksig.jobs.engine import Layout, StagedCounts
-from sparksig.jobs.files import read_whole, write_whole
+from sparksig.jobs.files import read_file, write_file
 
 MARKER = "_sparksig_run.json"
 """The file in a directory of Parquet files that describes the run which wrote them."""
@@ -61,7 +61,7 @@ class StagedResult:
 
 
 class Directory(Protocol):
-    """A directory of any file system; :class:`sparksig.spark.hadoop.Place` is one."""
+    """A directory of any file system; :class:`sparksig.spark.hadoop.HadoopPath` is one."""
 
     @property
     def uri(self) -> str:
@@ -76,7 +76,7 @@ class Directory(Protocol):
     def names(self) -> list[str]:
         """Return the names of the entries of the directory; an empty list if it does not exist."""
 
-    def is_own(self) -> bool:
+    def is_owned(self) -> bool:
         """Return whether the user of this process owns it; True if the file system has no users."""
 
     def make(self) -> None:
@@ -110,13 +110,13 @@ class StagingDirectory:
             OutputRefusedError: it belongs to another user, or has files that no run writes.
         """
         names = self.directory.names()
-        unknown = [name for name in names if not OWN_NAMES.fullmatch(name)]
+        unknown = [name for name in names if not KNOWN_NAMES.fullmatch(name)]
         if unknown:
             raise OutputRefusedError(
                 f"{self.directory.uri} is the staging directory of the run {self.run_id}, and it has "
                 f"{unknown[0]!r}, which no run writes. Remove it, or choose another run id"
             )
-        if names and not self.directory.is_own():
+        if names and not self.directory.is_owned():
             raise OutputRefusedError(
                 f"{self.directory.uri} is the staging directory of the run {self.run_id}, and it belongs to "
                 "another user. Remove it, or choose another run id"
@@ -162,11 +162,11 @@ class StagingDirectory:
     def lock(self) -> contextlib.AbstractContextManager[None]:
         """Wait until no other attempt publishes, and let only this attempt publish."""
         message = f"waiting for another attempt at the run {self.run_id}, which is being published"
-        return lock_directory(self.directory, lambda: complain(message))
+        return lock_directory(self.directory, lambda: print_error(message))
 
     def read_result(self) -> StagedResult | None:
         """Read the result of an attempt that scored all rows; None without a valid result."""
-        content = read_whole((self.directory / _SCORED).uri, {})
+        content = read_file((self.directory / _SCORED).uri, {})
         if content is None:
             return None
         try:
@@ -183,7 +183,7 @@ class StagingDirectory:
 
     def _write_result(self, result: StagedResult) -> None:
         content = json.dumps(_RESULTS.dump_python(result, mode="json"))
-        write_whole((self.directory / _SCORED).uri, content.encode(), {})
+        write_file((self.directory / _SCORED).uri, content.encode(), {})
 
     def read_published_files(self) -> list[str] | None:
         """Read the names of the files that are being published; None if publishing has not begun.
@@ -216,7 +216,7 @@ class StagingDirectory:
 
     def note_publishing(self, files: Iterable[str] = ()) -> None:
         """Record that publishing has begun. After this, the run can only be completed."""
-        write_whole((self.directory / PUBLISHING).uri, json.dumps({"files": list(files)}).encode(), {})
+        write_file((self.directory / PUBLISHING).uri, json.dumps({"files": list(files)}).encode(), {})
 
     def remove(self, *, is_done: bool = False) -> None:
         """Remove the rows of this attempt, and the directory if no other attempt uses it.
@@ -260,7 +260,7 @@ _RESULTS = TypeAdapter(StagedResult)
 
 _ATTEMPT = re.compile(r"(?:data|final|lock)-([0-9a-f]{8})")
 _DATA = _ATTEMPT.pattern
-OWN_NAMES = re.compile(
+KNOWN_NAMES = re.compile(
     rf"{_DATA}|\.{_DATA}\.sparksig-write-[0-9a-f]+|{LOCK}|\.?({_SCORED}|{PUBLISHING})(\..*)?"
 )
 
@@ -294,7 +294,7 @@ def _hash(value: Any) -> str:
 
 def read_json(path: str, conf: Mapping[str, str]) -> dict[str, Any] | None:
     """Read an object from a JSON file; None if the file does not exist, or is incomplete."""
-    content = read_whole(path, conf)
+    content = read_file(path, conf)
     return None if content is None else parse_object(content)
 
 

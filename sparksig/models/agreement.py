@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparksig.errors import step
+from sparksig.errors import quote
 from sparksig.models.flavors.interface import Predictor
 
 
@@ -89,14 +89,14 @@ def find_differing_columns(
     if is_close(raw, prediction):
         return None
     if isinstance(data, pd.Series):
-        return [] if data.name is None else [step(data.name)]
+        return [] if data.name is None else [quote(data.name)]
     if not isinstance(data, pd.DataFrame) or not isinstance(enforced, pd.DataFrame):
         return []
     counts = Counter(data.columns)
     shared = [label for label in enforced.columns if counts[label] == 1]
     decisive = [label for label in shared if _is_decisive(predictor, data, enforced, label, raw)]
     retyped = [label for label in shared if data[label].dtype != enforced[label].dtype]
-    return [step(label) for label in decisive or retyped]
+    return [quote(label) for label in decisive or retyped]
 
 
 def _predict(predictor: Predictor, data: Any) -> Any:

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, printable
+from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, make_printable
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.node_cache import cached_directory
+from sparksig.models.node_cache import build_once
 from sparksig.models.requirements import read_requirements
 from sparksig.models.seal import hash_file
 from sparksig.models.virtualenvs import build_environment, require_python, run_command
@@ -105,7 +105,7 @@ def read_archive(path: str | os.PathLike[str]) -> EnvironmentInfo:
     if not file.is_file():
         raise ModelError(
             "environment: expected 'worker', 'model' or the path of an archive, got "
-            f"{printable(str(path))!r}, and no such file exists. "
+            f"{make_printable(str(path))!r}, and no such file exists. "
             "Build one with: sparksig env build MODEL -o env.tar.gz"
         )
     try:
@@ -128,7 +128,7 @@ def unpack_environment(path: Path, digest: str) -> Path:
 
     The digest of the archive is verified before.
     """
-    return cached_directory("environments", digest, lambda home: _unpack(path, digest, home))
+    return build_once("environments", digest, lambda home: _unpack(path, digest, home))
 
 
 def _unpack(path: Path, digest: str, home: Path) -> None:

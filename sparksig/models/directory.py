@@ -28,11 +28,11 @@ from sparksig.errors import (
     OutputRefusedError,
     SignatureError,
     UnsupportedError,
-    kind,
+    name_type,
     suggest_path,
 )
 from sparksig.models.safe_yaml import MAX_YAML_BYTES, dump_yaml, load_yaml
-from sparksig.models.seal import SEAL, check_seal, file_digests, seal_text
+from sparksig.models.seal import SEAL, check_seal, format_seal, hash_files
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
@@ -52,7 +52,7 @@ class ModelDirectory:
     path: Path  # absolute
     config: Mapping[str, Any]  # the parsed MLmodel
     signature: ModelSignature | None
-    mlmodel: str  # the digest of MLmodel when it was read
+    mlmodel_digest: str  # when the file was read
     digests: Mapping[str, str] | None = None  # pinned; each file is verified when it is opened
 
     @classmethod
@@ -141,7 +141,7 @@ class ModelDirectory:
         config = self.config["flavors"].get(name)
         if config is not None and not isinstance(config, dict):
             raise ModelDamagedError(
-                f"{self.path / MLMODEL}: flavor {name!r}: expected a mapping, got {kind(config)}"
+                f"{self.path / MLMODEL}: flavor {name!r}: expected a mapping, got {name_type(config)}"
             )
         return config
 
@@ -335,9 +335,9 @@ def _dump_mlmodel(config: Mapping[str, Any]) -> str:
         raise ModelError(f"cannot write {MLMODEL}: {error}") from None
 
 
-def seal(directory: Path) -> None:
+def write_seal(directory: Path) -> None:
     """Seal a directory that is not in use yet."""
-    (directory / SEAL).write_bytes(seal_text(file_digests(directory)))
+    (directory / SEAL).write_bytes(format_seal(hash_files(directory)))
 
 
 def replace_mlmodel(directory: ModelDirectory, config: Mapping[str, Any]) -> None:
@@ -353,17 +353,17 @@ def replace_mlmodel(directory: ModelDirectory, config: Mapping[str, Any]) -> Non
     text = _dump_mlmodel(config).encode()
     root = directory.path
     with _lock(root):
-        digests = file_digests(root)
-        if digests.get(MLMODEL) != directory.mlmodel:
+        digests = hash_files(root)
+        if digests.get(MLMODEL) != directory.mlmodel_digest:
             raise ModelError(
                 f"{root}: {MLMODEL} was changed by another process meanwhile: nothing was written. Try again"
             )
         if (root / SEAL).is_file():
             check_seal(root, digests)
         new = hashlib.sha256(text).hexdigest()
-        _replace(root / SEAL, seal_text(digests, [(MLMODEL, new)]))
+        _replace(root / SEAL, format_seal(digests, [(MLMODEL, new)]))
         _replace(root / MLMODEL, text)
-        _replace(root / SEAL, seal_text({**digests, MLMODEL: new}))
+        _replace(root / SEAL, format_seal({**digests, MLMODEL: new}))
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparksig.errors import ContractError, ModelError, ModelNotTrustedError, kind
+from sparksig.errors import ContractError, ModelError, ModelNotTrustedError, name_type
 from sparksig.models import flavors
 from sparksig.models.archives import read_archive
 from sparksig.models.directory import ModelDirectory
@@ -57,9 +57,11 @@ def resolve_environment(
         UnsupportedError: a requirement is a URL, a path or an option of pip.
     """
     if not isinstance(environment, (str, os.PathLike)):
-        raise ContractError(f"environment: expected 'worker', 'model' or a path, got {kind(environment)}")
+        raise ContractError(
+            f"environment: expected 'worker', 'model' or a path, got {name_type(environment)}"
+        )
     if not isinstance(allow_install, bool):
-        raise ContractError(f"allow_install: expected True or False, got {kind(allow_install)}")
+        raise ContractError(f"allow_install: expected True or False, got {name_type(allow_install)}")
     if environment == "worker":
         return None
     if environment != "model":
@@ -115,9 +117,9 @@ def compare_versions(directory: ModelDirectory, action: str, environment: ModelE
     differences = list_differences(directory, packages)
     if not differences:
         return
-    place = "" if packages is None else f" in {packages.place}"
+    location = "" if packages is None else f" in {packages.path}"
     text = (
-        f"{directory.path}: saved with other versions than are installed{place}: "
+        f"{directory.path}: saved with other versions than are installed{location}: "
         f"{'; '.join(map(str, differences))}"
     )
     if action == "fail":
@@ -191,6 +193,6 @@ def compare_environment(
         needed += ["cloudpickle", "mlflow", "pandas"]
     names = tuple(normalize_name(name) for name in needed)
     packages = None if environment is None else environment.packages
-    place = "this environment" if packages is None else packages.place
+    name = "this environment" if packages is None else packages.path
     differences = tuple(list_differences(directory, packages))
-    return EnvironmentReport(str(directory.path), place, differences, names)
+    return EnvironmentReport(str(directory.path), name, differences, names)

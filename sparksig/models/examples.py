@@ -17,10 +17,10 @@ import pandas as pd
 from sparksig.convert.arrow import is_arrow
 from sparksig.convert.json import AS_WRITTEN, dumps, from_json, loads, to_json, to_plain
 from sparksig.convert.mlflow import from_mlflow
-from sparksig.convert.records import to_builtins
+from sparksig.convert.records import unstructure
 from sparksig.engine.frames import build_model_frame, build_model_input
 from sparksig.engine.text_dtypes import TextDtypes
-from sparksig.errors import ContractError, ModelDamagedError, ModelError, SignatureTypeError, kind, step
+from sparksig.errors import ContractError, ModelDamagedError, ModelError, SignatureTypeError, name_type, quote
 from sparksig.infer import infer_signature
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.table_json import data_from_json, frame_from_json, has_float32, params_from_json
@@ -60,7 +60,7 @@ def write_example(
     """Write both files of an example."""
     info, content, request = _encode_example(data, signature)
     if params is not None:
-        json_params = {name: to_json(value, step(name)) for name, value in params.items()}
+        json_params = {name: to_json(value, quote(name)) for name, value in params.items()}
         content = {"inputs": content, "params": json_params}
         info["params"] = "true"
         request = _add_params(request, json_params)
@@ -103,13 +103,13 @@ def convert_input_example_to_serving_input(
     """
     signature = from_mlflow(signature)
     if signature is not None and not isinstance(signature, ModelSignature):
-        raise SignatureTypeError(f"signature must be a ModelSignature or None, not {kind(signature)}")
+        raise SignatureTypeError(f"signature must be a ModelSignature or None, not {name_type(signature)}")
     if input_example is None:
         return None
     data, params = split_example(input_example)
     _, _, request = _encode_example(data, signature)
     if params is not None:
-        request = _add_params(request, {name: to_json(value, step(name)) for name, value in params.items()})
+        request = _add_params(request, {name: to_json(value, quote(name)) for name, value in params.items()})
     return dumps(request, indent=2)
 
 
@@ -156,9 +156,9 @@ def _encode_example(data: Any, signature: ModelSignature | None) -> InputExample
         content = array_to_json(data)
         return {"type": "ndarray"}, content, {"inputs": content}
     if isinstance(data, Mapping) and data and all(isinstance(array, np.ndarray) for array in data.values()):
-        content = {name: array_to_json(array, step(name)) for name, array in data.items()}
+        content = {name: array_to_json(array, quote(name)) for name, array in data.items()}
         return {"type": "ndarray"}, content, {"inputs": content}
-    content = to_json(to_builtins(data)) if has_type_hint else _encode_object(data)
+    content = to_json(unstructure(data)) if has_type_hint else _encode_object(data)
     request = content if _is_complete_request(content, signature) else {"inputs": content}
     return {"type": "json_object"}, content, request
 
@@ -167,7 +167,7 @@ def _encode_object(data: Any) -> Any:
     """Encode rows or columns of Python values; a missing value of a column is null."""
     if isinstance(data, Mapping) and all(isinstance(key, str) for key in data):
         return {
-            key: to_json(list(value) if isinstance(value, np.ndarray) else value, step(key))
+            key: to_json(list(value) if isinstance(value, np.ndarray) else value, quote(key))
             for key, value in data.items()
         }
     if isinstance(data, list):
@@ -193,9 +193,9 @@ def _encode_frame(frame: pd.DataFrame, is_series: bool) -> InputExample:
     if other_labels and not is_numbered:
         raise ModelError(
             "the columns of the input example: expected text labels, or numbers from 0, got "
-            f"{kind(other_labels[0])}"
+            f"{name_type(other_labels[0])}"
         )
-    columns = [_encode_column(frame.iloc[:, index], step(name)) for index, name in enumerate(names)]
+    columns = [_encode_column(frame.iloc[:, index], quote(name)) for index, name in enumerate(names)]
     rows = [list(row) for row in zip(*columns)] if columns else [[] for _ in range(len(frame))]
     content: dict[str, Any] = {"data": rows}
     if not is_numbered:
@@ -233,7 +233,7 @@ def _read_info(directory: ModelDirectory) -> Mapping[str, Any] | None:
     info = directory.config.get("saved_input_example_info")
     if info is not None and not isinstance(info, Mapping):
         raise ModelDamagedError(
-            f"{directory.path}: saved_input_example_info: expected a mapping, got {kind(info)}"
+            f"{directory.path}: saved_input_example_info: expected a mapping, got {name_type(info)}"
         )
     return info
 

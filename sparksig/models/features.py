@@ -16,7 +16,7 @@ KEY = "sparksig_feature_names"
 """The key of the names in the flavor ``python_function`` of MLmodel."""
 
 
-def choose_names(flavor: Flavor, model: Any, saving: Saving, data: Any) -> list[str] | None:
+def choose_feature_names(flavor: Flavor, model: Any, saving: Saving, data: Any) -> list[str] | None:
     """Return the names of the columns that feed a model, where its inputs have no names.
 
     An estimator that was fitted to a frame knows them; the example is the second source.

@@ -17,13 +17,13 @@ from sparksig.errors import (
     SignatureTypeError,
     SparksigWarning,
     UnsupportedError,
-    kind,
-    step,
+    name_type,
+    quote,
 )
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory, replace_mlmodel
 from sparksig.models.examples import read_example
-from sparksig.models.registry import is_logged, is_remote, local_path, shown
+from sparksig.models.registry import fetch_model, is_logged, is_remote, redact_uri
 from sparksig.models.seal import digest
 from sparksig.models.tracking import replace_logged_mlmodel
 from sparksig.models.versions import list_differences
@@ -165,7 +165,7 @@ def get_model_info(model: str | os.PathLike[str]) -> ModelInfo:
         >>> info.metadata, info.signature, len(info.digest)
         ({'team': 'growth'}, None, 64)
     """
-    return describe(ModelDirectory.read(local_path(model)), shown(model))
+    return describe(ModelDirectory.read(fetch_model(model)), redact_uri(model))
 
 
 def describe(directory: ModelDirectory, model_uri: str) -> ModelInfo:
@@ -178,7 +178,7 @@ def describe(directory: ModelDirectory, model_uri: str) -> ModelInfo:
     def read_mapping(name: str) -> Mapping[str, Any] | None:
         value = config.get(name)
         if value is not None and not isinstance(value, Mapping):
-            raise ModelDamagedError(f"{directory.path}: {name}: expected a mapping, got {kind(value)}")
+            raise ModelDamagedError(f"{directory.path}: {name}: expected a mapping, got {name_type(value)}")
         return value
 
     size = config.get("model_size_bytes")
@@ -240,7 +240,7 @@ def set_signature(model: str | os.PathLike[str], signature: ModelSignature) -> N
     """
     signature = from_mlflow(signature)
     if not isinstance(signature, ModelSignature):
-        raise SignatureTypeError(f"signature must be a ModelSignature, not {kind(signature)}")
+        raise SignatureTypeError(f"signature must be a ModelSignature, not {name_type(signature)}")
 
     def change(directory: ModelDirectory) -> None:
         config = {
@@ -252,17 +252,17 @@ def set_signature(model: str | os.PathLike[str], signature: ModelSignature) -> N
             or signature._is_type_hint_from_example,
         }
         replace_mlmodel(directory, config)
-        _compare_example(ModelDirectory.read(directory.path), shown(model))
+        _compare_example(ModelDirectory.read(directory.path), redact_uri(model))
 
     if is_logged(model):
         replace_logged_mlmodel(str(model), change)
         return
     if is_remote(model):
         raise UnsupportedError(
-            f"cannot set the signature of {shown(model)!r}, because the model is not local. Download the "
-            "directory, call set_signature() on it, and upload it again"
+            f"cannot set the signature of {redact_uri(model)!r}, because the model is not local. Download "
+            "the directory, call set_signature() on it, and upload it again"
         )
-    change(ModelDirectory.read(local_path(model)))
+    change(ModelDirectory.read(fetch_model(model)))
 
 
 def _compare_example(directory: ModelDirectory, model_uri: str) -> None:
@@ -310,7 +310,7 @@ def registrable(signature: ModelSignature | None) -> list[Finding]:
     """
     signature = from_mlflow(signature)
     if signature is not None and not isinstance(signature, ModelSignature):
-        raise SignatureTypeError(f"signature must be a ModelSignature or None, not {kind(signature)}")
+        raise SignatureTypeError(f"signature must be a ModelSignature or None, not {name_type(signature)}")
     findings = []
     for side in ("inputs", "outputs"):
         schema: Schema | None = None if signature is None else getattr(signature, side)
@@ -319,7 +319,7 @@ def registrable(signature: ModelSignature | None) -> list[Finding]:
             findings.append(Finding(Code.MISSING_KEY, side, "a schema", "nothing", hint))
             continue
         for index, spec in enumerate(schema):
-            path = f"{side}.{step(spec.name)}" if spec.name is not None else f"{side}[{index}]"
+            path = f"{side}.{quote(spec.name)}" if spec.name is not None else f"{side}[{index}]"
             if isinstance(spec, ColSpec):
                 parts = walk(spec.type, path)
                 findings += [_report_type(where, "Any") for where, part in parts if isinstance(part, AnyType)]

@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 
 from sparksig import errors
 from sparksig.engine.text_dtypes import TextDtype, TextDtypes
-from sparksig.errors import Code, ExecutionError, Finding, SparksigError, printable_lines
+from sparksig.errors import Code, ExecutionError, Finding, SparksigError, make_lines_printable
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.interface import Loading, Predictor
@@ -170,7 +170,9 @@ class _Process:
                 cause = f"was killed by {signal.Signals(-code).name}"
         hint = ". It may have run out of memory" if code == -signal.SIGKILL else ""
         text = "\n".join(["", *self._lines]) if self._lines else ""
-        return ExecutionError(f"the process of the model {self._model} {cause}{hint}{printable_lines(text)}")
+        return ExecutionError(
+            f"the process of the model {self._model} {cause}{hint}{make_lines_printable(text)}"
+        )
 
 
 def _copy_output(stream: Any, lines: deque[str]) -> None:

@@ -20,7 +20,7 @@ from sparksig.engine.frames import build_model_input
 from sparksig.engine.predictions import check
 from sparksig.engine.selection import select_features
 from sparksig.engine.text_dtypes import OBJECTS, TextDtypes, text_labels
-from sparksig.errors import ModelDamagedError, ModelError, kind
+from sparksig.errors import ModelDamagedError, ModelError, name_type
 from sparksig.infer.outputs import count_rows
 from sparksig.models import examples, flavors
 from sparksig.models.directory import ModelDirectory
@@ -31,9 +31,9 @@ from sparksig.models.info import ModelInfo, describe
 from sparksig.models.isolated import load_predictor
 from sparksig.models.payloads import parse_payload
 from sparksig.models.python_model import set_serving
-from sparksig.models.registry import local_path
+from sparksig.models.registry import fetch_model
 from sparksig.models.shapes import as_example, read_shape
-from sparksig.models.trust import Trust, type_names
+from sparksig.models.trust import Trust, check_type_names
 from sparksig.options import OnVersionMismatch
 from sparksig.params import enforce_params
 from sparksig.schema import Schema, TensorSpec
@@ -257,11 +257,11 @@ def load_model(
         [2.0, 5.0]
     """
     refuse_arguments("load_model", arguments)
-    trust = Trust(allow_pickle, digest, type_names(trusted_types))
+    trust = Trust(allow_pickle, digest, check_type_names(trusted_types))
     if model_config is not None and not isinstance(model_config, Mapping):
-        raise ModelError(f"model_config: expected a mapping, got {kind(model_config)}")
+        raise ModelError(f"model_config: expected a mapping, got {name_type(model_config)}")
     check_absent(absent)
-    path = local_path(model)
+    path = fetch_model(model)
     directory = (
         trust.verify(ModelDirectory.read(path)) if environment == "model" else ModelDirectory.read(path)
     )
@@ -295,7 +295,7 @@ def load_directory(
     if signature is not None and loading.method not in (None, saved_method):
         signature = _remove_outputs(signature)
     texts = _resolve_text_dtypes(recorded, predictor, signature)
-    return LoadedModel(home, directory, predictor, signature, texts, flavors.default_absent(directory))
+    return LoadedModel(home, directory, predictor, signature, texts, flavors.choose_absent(directory))
 
 
 def _resolve_text_dtypes(
@@ -345,7 +345,7 @@ _previous_setting = False  # of sys.dont_write_bytecode, before the first thread
 
 
 def _read_verified(model: str | os.PathLike[str]) -> ModelDirectory:
-    return Trust().verify(ModelDirectory.read(local_path(model)))
+    return Trust().verify(ModelDirectory.read(fetch_model(model)))
 
 
 def load_input_example(model: str | os.PathLike[str]) -> Any:

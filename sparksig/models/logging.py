@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparksig.errors import ModelError, kind
+from sparksig.errors import ModelError, name_type
 from sparksig.models.directory import ModelDirectory, replace_mlmodel
 from sparksig.models.info import ModelInfo, get_model_info
 from sparksig.models.saving import save_model
@@ -71,7 +71,7 @@ def log_model(
     if model is None and options.get("loader_module") is None:
         raise ModelError('log_model needs a model: log_model(model, name="...")')
     if name is not None and not isinstance(name, str):
-        raise ModelError(f"name: expected text, got {kind(name)}")
+        raise ModelError(f"name: expected text, got {name_type(name)}")
     with tempfile.TemporaryDirectory(prefix="sparksig-logged-") as home:
         path = Path(home) / "model"
         save_model(path, model, signature, input_example=input_example, **options)

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from sparksig.errors import ModelError, SparksigError, kind
+from sparksig.errors import ModelError, SparksigError, name_type
 
 _NOTHING = object()
 _MODEL: ContextVar[Any] = ContextVar("sparksig_model_of_code", default=_NOTHING)
@@ -41,7 +41,7 @@ def set_model(model: Any) -> None:
         [6.0]
     """
     if not (callable(model) or callable(getattr(model, "predict", None))):
-        raise ModelError(f"set_model: expected a PythonModel or a function, got {kind(model)}")
+        raise ModelError(f"set_model: expected a PythonModel or a function, got {name_type(model)}")
     _MODEL.set(model)
 
 

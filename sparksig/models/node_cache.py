@@ -26,8 +26,8 @@ _FULL_BYTES = 2**16
 """A disk with less space is full."""
 
 
-def cached_directory(kind: str, key: str, build: Callable[[Path], None]) -> Path:
-    """Return the directory with a key; call ``build(directory)`` if this machine does not have it yet.
+def build_once(kind: str, key: str, build: Callable[[Path], None]) -> Path:
+    """Return a directory of the cache; call ``build(directory)`` if this machine does not have it yet.
 
     A directory whose build was interrupted is built again.
     """

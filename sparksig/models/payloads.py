@@ -16,7 +16,7 @@ import pandas as pd
 
 from sparksig.convert.json import TEXTS, from_json, loads, to_json, to_plain
 from sparksig.engine.python import to_object_series
-from sparksig.errors import Code, ContractError, ConversionError, Finding, kind, nearest, step
+from sparksig.errors import Code, ContractError, ConversionError, Finding, name_type, quote, suggest
 from sparksig.models.examples import LLM_KEYS
 from sparksig.models.table_json import (
     columns_from_json,
@@ -94,7 +94,7 @@ def _load_body(payload: str | bytes | Mapping[str, Any], exact: bool) -> Mapping
     if not isinstance(body, Mapping):
         raise ContractError(
             f"the request: expected a JSON object with one of the keys {', '.join(_FORMATS)}, got "
-            f"{kind(to_plain(body))}"
+            f"{name_type(to_plain(body))}"
         )
     return body
 
@@ -103,7 +103,7 @@ def _check_keys(body: Mapping[str, Any], formats: list[str]) -> list[Finding]:
     keys = (*_FORMATS, "params")
     expected = f"exactly one of {', '.join(_FORMATS)}"
     findings = [
-        Finding(Code.UNKNOWN_KEY, step(key), f"one of {', '.join(keys)}", "another key", nearest(key, keys))
+        Finding(Code.UNKNOWN_KEY, quote(key), f"one of {', '.join(keys)}", "another key", suggest(key, keys))
         for key in body
         if key not in keys
     ]
@@ -111,7 +111,9 @@ def _check_keys(body: Mapping[str, Any], formats: list[str]) -> list[Finding]:
         code = Code.DUPLICATE_NAME if formats else Code.MISSING_KEY
         findings.append(Finding(code, "", expected, " and ".join(formats) or "none of them"))
     if not isinstance(body.get("params"), (dict, type(None))):
-        findings.append(Finding(Code.TYPE_MISMATCH, "params", "an object", kind(to_plain(body["params"]))))
+        findings.append(
+            Finding(Code.TYPE_MISMATCH, "params", "an object", name_type(to_plain(body["params"])))
+        )
     return findings
 
 
@@ -120,7 +122,7 @@ def _parse_data(data_format: str, content: Any, inputs: Schema | None) -> Any:
         return columns_from_json(content, inputs)
     allows_object = data_format == "inputs" or (data_format == "instances" and isinstance(content, dict))
     if not isinstance(content, list) and not allows_object:
-        actual = kind(to_plain(content))
+        actual = name_type(to_plain(content))
         finding = Finding(Code.TYPE_MISMATCH, data_format, "a list, one element a row", actual)
         raise ContractError.of(_UNKNOWN_FORMAT, [finding])
     if data_format == "dataframe_records" and not all(isinstance(row, dict) for row in content):
@@ -179,7 +181,7 @@ def _group_by_name(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     keys, expected, actual = _collect_keys(rows), "a value in each row", "rows without it"
     absent = {key: sum(key not in row for row in rows) for key in keys}
     findings = [
-        Finding(Code.MISSING_FIELD, step(key), expected, actual, count=count)
+        Finding(Code.MISSING_FIELD, quote(key), expected, actual, count=count)
         for key, count in absent.items()
         if count
     ]

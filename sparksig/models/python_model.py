@@ -17,7 +17,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from sparksig.convert.annotations import parse_hint, parse_input_hint
 from sparksig.convert.hint_tree import ListHint, get_type, is_frame
-from sparksig.convert.mlflow import mlflow_class
+from sparksig.convert.mlflow import get_mlflow_class
 from sparksig.engine.hints import check_rows
 from sparksig.engine.rows import to_rows
 from sparksig.errors import (
@@ -27,7 +27,7 @@ from sparksig.errors import (
     ModelError,
     SparksigWarning,
     UnsupportedError,
-    kind,
+    name_type,
 )
 from sparksig.schema import ColSpec, Schema
 
@@ -157,7 +157,7 @@ def pyfunc(function: F) -> F:
         [2.0, 3.5]
     """
     if not inspect.isfunction(function):
-        raise ConversionError(f"pyfunc: expected a function (def ...), got {kind(function)}")
+        raise ConversionError(f"pyfunc: expected a function (def ...), got {name_type(function)}")
     name = _find_data_parameter(function)
     if name is None or name not in function.__annotations__:
         text = (
@@ -232,7 +232,7 @@ def _get_contract(model: object) -> _Contract | None:
 
 def is_mlflow_model(model: object) -> bool:
     """Return whether a model is a PythonModel of MLflow, or a subclass of it."""
-    name = mlflow_class(model, "mlflow.pyfunc.model")
+    name = get_mlflow_class(model, "mlflow.pyfunc.model")
     if name in ("ChatModel", "ChatAgent", "ResponsesAgent"):
         raise UnsupportedError(
             f"cannot save a {name} of MLflow. Use mlflow.pyfunc.save_model, or write a PythonModel whose "

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sparksig.convert.mlflow import mlflow_class
+from sparksig.convert.mlflow import get_mlflow_class
 from sparksig.errors import (
     MissingDependencyError,
     ModelDamagedError,
@@ -47,11 +47,11 @@ def is_logged(uri: str | os.PathLike[str]) -> bool:
     return _parse_scheme(uri) in ("runs", "models")
 
 
-def shown(uri: object) -> str:
+def redact_uri(uri: object) -> str:
     """Return a URI, or a text that contains URIs, without its credentials and options.
 
     Example:
-        >>> shown("s3://key:secret@bucket/model?region=x")
+        >>> redact_uri("s3://key:secret@bucket/model?region=x")
         's3://bucket/model'
     """
     text = hide_credentials(str(uri))
@@ -68,13 +68,16 @@ def hide_credentials(text: str) -> str:
     return re.sub(r"(?<=//)[^/@\s]*@", "", text)
 
 
-def fetched(uri: str | os.PathLike[str]) -> Path:
-    """Return the local file or directory of any URI that :func:`local_path` accepts, fetched if necessary."""
+def fetch_path(uri: str | os.PathLike[str]) -> Path:
+    """Return the local file or directory at a URI; a remote one is downloaded first.
+
+    It accepts the same URIs as :func:`fetch_model`.
+    """
     return _fetch(uri, is_model=False)
 
 
-def local_path(uri: str | os.PathLike[str]) -> Path:
-    """Return the local directory of a model, fetched first if the URI is remote.
+def fetch_model(uri: str | os.PathLike[str]) -> Path:
+    """Return the local directory of a model; a remote one is downloaded first.
 
     Args:
         uri: a path; ``file:/...``; ``runs:/<run>/<path>``, ``models:/<name>/<version>`` and other URIs of
@@ -92,7 +95,7 @@ def local_path(uri: str | os.PathLike[str]) -> Path:
 
 
 def _fetch(uri: str | os.PathLike[str], is_model: bool) -> Path:
-    if mlflow_class(uri, "mlflow.pyfunc") == "PyFuncModel":
+    if get_mlflow_class(uri, "mlflow.pyfunc") == "PyFuncModel":
         raise ModelError("a model that MLflow has loaded is not accepted. Pass its URI or directory")
     if not isinstance(uri, (str, os.PathLike)):
         role = "the model" if is_model else "the artifact"
@@ -119,7 +122,7 @@ def _fetch(uri: str | os.PathLike[str], is_model: bool) -> Path:
         download = download_from_mlflow if scheme in _MLFLOW else _download_from_store
         path = download(text, home, is_model)
         if is_model and not (path / "MLmodel").is_file():
-            raise ModelNotFoundError(f"{shown(text)!r} is not a model directory: it has no file MLmodel")
+            raise ModelNotFoundError(f"{redact_uri(text)!r} is not a model directory: it has no file MLmodel")
     except BaseException:
         shutil.rmtree(home, ignore_errors=True)
         raise
@@ -163,7 +166,7 @@ def find_location(uri: str | os.PathLike[str]) -> str:
         's3://bucket/model'
     """
     if not is_logged(uri):
-        return str(uri) if is_remote(uri) else str(local_path(uri).absolute())
+        return str(uri) if is_remote(uri) else str(fetch_model(uri).absolute())
     if importlib.util.find_spec("mlflow") is None:
         raise MissingDependencyError.naming("mlflow", f"reading {uri!r}", "mlflow")
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -185,7 +188,7 @@ def _download_from_store(uri: str, home: Path, is_model: bool) -> Path:
     import pyarrow as pa
     from pyarrow import fs
 
-    public_uri = shown(uri)
+    public_uri = redact_uri(uri)
     try:
         store, root = open_store(uri)
         if not is_model and store.get_file_info(root).type is fs.FileType.File:
@@ -231,6 +234,6 @@ def open_store(uri: str) -> tuple[Any, str]:
 
 def format_store_error(error: BaseException) -> str:
     """Format an error of an object store in one line, without credentials."""
-    reason = shown(str(error).partition("\n")[0])
+    reason = redact_uri(str(error).partition("\n")[0])
     hint = " (pyarrow needs JAVA_HOME, HADOOP_HOME and CLASSPATH)"
     return reason + (hint if "libjvm" in reason or "hdfs" in reason else "")

@@ -9,7 +9,7 @@ import re
 import sysconfig
 from dataclasses import dataclass
 
-from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, printable
+from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, make_printable
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.safe_yaml import load_yaml
 from sparksig.models.versions import normalize_name
@@ -87,7 +87,7 @@ def read_requirements(directory: ModelDirectory) -> Requirements:
         match = _LINE.fullmatch(line)
         if match is None:
             raise UnsupportedError(
-                f"{directory.path}: {_FILE}: {printable(line[:80])!r} is not a name with versions. "
+                f"{directory.path}: {_FILE}: {make_printable(line[:80])!r} is not a name with versions. "
                 "URLs, paths and options of pip are not installed"
             )
         if normalize_name(match["name"]) != "sparksig":
@@ -107,7 +107,7 @@ def _read_python(directory: ModelDirectory) -> str:
     if match is None:
         raise ModelDamagedError(
             f"{directory.path}: {_PYTHON_FILE}: expected a version of Python, got "
-            f"{printable(str(version)[:40])!r}"
+            f"{make_printable(str(version)[:40])!r}"
         )
     return match[1]
 

@@ -21,7 +21,7 @@ from sparksig.errors import (
     SignatureError,
     SignatureTypeError,
     UnsupportedError,
-    kind,
+    name_type,
 )
 from sparksig.infer import infer_signature
 from sparksig.models import flavors
@@ -32,11 +32,11 @@ from sparksig.models.directory import (
     TEXT_DTYPES,
     ModelDirectory,
     create_directory,
-    seal,
     write_mlmodel,
+    write_seal,
 )
 from sparksig.models.examples import split_example, write_example
-from sparksig.models.features import KEY, choose_names
+from sparksig.models.features import KEY, choose_feature_names
 from sparksig.models.flavors.interface import Flavor, HasTextDtypes, Predictor, Saving
 from sparksig.models.flavors.loader_module import LoaderModule
 from sparksig.models.info import ModelInfo, get_model_info
@@ -49,8 +49,8 @@ from sparksig.models.python_model import (
     get_hint_schemas,
     is_from_example,
 )
-from sparksig.models.registry import fetched, is_remote, local_path, shown
-from sparksig.models.trust import type_names
+from sparksig.models.registry import fetch_path, is_remote, redact_uri
+from sparksig.models.trust import check_type_names
 from sparksig.models.verification import verify_example
 from sparksig.models.versions import write_environment
 from sparksig.schema import Schema
@@ -147,13 +147,13 @@ def save_model(
     signature = from_mlflow(signature)
     _check_arguments(signature, metadata, artifacts, model_config)
     if not isinstance(path, (str, os.PathLike)):
-        raise ModelError(f"path: expected a path, got {kind(path)}. Call save_model(path, model)")
+        raise ModelError(f"path: expected a path, got {name_type(path)}. Call save_model(path, model)")
     if is_remote(path):
         raise UnsupportedError(
-            f"cannot save a model to {shown(path)!r}: only local directories are supported. Save it to one, "
-            "and copy it from there"
+            f"cannot save a model to {redact_uri(path)!r}: only local directories are supported. Save it to "
+            "one, and copy it from there"
         )
-    path = local_path(path)
+    path = fetch_path(path)
     code = _find_code_file(model)
     model = _to_model(model if code is None else _run_code(code, model_config), loader_module, data_path)
     flavor = _select_flavor(model, is_code=code is not None)
@@ -161,11 +161,11 @@ def save_model(
     data, params = split_example(input_example)
     data = data if data is None else convert_to_rows(model, data)
     saving = Saving(
-        type_names(trusted_types),
+        check_type_names(trusted_types),
         method,
         serialization_format,
         _complete_signature(model, signature, data, params),
-        {str(name): fetched(artifact) for name, artifact in (artifacts or {}).items()},
+        {str(name): fetch_path(artifact) for name, artifact in (artifacts or {}).items()},
         model_config,
         loader_module,
         data_path,
@@ -191,7 +191,7 @@ def _complete_directory(
 ) -> None:
     """Add the MLmodel, the example, the requirements and the seal to the files of a model."""
     data, params = example
-    features = choose_names(flavor, model, saving, data)
+    features = choose_feature_names(flavor, model, saving, data)
     if features is not None and saving.inputs is not None:
         config["flavors"]["python_function"][KEY] = features
         data = select_features(data, saving.inputs, features)
@@ -212,7 +212,7 @@ def _complete_directory(
     files = (file for file in home.rglob("*") if file.is_file() and file != home / MLMODEL)
     config["model_size_bytes"] = sum(file.stat().st_size for file in files)
     write_mlmodel(home, config)
-    seal(home)
+    write_seal(home)
 
 
 # --- arguments ----------------------------------------------------------------------------------------------
@@ -221,9 +221,9 @@ def _complete_directory(
 def _check_arguments(signature: object, metadata: object, artifacts: object, model_config: object) -> None:
     for name, value in (("metadata", metadata), ("artifacts", artifacts), ("model_config", model_config)):
         if value is not None and not isinstance(value, Mapping):
-            raise ModelError(f"{name}: expected a mapping, got {kind(value)}")
+            raise ModelError(f"{name}: expected a mapping, got {name_type(value)}")
     if signature is not None and not isinstance(signature, ModelSignature):
-        raise SignatureTypeError(f"signature must be a ModelSignature or None, not {kind(signature)}")
+        raise SignatureTypeError(f"signature must be a ModelSignature or None, not {name_type(signature)}")
 
 
 def _find_code_file(model: Any) -> Path | None:
@@ -266,8 +266,8 @@ def _select_flavor(model: Any, *, is_code: bool) -> Flavor:
     if is_code:
         if flavor not in (None, flavors.python.FLAVOR) or not hasattr(model, "load_context"):
             raise UnsupportedError(
-                f"a model from code: expected a sparksig.PythonModel or a function, got {kind(model)}. Save "
-                "that model itself, or use it in a PythonModel"
+                f"a model from code: expected a sparksig.PythonModel or a function, got {name_type(model)}. "
+                "Save that model itself, or use it in a PythonModel"
             )
         return flavors.python.FLAVOR
     if flavor is None and isinstance(model, type) and callable(getattr(model, "get_params", None)):
@@ -276,7 +276,7 @@ def _select_flavor(model: Any, *, is_code: bool) -> Flavor:
         )
     if flavor is None:
         raise UnsupportedError(
-            f"cannot save {kind(model)}: expected a sparksig.PythonModel, a function, or a model of "
+            f"cannot save {name_type(model)}: expected a sparksig.PythonModel, a function, or a model of "
             "scikit-learn, XGBoost, LightGBM or ONNX. Use any other model in a PythonModel"
         )
     return flavor

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from sparksig.errors import ModelDamagedError, ModelNotFoundError, printable, suggest_path
+from sparksig.errors import ModelDamagedError, ModelNotFoundError, make_printable, suggest_path
 
 SEAL = "SHA256SUMS"
 NO_CONTENT = (SEAL, "registered_model_meta")
@@ -46,10 +46,10 @@ def digest(path: str | os.PathLike[str]) -> str:
         >>> len(before), digest(home) == before
         (64, False)
     """
-    return combine(file_digests(path))
+    return combine_digests(hash_files(path))
 
 
-def combine(digests: Mapping[str, str]) -> str:
+def combine_digests(digests: Mapping[str, str]) -> str:
     """Combine the digests of all files into the digest of the directory."""
     content = hashlib.sha256()
     for name in sorted(digests):
@@ -58,7 +58,7 @@ def combine(digests: Mapping[str, str]) -> str:
     return content.hexdigest()
 
 
-def file_digests(path: str | os.PathLike[str]) -> dict[str, str]:
+def hash_files(path: str | os.PathLike[str]) -> dict[str, str]:
     """Compute the SHA-256 of each file in a directory, except its seal, by its relative path with slashes."""
     root = Path(path)
     if not root.is_dir():
@@ -72,7 +72,8 @@ def _list_files(root: Path) -> Iterator[Path]:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if not _is_text(entry.name):
                 raise ModelDamagedError(
-                    f"{printable(entry.path)}: the name of a file in a model must be UTF-8 text. Rename it"
+                    f"{make_printable(entry.path)}: the name of a file in a model must be UTF-8 text. "
+                    "Rename it"
                 )
             mode = entry.stat(follow_symlinks=False).st_mode
             if stat.S_ISDIR(mode):
@@ -103,13 +104,13 @@ def hash_file(file: Path) -> str:
 # --- the seal -------------------------------------------------------------------------------------------
 
 
-def seal_text(digests: Mapping[str, str], alternatives: Iterable[tuple[str, str]] = ()) -> bytes:
+def format_seal(digests: Mapping[str, str], alternatives: Iterable[tuple[str, str]] = ()) -> bytes:
     """Return the content of a seal: a line for each file, and a last line with the digest of the others.
 
     Alternatives are names and digests that are valid too, while files are being replaced.
 
     Example:
-        >>> seal_text({"MLmodel": "0" * 64}).decode().splitlines()[0]
+        >>> format_seal({"MLmodel": "0" * 64}).decode().splitlines()[0]
         '0000000000000000000000000000000000000000000000000000000000000000  MLmodel'
     """
     lines = sorted(_format_line(name, digest) for name, digest in {*digests.items(), *alternatives})

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sparksig.convert.json import Number, column_from_json, from_json, nearest_float32, to_json, to_plain
-from sparksig.errors import Code, ContractError, Finding, kind, step
+from sparksig.errors import Code, ContractError, Finding, name_type, quote
 from sparksig.schema import Schema, TensorSpec
 from sparksig.types import DataType
 
@@ -30,15 +30,17 @@ def arrays_from_json(content: Any, inputs: Schema, *, counts: bool = False) -> A
     elif isinstance(content, Mapping):
         # the engine reports missing and unexpected tensors
         tensors = {
-            str(spec.name): _parse_tensor(content[str(spec.name)], spec, step(spec.name), findings)
+            str(spec.name): _parse_tensor(content[str(spec.name)], spec, quote(spec.name), findings)
             for spec in specs
             if str(spec.name) in content
         }
     elif len(specs) == 1 and isinstance(content, list):
-        tensors = {str(specs[0].name): _parse_tensor(content, specs[0], step(specs[0].name), findings)}
+        tensors = {str(specs[0].name): _parse_tensor(content, specs[0], quote(specs[0].name), findings)}
     else:
         findings.append(
-            Finding(Code.TYPE_MISMATCH, "", "an object with a list for each tensor", kind(to_plain(content)))
+            Finding(
+                Code.TYPE_MISMATCH, "", "an object with a list for each tensor", name_type(to_plain(content))
+            )
         )
         tensors = {}
     if findings:

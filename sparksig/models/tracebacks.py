@@ -6,7 +6,7 @@ import sysconfig
 import traceback
 from pathlib import Path
 
-from sparksig.errors import printable
+from sparksig.errors import make_printable
 
 REMOTE_FRAMES = "sparksig_frames"
 """The attribute with the frames of an exception that was raised in another process."""
@@ -30,4 +30,4 @@ def describe_frames(error: BaseException, limit: int = 3) -> list[str]:
         if "site-packages" not in frame.filename and not frame.filename.startswith(_LIBRARIES)
     ]
     chosen = (own or frames[-1:])[-limit:]
-    return [f"at {printable(frame.filename)}, line {frame.lineno}, in {frame.name}" for frame in chosen]
+    return [f"at {make_printable(frame.filename)}, line {frame.lineno}, in {frame.name}" for frame in chosen]

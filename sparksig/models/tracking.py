@@ -16,8 +16,8 @@ from typing import Any
 
 from sparksig.errors import MissingDependencyError, ModelError, ModelNotFoundError, UnsupportedError
 from sparksig.models.directory import MLMODEL, ModelDirectory
-from sparksig.models.registry import download_from_mlflow, hide_credentials, shown
-from sparksig.models.seal import SEAL, file_digests, seal_text
+from sparksig.models.registry import download_from_mlflow, hide_credentials, redact_uri
+from sparksig.models.seal import SEAL, format_seal, hash_files
 
 _LOGGED_MODEL = re.compile(r"models:/+([^/@]+)/*")
 _RUN_ARTIFACT = re.compile(r"runs:/+([^/]+)/+(.+?)/*")
@@ -42,7 +42,7 @@ def replace_logged_mlmodel(uri: str, change: Callable[[ModelDirectory], None]) -
             upload(path / MLMODEL)
             return
         final = seal.read_bytes()
-        seal.write_bytes(seal_text(file_digests(path), [(MLMODEL, directory.mlmodel)]))
+        seal.write_bytes(format_seal(hash_files(path), [(MLMODEL, directory.mlmodel_digest)]))
         upload(seal)
         upload(path / MLMODEL)
         seal.write_bytes(final)
@@ -104,4 +104,4 @@ def convert_client_errors(failure: str, missing: type[ModelError] = ModelError) 
     except Exception as error:
         is_missing = isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST"
         reason = hide_credentials(str(error).partition("\n")[0]) or type(error).__name__
-        raise (missing if is_missing else ModelError)(f"{shown(failure)}: {reason}") from error
+        raise (missing if is_missing else ModelError)(f"{redact_uri(failure)}: {reason}") from error

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sparksig.errors import ModelDamagedError, ModelError, ModelNotTrustedError, kind
+from sparksig.errors import ModelDamagedError, ModelError, ModelNotTrustedError, name_type
 from sparksig.models.directory import MLMODEL, ModelDirectory
 from sparksig.models.inert_types import explain_refusal
-from sparksig.models.seal import SEAL, check_seal, combine, file_digests
+from sparksig.models.seal import SEAL, check_seal, combine_digests, hash_files
 
 
 def describe_types(types: Sequence[str]) -> str:
@@ -29,7 +29,7 @@ def describe_types(types: Sequence[str]) -> str:
     return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
 
 
-def type_names(trusted_types: Sequence[str]) -> tuple[str, ...]:
+def check_type_names(trusted_types: Sequence[str]) -> tuple[str, ...]:
     """Return the argument ``trusted_types`` as a tuple of names."""
     if isinstance(trusted_types, str) or not isinstance(trusted_types, Iterable):
         raise ModelError(
@@ -65,7 +65,7 @@ class Trust:
         if self.knows_content is None:
             object.__setattr__(self, "knows_content", self.digest is not None)
         if not isinstance(self.allow_pickle, bool):
-            raise ModelError(f"allow_pickle: expected True or False, got {kind(self.allow_pickle)}")
+            raise ModelError(f"allow_pickle: expected True or False, got {name_type(self.allow_pickle)}")
         if self.digest is not None:
             if not isinstance(self.digest, str) or not re.fullmatch("[0-9a-fA-F]{64}", self.digest):
                 raise ModelError(
@@ -79,18 +79,18 @@ class Trust:
         is_sealed = (directory.path / SEAL).is_file()
         if self.digest is None and not is_sealed:
             return directory
-        digests = file_digests(directory.path)
+        digests = hash_files(directory.path)
         if self.digest is None:
             try:
                 check_seal(directory.path, digests)
             except ModelDamagedError:  # another process may have replaced the signature in between
-                check_seal(directory.path, file_digests(directory.path))
-        elif (actual := combine(digests)) != self.digest:
+                check_seal(directory.path, hash_files(directory.path))
+        elif (actual := combine_digests(digests)) != self.digest:
             raise ModelDamagedError(
                 f"{directory.path}: the content differs from the pinned digest: expected {self.digest}, got "
                 f"{actual}"
             )
-        if digests.get(MLMODEL) != directory.mlmodel:
+        if digests.get(MLMODEL) != directory.mlmodel_digest:
             raise ModelDamagedError(f"{directory.path}: changed while it was read: {MLMODEL}")
         return directory if self.digest is None else replace(directory, digests=digests)
 

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sparksig.errors import ContractError, InferenceError, ModelError, PredictionError, SparksigError, kind
+from sparksig.errors import (
+    ContractError,
+    InferenceError,
+    ModelError,
+    PredictionError,
+    SparksigError,
+    name_type,
+)
 from sparksig.infer import infer_outputs
 from sparksig.infer.outputs import is_row
 from sparksig.models.agreement import find_differing_columns, is_same
@@ -106,8 +113,8 @@ def _compare_loaded(predictor: Predictor, enforced: Any, prediction: Any) -> Non
     """Check that the model predicts the same as before it was saved, to the bit."""
     if not is_same(predictor(enforced, None), prediction):
         raise ModelError(
-            f"the loaded model predicts something else for its input example ({kind(prediction)}) than the "
-            "model in memory, because its format does not store all of its state. Save it as part of a "
+            f"the loaded model predicts something else for its input example ({name_type(prediction)}) than "
+            "the model in memory, because its format does not store all of its state. Save it as part of a "
             "PythonModel"
         )
 

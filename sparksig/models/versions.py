@@ -124,12 +124,12 @@ class InstalledPackages:
     """The Python and the packages of a built environment.
 
     Attributes:
-        place: the path of the environment.
+        path: the path of the environment.
         python: the version of Python, as "3.11".
         versions: the name and the version of each package.
     """
 
-    place: str
+    path: str
     python: str
     versions: tuple[tuple[str, str], ...]
 
@@ -160,7 +160,7 @@ def list_differences(directory: ModelDirectory, built: InstalledPackages | None 
     python = str((directory.get_flavor("python_function") or {}).get("python_version") or "")
     if python and python.split(".")[:2] != actual.split(".")[:2]:
         differences.append(Difference("python", python, actual))
-    for name, version in pins(directory):
+    for name, version in read_pins(directory):
         builds = next((builds for builds in _BUILDS.values() if name.lower() in builds), (name,))
         installed = next(filter(None, map(find_version, builds)), None)
         if installed is None and name.lower() in optional:
@@ -170,7 +170,7 @@ def list_differences(directory: ModelDirectory, built: InstalledPackages | None 
     return differences
 
 
-def pins(directory: ModelDirectory) -> list[tuple[str, str]]:
+def read_pins(directory: ModelDirectory) -> list[tuple[str, str]]:
     """Return the packages that a model's requirements file pins, with their versions.
 
     Raises:
@@ -198,7 +198,7 @@ def format_install_command(directory: ModelDirectory, module: str) -> str:
     Raises:
         ModelDamagedError: the requirements file is not text.
     """
-    for name, version in pins(directory):
+    for name, version in read_pins(directory):
         if normalize_name(name) == normalize_name(module):
             return f"pip install '{name}=={version}'"
     file = directory.path / _FILE

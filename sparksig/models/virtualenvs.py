@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparksig.errors import ModelError, printable_lines
-from sparksig.models.node_cache import cached_directory
+from sparksig.errors import ModelError, make_lines_printable
+from sparksig.models.node_cache import build_once
 from sparksig.models.requirements import Requirements
 from sparksig.models.versions import InstalledPackages
 
@@ -74,9 +74,7 @@ def build_environment(requirements: Requirements, options: Sequence[str] = ()) -
         ModelError: this machine has no such Python, or the packages cannot be installed; with the end of
             pip's messages.
     """
-    return cached_directory(
-        "environments", requirements.key, lambda home: _install(requirements, home, options)
-    )
+    return build_once("environments", requirements.key, lambda home: _install(requirements, home, options))
 
 
 def _find_python(version: str) -> str | None:
@@ -186,5 +184,5 @@ def run_command(command: Sequence[str], version: str) -> None:
     if done.returncode:
         text = (done.stderr.strip() or done.stdout.strip())[-_ERROR_CHARACTERS:]
         raise ModelError(
-            f"the environment of the model (Python {version}) cannot be built:\n{printable_lines(text)}"
+            f"the environment of the model (Python {version}) cannot be built:\n{make_lines_printable(text)}"
         )

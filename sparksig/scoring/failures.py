@@ -22,7 +22,7 @@ from sparksig.errors import (
     ModelFailedError,
     PredictionError,
     describe_exception,
-    step,
+    quote,
 )
 from sparksig.lattice import NEVER_NULL
 from sparksig.schema import ColSpec, Schema
@@ -259,7 +259,7 @@ def _forbidden_nulls(batch: pa.RecordBatch, inputs: Schema) -> dict[int, list[Fi
         at = index if spec.name is None else batch.schema.get_field_index(str(spec.name))
         if at < 0 or at >= batch.num_columns or not batch.column(at).null_count:
             continue
-        path = step(spec.name) if spec.name is not None else str(index)
+        path = quote(spec.name) if spec.name is not None else str(index)
         expected = f"{describe(spec.type)} without nulls"
         finding = Finding(Code.NULL_IN_REQUIRED, path, expected, "a null", format_null_hint(spec.type))
         for row in np.flatnonzero(batch.column(at).is_null().to_numpy(zero_copy_only=False)).tolist():

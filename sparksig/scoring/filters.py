@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.engine.zones import to_zoned_times
-from sparksig.errors import UnsupportedError, nearest, step
+from sparksig.errors import UnsupportedError, quote, suggest
 from sparksig.scoring.bounds import Bounds
 from sparksig.scoring.filter_text import (
     AllOf,
@@ -37,6 +37,10 @@ from sparksig.scoring.filter_text import (
 
 Outcome = bool | None
 _ANY_OUTCOME: frozenset[Outcome] = frozenset((True, False, None))
+
+
+class WrongFilterError(UnsupportedError):
+    """A condition that Spark refuses, too."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ def compile_filter(text: str, schema: pa.Schema, zone: str) -> Condition:
         zone: the time zone in which times are local times.
 
     Raises:
+        WrongFilterError: a column is unknown, or not a condition.
         UnsupportedError: only Spark supports the condition; the message has the reason.
 
     Example:
@@ -260,6 +265,12 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}:\d{2}(\.\d{1,6})?)?")
+_CONSTANTS = frozenset(
+    ("current_catalog", "current_database", "current_date", "current_time", "current_timestamp",
+     "current_user", "localtimestamp", "session_user", "user")
+)  # fmt: skip
+"""The functions that Spark calls without parentheses."""
+
 _MOST_FLOATS = 10
 """Spark compares longer lists as sets, which distinguish 0.0 and -0.0."""
 
@@ -290,7 +301,7 @@ class _Compiler:
             return _Leaf("is null", (_Operand(field.name, field.type),))
         field = self._find(expression)
         if field.type != pa.bool_():
-            raise UnsupportedError(f"the filter has {step(field.name)}, which is not a condition")
+            raise WrongFilterError(f"the filter has {quote(field.name)}, which is not a condition")
         return _Leaf("is true", (_Operand(field.name, field.type),))
 
     def _find(self, operand: Name | Literal) -> pa.Field:
@@ -298,12 +309,16 @@ class _Compiler:
         if isinstance(operand, Literal):
             raise UnsupportedError("the filter has a condition on literals")
         matches = [field for field in self._schema if field.name.casefold() == operand.text.casefold()]
-        if len(matches) != 1:
-            count = "a name that several columns have" if matches else "not a column of the table"
-            hint = "" if matches else nearest(operand.text, self._schema.names)
+        if len(matches) > 1:
             raise UnsupportedError(
-                f"the filter has {step(operand.text)}, which is {count}{hint and f': {hint}'}"
+                f"the filter has {quote(operand.text)}, which is the name of several columns"
             )
+        if not matches:
+            error = UnsupportedError if operand.text.lower() in _CONSTANTS else WrongFilterError
+            reason = "which is not a column of the table"
+            if hint := suggest(operand.text, self._schema.names):
+                reason += f": {hint}"
+            raise error(f"the filter has {quote(operand.text)}, {reason}")
         self.columns[matches[0].name] = None
         return matches[0]
 
@@ -315,7 +330,7 @@ class _Compiler:
             return self._compare(right, flipped, left)
         field = self._find(left)
         if pa.types.is_boolean(field.type) and sign not in ("=", "<>"):
-            raise UnsupportedError(f"the filter compares the booleans of {step(field.name)} by their order")
+            raise UnsupportedError(f"the filter compares the booleans of {quote(field.name)} by their order")
         if isinstance(right, Name):
             other = self._find(right)
             dtype = _common_type(field, other)
@@ -327,7 +342,7 @@ class _Compiler:
         field = self._find(expression.operand)
         scalars = [_convert_literal(value, field, self._zone) for value in expression.values]
         if pa.types.is_timestamp(field.type) and any(value.kind == "string" for value in expression.values):
-            raise UnsupportedError(f"the filter has a list of texts for the times of {step(field.name)}")
+            raise UnsupportedError(f"the filter has a list of texts for the times of {quote(field.name)}")
         dtypes = {value.type for value in scalars}
         if pa.types.is_floating(field.type) or len(dtypes) > 1:
             if pa.types.is_floating(field.type) and len(scalars) > _MOST_FLOATS:
@@ -353,7 +368,7 @@ def _common_type(left: pa.Field, right: pa.Field) -> pa.DataType:
     if left.type == right.type and (is_known or pa.types.is_decimal(left.type)):
         return left.type
     raise UnsupportedError(
-        f"the filter compares {step(left.name)}, which is {left.type}, with {step(right.name)}, which is "
+        f"the filter compares {quote(left.name)}, which is {left.type}, with {quote(right.name)}, which is "
         f"{right.type}"
     )
 
@@ -374,7 +389,7 @@ def _convert_literal(literal: Literal, field: pa.Field, zone: str) -> pa.Scalar:
         converted = pa.scalar(value, field.type) if matches else None
     if converted is None:
         kind = "an integer" if literal.kind == "integer" else f"a {literal.kind}"
-        raise UnsupportedError(f"the filter compares {step(field.name)}, which is {field.type}, with {kind}")
+        raise UnsupportedError(f"the filter compares {quote(field.name)}, which is {field.type}, with {kind}")
     return converted
 
 

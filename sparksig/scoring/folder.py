@@ -1,6 +1,6 @@
 """Files and directories of any file system of pyarrow, for staging and publishing. No Spark.
 
-:class:`sparksig.spark.hadoop.Place` has the same methods for the file systems of Spark's Hadoop.
+:class:`sparksig.spark.hadoop.HadoopPath` has the same methods for the file systems of Spark's Hadoop.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Folder:
         )
         return f"{inner.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/")
 
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """Return whether a file or a directory exists at the path."""
         return self.store.get_file_info(self.path).type is not pafs.FileType.NotFound
 
@@ -82,7 +82,7 @@ class Folder:
         """Return whether a directory exists at the path."""
         return self.store.get_file_info(self.path).type is pafs.FileType.Directory
 
-    def is_own(self) -> bool:
+    def is_owned(self) -> bool:
         """Return whether it belongs to the user of this process; only local file systems know users here."""
         owner = None if self.local is None else getattr(os.lstat(self.local), "st_uid", None)
         return owner is None or owner == os.geteuid()
@@ -132,7 +132,7 @@ class Folder:
             if not self._rename(target):
                 self._copy(target)
         except (OSError, pa.ArrowException) as error:
-            if target.is_there():
+            if target.exists():
                 raise OutputRefusedError(f"{target.uri!r} already exists") from None
             raise OutputRefusedError(f"{target.uri} cannot be written: {format_store_error(error)}") from None
 

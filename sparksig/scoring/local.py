@@ -18,10 +18,10 @@ import pyarrow.fs as pafs
 
 from sparksig.engine.absent import Absent, check_absent, warn_of_absent_columns
 from sparksig.engine.zones import is_known_zone
-from sparksig.errors import ContractError, Finding, MissingDependencyError, OutputRefusedError, kind
+from sparksig.errors import ContractError, Finding, MissingDependencyError, OutputRefusedError, name_type
 from sparksig.models.features import find_features
-from sparksig.models.flavors import default_absent
-from sparksig.models.registry import format_store_error, is_remote, local_path, open_store, shown
+from sparksig.models.flavors import choose_absent
+from sparksig.models.registry import fetch_path, format_store_error, is_remote, open_store, redact_uri
 from sparksig.options import OnError, OnVersionMismatch
 from sparksig.params import enforce_params
 from sparksig.processes import count_cores, run_in_processes
@@ -223,11 +223,11 @@ def score_files(
         enforced = None if params is None and declared is None else enforce_params(params, declared)
         features = find_features(prepared.directory, prepared.loading.trust, prepared.loading.environment)
     with clock.phase("plan"):
-        place = shown(output)
+        place = redact_uri(output)
         store, path = _open_output(output, input)
         require_free(store, path, place)
         table = open_parquet(input)
-        effect = absent or default_absent(prepared.directory)
+        effect = absent or choose_absent(prepared.directory)
         options = ScanOptions(
             output=column,
             keep=keep,
@@ -354,7 +354,7 @@ def _check_input(table: object) -> None:
     """Refuse data in memory, and say which function scores it."""
     if not isinstance(table, (str, os.PathLike)):
         hint = "load_model(model).predict(...) scores data in memory, and score(df, model) a Spark DataFrame"
-        raise ContractError(f"input: expected the path of a Parquet table, got {kind(table)}. {hint}")
+        raise ContractError(f"input: expected the path of a Parquet table, got {name_type(table)}. {hint}")
 
 
 def _check_options(on_error: str, engine: str, batch_rows: int | None, processes: int | None) -> None:
@@ -364,7 +364,7 @@ def _check_options(on_error: str, engine: str, batch_rows: int | None, processes
         raise ContractError(f"engine: expected 'auto', 'local' or 'direct', got {engine!r}")
     for name, value in (("batch_rows", batch_rows), ("processes", processes)):
         if value is not None and (type(value) is not int or value < 1):
-            actual = value if isinstance(value, (int, float)) else kind(value)
+            actual = value if isinstance(value, (int, float)) else name_type(value)
             raise ContractError(f"{name}: expected an integer of 1 or more, or None, got {actual}")
 
 
@@ -412,9 +412,13 @@ def _open_output(
         store, path = _locate(output)
         source_store, source = _locate(input)
     except (OSError, pa.ArrowException) as error:
-        raise OutputRefusedError(f"{shown(output)} cannot be written: {format_store_error(error)}") from None
+        raise OutputRefusedError(
+            f"{redact_uri(output)} cannot be written: {format_store_error(error)}"
+        ) from None
     if store.equals(source_store) and f"{path}/".startswith(f"{source}/"):
-        raise OutputRefusedError(f"{shown(output)} is inside the table that is read; nothing was written")
+        raise OutputRefusedError(
+            f"{redact_uri(output)} is inside the table that is read; nothing was written"
+        )
     return store, path
 
 
@@ -422,7 +426,7 @@ def _locate(path: str | os.PathLike[str]) -> tuple[pafs.FileSystem, str]:
     if is_remote(path):
         store, root = open_store(str(path))
         return store, root
-    return pafs.LocalFileSystem(), str(Path(local_path(path)).resolve())
+    return pafs.LocalFileSystem(), str(Path(fetch_path(path)).resolve())
 
 
 def _build_report(

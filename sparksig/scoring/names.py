@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sparksig.errors import HINTS, Code, ContractError, Finding, kind, nearest, step
+from sparksig.errors import HINTS, Code, ContractError, Finding, name_type, quote, suggest
 
 
 def find_missing_columns(table: Sequence[str], columns: Sequence[str]) -> list[Finding]:
@@ -16,15 +16,15 @@ def find_missing_columns(table: Sequence[str], columns: Sequence[str]) -> list[F
         ContractError: the columns are not a list of names.
     """
     if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
-        raise ContractError(f"columns: expected a list of names, got {kind(columns)}")
+        raise ContractError(f"columns: expected a list of names, got {name_type(columns)}")
     existing = dict.fromkeys(table)
     return [
         Finding(
             Code.MISSING_COLUMN,
-            step(name),
+            quote(name),
             "a column of the table",
             "no such column",
-            nearest(name, existing if index < HINTS else ()),
+            suggest(name, existing if index < HINTS else ()),
         )
         for index, name in enumerate(name for name in columns if name not in existing)
     ]
@@ -49,15 +49,17 @@ def find_name_conflicts(
         hint = f"keep=[{keep!r}]"
         return [Finding(Code.INVALID_VALUE, "keep", 'a list of names, or "*"', "a single string", hint)]
     if not all(isinstance(name, str) for name in [*added, *keep]):
-        actual = next(kind(name) for name in [*added, *keep] if not isinstance(name, str))
+        actual = next(name_type(name) for name in [*added, *keep] if not isinstance(name, str))
         return [Finding(Code.INVALID_VALUE, "", "names of columns, as strings", actual)]
     names = list(columns) if keep == "*" else list(keep)
     counts, table_counts = Counter(names), Counter(columns)
     twice = [name for name in names if keep != "*" and (counts[name] > 1 or table_counts[name] > 1)]
     if twice:
-        return [Finding(Code.DUPLICATE_NAME, step(twice[0]), "one column of that name to keep", "several")]
+        return [Finding(Code.DUPLICATE_NAME, quote(twice[0]), "one column of that name to keep", "several")]
     findings = [
-        Finding(Code.MISSING_COLUMN, step(name), "a column to keep", "no such column", nearest(name, columns))
+        Finding(
+            Code.MISSING_COLUMN, quote(name), "a column to keep", "no such column", suggest(name, columns)
+        )
         for name in names
         if name not in table_counts
     ]
@@ -66,7 +68,7 @@ def find_name_conflicts(
         if fold(name) in taken:
             hint = "choose another name for the column of predictions, or keep other columns"
             findings.append(
-                Finding(Code.DUPLICATE_NAME, step(name), "no kept column of the output's name", "one", hint)
+                Finding(Code.DUPLICATE_NAME, quote(name), "no kept column of the output's name", "one", hint)
             )
         taken.add(fold(name))
     return findings

@@ -13,9 +13,9 @@ from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environments import compare_versions, resolve_environment
 from sparksig.models.flavors.interface import Loading
-from sparksig.models.registry import local_path
-from sparksig.models.seal import combine, file_digests
-from sparksig.models.trust import Trust, type_names
+from sparksig.models.registry import fetch_model
+from sparksig.models.seal import combine_digests, hash_files
+from sparksig.models.trust import Trust, check_type_names
 from sparksig.options import OnVersionMismatch
 from sparksig.params import ParamSchema
 from sparksig.schema import Schema
@@ -63,8 +63,8 @@ def prepare_model(
         ModelError: the directory is missing, damaged or not trusted, or has no input or output schema; or its
             environment cannot be built.
     """
-    trust = Trust(allow_pickle, digest, type_names(trusted_types))
-    directory = trust.verify(ModelDirectory.read(local_path(path)))
+    trust = Trust(allow_pickle, digest, check_type_names(trusted_types))
+    directory = trust.verify(ModelDirectory.read(fetch_model(path)))
     isolated = resolve_environment(directory, environment, trust, allow_install=allow_install)
     loading = Loading(trust, method, model_config, isolated)
     flavors.check(directory, loading)
@@ -111,8 +111,8 @@ def pin_directory(directory: ModelDirectory) -> tuple[str, ModelDirectory]:
     """Return the digest of a directory's content, and the directory with the digests of its files."""
     pinned = directory
     if directory.digests is None:
-        pinned = replace(directory, digests=file_digests(directory.path))
-    return combine(pinned.digests or {}), pinned
+        pinned = replace(directory, digests=hash_files(directory.path))
+    return combine_digests(pinned.digests or {}), pinned
 
 
 def share_directory(digest: str, pinned: ModelDirectory) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from sparksig.convert.ddl import from_ddl
-from sparksig.errors import ContractError, ConversionError, SignatureError, UnsupportedError, kind
+from sparksig.errors import ContractError, ConversionError, SignatureError, UnsupportedError, name_type
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.results import LOCAL_TIME
 from sparksig.tables.exact import source_to_arrow
@@ -28,7 +28,7 @@ def read_result_type(text: str) -> tuple[Schema, pa.DataType]:
         (['prediction': integer (optional)], DataType(int16))
     """
     if not isinstance(text, str):
-        raise ContractError(f"result_type: expected DDL such as 'double', got {kind(text)}")
+        raise ContractError(f"result_type: expected DDL such as 'double', got {name_type(text)}")
     for ddl in (f"prediction {text}", text):
         try:
             fields, outputs = FileReader().read_ddl(ddl), from_ddl(ddl)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.errors import Code, ContractError, Finding, step
+from sparksig.errors import Code, ContractError, Finding, quote
 from sparksig.tables.partitions import NOTHING, judge_partition_text, refuse_partition_type
 
 
@@ -83,13 +83,13 @@ def find_unsafe_partitions(schema: pa.Schema, by: Sequence[str]) -> list[Finding
         dtype = schema.field(name).type
         if name.startswith("."):
             expected, hint = "a name that does not begin with '.'", "readers skip such directories: rename it"
-            findings.append(Finding(Code.INVALID_NAME, step(name), expected, "one", hint))
+            findings.append(Finding(Code.INVALID_NAME, quote(name), expected, "one", hint))
         if pa.types.is_float64(dtype) or (pa.types.is_decimal(dtype) and dtype.scale == 0):
             hint = "choose another column, or engine: spark"
             expected = "whole numbers, dates or texts, in a column to partition by"
-            findings.append(Finding(Code.TYPE_MISMATCH, step(name), expected, str(dtype), hint))
+            findings.append(Finding(Code.TYPE_MISMATCH, quote(name), expected, str(dtype), hint))
         elif not (pa.types.is_integer(dtype) or dtype in (pa.string(), pa.date32())):
-            findings.append(refuse_partition_type(step(name), str(dtype)))
+            findings.append(refuse_partition_type(quote(name), str(dtype)))
     return findings
 
 
@@ -136,7 +136,7 @@ def _judge_lengths(name: str, folders: Sequence[str]) -> list[Finding]:
     if longest <= _MOST_BYTES:
         return []
     expected = f"values that make names of directories of at most {_MOST_BYTES} bytes"
-    return [Finding(Code.INVALID_VALUE, step(name), expected, f"one of {longest:,} bytes")]
+    return [Finding(Code.INVALID_VALUE, quote(name), expected, f"one of {longest:,} bytes")]
 
 
 def _escape(text: str) -> str:

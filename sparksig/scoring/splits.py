@@ -15,7 +15,7 @@ import pyarrow as pa
 from sparksig.engine.absent import Absent
 from sparksig.engine.features import find_misplaced_features
 from sparksig.engine.predictions import result_type
-from sparksig.errors import ContractError, ConversionError, Finding, UnsupportedError, step
+from sparksig.errors import ContractError, ConversionError, Finding, UnsupportedError, quote
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.scoring.bounds import Bounds
 from sparksig.scoring.filters import compile_filter
@@ -146,13 +146,13 @@ def _refuse_empty_partitions(table: ParquetTable, needed: Sequence[str]) -> None
     for name in needed:
         if name in table.files[0].values and pa.types.is_null(table.schema.field(name).type):
             raise UnsupportedError(
-                f"{step(name)} has no value in any directory, and only Spark knows its type"
+                f"{quote(name)} has no value in any directory, and only Spark knows its type"
             )
 
 
 def _spark_or_own(part: pa.Field) -> pa.DataType:
     try:
-        return spark_type(part.type, step(part.name))
+        return spark_type(part.type, quote(part.name))
     except UnsupportedError:
         return part.type
 
@@ -217,7 +217,7 @@ def _choose_columns(
     for spec, column in match.pairs:
         is_open = not isinstance(spec, ColSpec) or isinstance(spec.type, AnyType)
         if is_open and getattr(column.field.source, "kind", "") == "vector":
-            raise UnsupportedError(f"{step(column.name)} has vectors, which only Spark converts to arrays")
+            raise UnsupportedError(f"{quote(column.name)} has vectors, which only Spark converts to arrays")
     return [column.name for _, column in match.pairs], False
 
 
@@ -235,14 +235,14 @@ def _require_supported(
         dtype = part.type
         if part.name in partitions and pa.types.is_timestamp(dtype):
             dtype = pa.timestamp("us", "UTC")  # a local time of the session
-        field = pa.field(part.name, spark_type(dtype, step(part.name)))
+        field = pa.field(part.name, spark_type(dtype, quote(part.name)))
         if part.name in spark_fields and not pa.types.is_null(part.type):
             require_same_type(field, spark_fields[part.name])
         fields.append(field)
     for file in table.files:
         for name, reason in file.layout.reasons.items():
             if name in needed.names and name not in partitions:
-                raise UnsupportedError(f"{step(name)} {reason} ({file.name}): read the table with Spark")
+                raise UnsupportedError(f"{quote(name)} {reason} ({file.name}): read the table with Spark")
     return pa.schema(fields)
 
 

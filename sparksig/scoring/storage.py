@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from sparksig.engine.zones import to_zoned_times
-from sparksig.errors import UnsupportedError, below, step
+from sparksig.errors import UnsupportedError, below, quote
 
 SPARK_SCHEMA_KEY = b"org.apache.spark.sql.parquet.row.metadata"
 """The key under which Spark stores the schema of a table in the footers of its files."""
@@ -171,7 +171,7 @@ def require_same_type(field: pa.Field, declared: Mapping[str, Any]) -> None:
         dtype = declared.get("type")
         name = dtype.get("type") if isinstance(dtype, dict) else dtype
         raise UnsupportedError(
-            f"{step(field.name)} is stored as {field.type}, and Spark declares it as {name}"
+            f"{quote(field.name)} is stored as {field.type}, and Spark declares it as {name}"
         )
 
 

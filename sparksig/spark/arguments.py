@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from sparksig.errors import ContractError, kind
+from sparksig.errors import ContractError, name_type
 from sparksig.spark.diagnosis import refuse_stopped_session
 
 
@@ -43,5 +43,5 @@ def refuse_object(value: Any, expected: str, call: str, *arguments: Any) -> NoRe
     if module in ("pandas", "polars", "pyarrow", "numpy"):
         actual, way = f"a {type(value).__name__} of {module}", "spark.createDataFrame(...)"
     else:
-        actual, way = kind(value), "spark.read or spark.table"
+        actual, way = name_type(value), "spark.read or spark.table"
     raise ContractError(f"expected {expected}, got {actual}: create one with {way}, then call {call}")

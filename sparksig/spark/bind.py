@@ -18,7 +18,7 @@ from pyspark.sql import types as T
 from sparksig.convert.spark import source, to_spark
 from sparksig.engine.absent import Absent
 from sparksig.engine.features import find_misplaced_features
-from sparksig.errors import Code, ContractError, Finding, UnsupportedError, step
+from sparksig.errors import Code, ContractError, Finding, UnsupportedError, quote
 from sparksig.lattice import widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.scoring.names import find_missing_columns
@@ -50,7 +50,7 @@ def require_arrow(schema: Schema) -> None:
     Raises:
         UnsupportedError: composite columns or tensors on Spark before 4.1.
     """
-    composites = [step(name) for name, spec in zip(schema.input_names(), schema) if is_composite(spec)]
+    composites = [quote(name) for name, spec in zip(schema.input_names(), schema) if is_composite(spec)]
     if composites and not HAS_ARROW:
         raise UnsupportedError(
             "Spark before 4.1 cannot pass composite columns and tensors to a column function: "
@@ -316,7 +316,7 @@ def _has_fitting_type(values: Column, spec: ColSpec) -> Column:
 
 
 def _describe_mismatch(values: Column, spec: ColSpec, fits: Column) -> Column:
-    prefix = F.lit(f"  - {step(spec.name)}: expected {describe(spec.type)}, got ")
+    prefix = F.lit(f"  - {quote(spec.name)}: expected {describe(spec.type)}, got ")
     return F.when(fits, F.lit(None)).otherwise(
         F.concat(prefix, F.typeof(values), F.lit(f" [{Code.TYPE_MISMATCH}]"))
     )

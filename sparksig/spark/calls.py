@@ -10,7 +10,7 @@ from pyspark.sql import Column
 
 from sparksig.engine.absent import Absent
 from sparksig.engine.features import find_misplaced_features
-from sparksig.errors import Code, ContractError, Finding, nearest, step
+from sparksig.errors import Code, ContractError, Finding, quote, suggest
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.spark import bind as binding
 from sparksig.spark.bind import HAS_ARROW
@@ -57,13 +57,13 @@ class CallBinding:
             )
         fold = get_name_folding()
         counts = Counter(fold(str(spec.name)) for spec in specs)
-        duplicates = [step(spec.name) for spec in specs if counts[fold(str(spec.name))] > 1]
+        duplicates = [quote(spec.name) for spec in specs if counts[fold(str(spec.name))] > 1]
         if duplicates:
             raise ContractError(
                 f"Spark does not distinguish these names: {', '.join(duplicates)}; "
                 "pass the columns by position"
             )
-        optional = [step(spec.name) for spec in specs if isinstance(spec, ColSpec) and not spec.required]
+        optional = [quote(spec.name) for spec in specs if isinstance(spec, ColSpec) and not spec.required]
         if optional and self.absent != "forbid":
             raise ContractError(
                 f"whether the table has the optional columns ({', '.join(optional)}) is not known here: "
@@ -91,7 +91,7 @@ class CallBinding:
             )
             finding = Finding(Code.COLUMN_COUNT, "", expected, f"{len(columns)} columns")
             raise ContractError.of("the call does not fit the model's input schema", [finding])
-        names = ", ".join(step(spec.name) if spec.name is not None else format_spec(spec) for spec in specs)
+        names = ", ".join(quote(spec.name) if spec.name is not None else format_spec(spec) for spec in specs)
         hint = f"in this order: {names}; to leave out optional ones, give the others by name"
         finding = Finding(Code.COLUMN_COUNT, "", f"{len(specs)} columns", f"{len(columns)} columns", hint)
         raise ContractError.of("the call does not fit the model's input schema", [finding])
@@ -102,13 +102,13 @@ class CallBinding:
         known = {str(spec.name): spec for spec in self.inputs if spec.name is not None}
         findings = [
             Finding(
-                Code.UNKNOWN_KEY, step(name), "a column of the signature", "another", nearest(name, known)
+                Code.UNKNOWN_KEY, quote(name), "a column of the signature", "another", suggest(name, known)
             )
             for name in named
             if name not in known
         ]
         findings += [
-            Finding(Code.MISSING_COLUMN, step(name), format_spec(spec), "no such argument")
+            Finding(Code.MISSING_COLUMN, quote(name), format_spec(spec), "no such argument")
             for name, spec in known.items()
             if (spec.required or self.absent == "forbid") and name not in named
         ]

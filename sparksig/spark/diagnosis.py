@@ -22,8 +22,8 @@ from sparksig.errors import (
     OutputRefusedError,
     SparksigError,
     TableNotFoundError,
-    printable,
-    printable_lines,
+    make_lines_printable,
+    make_printable,
 )
 
 NO_DELTA = (
@@ -130,7 +130,7 @@ def _read_own_error(text: str) -> SparksigError | None:
     for match in reversed(list(_OWN.finditer(text))):
         kind = getattr(sparksig.errors, match[1], None)
         if isinstance(kind, type) and issubclass(kind, SparksigError):
-            error: SparksigError = kind(printable_lines(match[2]))
+            error: SparksigError = kind(make_lines_printable(match[2]))
             return error
     return None
 
@@ -279,7 +279,7 @@ _RULES = (
 
 
 def _clean(text: str) -> str:
-    return printable(text.strip(" '()"))[:500]
+    return make_printable(text.strip(" '()"))[:500]
 
 
 _NOISE = re.compile(

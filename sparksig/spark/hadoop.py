@@ -43,7 +43,7 @@ _RENAMES_AT_ONCE = ("file", "hdfs", "viewfs")
 
 
 @dataclass(frozen=True)
-class Place:
+class HadoopPath:
     """A path, which may exist or not, in a file system that Spark's Hadoop accesses.
 
     Attributes:
@@ -55,13 +55,13 @@ class Place:
     uri: str
 
     @classmethod
-    def of(cls, spark: SparkSession, path: str) -> Place:
-        """Return the place of a path that Spark accepts, also of a relative one or one without a scheme."""
+    def qualify(cls, spark: SparkSession, path: str) -> HadoopPath:
+        """Return the absolute path, with its scheme, of a path that Spark accepts."""
         _, files, place = get_file_system(spark, path)
         return cls(spark, str(place.makeQualified(files.getUri(), files.getWorkingDirectory()).toString()))
 
-    def __truediv__(self, name: str) -> Place:
-        return Place(self.spark, f"{self.uri.rstrip('/')}/{name}")
+    def __truediv__(self, name: str) -> HadoopPath:
+        return HadoopPath(self.spark, f"{self.uri.rstrip('/')}/{name}")
 
     @property
     def name(self) -> str:
@@ -69,7 +69,7 @@ class Place:
         return str(get_file_system(self.spark, self.uri)[2].getName())
 
     @property
-    def parent(self) -> Place:
+    def parent(self) -> HadoopPath:
         """The parent directory.
 
         Raises:
@@ -78,19 +78,19 @@ class Place:
         above = get_file_system(self.spark, self.uri)[2].getParent()
         if above is None:
             raise OutputRefusedError(f"{self.uri} is the root of a file system; nothing was written")
-        return Place(self.spark, str(above.toString()))
+        return HadoopPath(self.spark, str(above.toString()))
 
     @property
     def local(self) -> Path | None:
         """The path on this machine; None for other file systems."""
         return Path(self.uri.removeprefix("file:")) if self.uri.startswith("file:/") else None
 
-    def is_in(self, other: Place) -> bool:
+    def is_in(self, other: HadoopPath) -> bool:
         """Return whether this path equals another one or is below it; links on this machine are followed."""
         inner, outer = (os.path.realpath(path.local) if path.local else path.uri for path in (self, other))
         return f"{inner.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/")
 
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """Return whether a file or directory exists here."""
         _, files, place = get_file_system(self.spark, self.uri)
         return bool(files.exists(place))
@@ -114,7 +114,7 @@ class Place:
         while entries.hasNext():
             yield str(entries.next().getPath().toString()).removeprefix(f"{self.uri.rstrip('/')}/")
 
-    def is_own(self) -> bool:
+    def is_owned(self) -> bool:
         """Return whether the user of this process owns it; True on object stores, which have no users."""
         if self.local is not None:
             owner = getattr(os.lstat(self.local), "st_uid", None)
@@ -161,7 +161,7 @@ class Place:
         """Return whether this file system renames a directory in one step."""
         return self.uri.partition(":")[0] in _RENAMES_AT_ONCE
 
-    def move_to(self, target: Place) -> None:
+    def move_to(self, target: HadoopPath) -> None:
         """Rename it in one step, unless the target exists.
 
         Raises:
@@ -178,12 +178,12 @@ class Place:
         try:  # a file system's own rename() moves a directory into an existing one
             hadoop.FileContext.getFileContext(files.getConf()).rename(place, hadoop.Path(target.uri), options)
         except Py4JJavaError as error:
-            if not target.is_there():
+            if not target.exists():
                 raise
             reason = str(error.java_exception.getClass().getSimpleName())
             raise OutputRefusedError(f"{target.uri!r} already exists ({reason})") from None
 
-    def move_file_to(self, target: Place) -> None:
+    def move_file_to(self, target: HadoopPath) -> None:
         """Move a file; on object stores it is copied."""
         _, files, place = get_file_system(self.spark, self.uri)
         target.parent.make()

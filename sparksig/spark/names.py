@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sparksig.errors import Code, Finding, step
+from sparksig.errors import Code, Finding, quote
 
 if TYPE_CHECKING:
     from pyspark.sql import types as T
@@ -48,7 +48,7 @@ def find_variables(table: T.StructType) -> list[Finding]:
     expected = "names and metadata without ${, in a table that Spark stores as Parquet"
     hint = "Spark replaces them by settings or environment variables: rename the column, or drop its metadata"
     return [
-        Finding(Code.INVALID_NAME, step(field.name), expected, "a name or metadata with ${", hint)
+        Finding(Code.INVALID_NAME, quote(field.name), expected, "a name or metadata with ${", hint)
         for field in table.fields
         if "${" in field.json()
     ]

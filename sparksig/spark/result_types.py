@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import from_spark, walk_spark
-from sparksig.errors import ContractError, SignatureError, SparksigError, UnsupportedError, kind
+from sparksig.errors import ContractError, SignatureError, SparksigError, UnsupportedError, name_type
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.results import LOCAL_TIME
 from sparksig.spark.arrow_types import arrow_type
@@ -24,7 +24,7 @@ def read_result_type(session: SparkSession, result_type: T.DataType | str) -> T.
     if isinstance(result_type, T.DataType):
         return result_type
     if not isinstance(result_type, str):
-        raise ContractError(f"result_type: expected a DataType or DDL, got {kind(result_type)}")
+        raise ContractError(f"result_type: expected a DataType or DDL, got {name_type(result_type)}")
     try:
         schema = session.createDataFrame([], result_type).schema
     except Exception as error:  # an error of the parser, whose class depends on the version of Spark

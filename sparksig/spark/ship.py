@@ -39,9 +39,9 @@ from sparksig.errors import (
     UnsupportedError,
 )
 from sparksig.models.flavors.interface import Loading
-from sparksig.models.node_cache import cached_directory
-from sparksig.models.registry import find_location, is_remote, local_path, shown
-from sparksig.models.seal import NO_CONTENT, combine, digest
+from sparksig.models.node_cache import build_once
+from sparksig.models.registry import fetch_model, find_location, is_remote, redact_uri
+from sparksig.models.seal import NO_CONTENT, combine_digests, digest
 from sparksig.options import Shipping
 from sparksig.scoring.prepared import PreparedModel, share_directory
 from sparksig.spark.hadoop import is_connect
@@ -98,7 +98,7 @@ class Shipment:
             return Path(self.path)
         if self.archive:
             return self._unpack_file()
-        return cached_directory("models", self.digest, self._fill) / "model"
+        return build_once("models", self.digest, self._fill) / "model"
 
     def _fill(self, home: Path) -> None:
         """Unpack or copy the model below a directory."""
@@ -106,12 +106,12 @@ class Shipment:
         if self.content:
             _unpack(io.BytesIO(self.content), home / "model")
         else:
-            shutil.copytree(local_path(self.source), home / "model")
+            shutil.copytree(fetch_model(self.source), home / "model")
         actual = digest(home / "model")
         if actual != self.digest:
             raise ModelDamagedError(
-                f"{shown(self.source)}: the content differs from the model that was checked: expected the "
-                f"digest {self.digest}, got {actual}"
+                f"{redact_uri(self.source)}: the content differs from the model that was checked: expected "
+                f"the digest {self.digest}, got {actual}"
             )
 
     def _unpack_file(self) -> Path:
@@ -362,4 +362,4 @@ def _hash_archive(archive: Path) -> str:
     """Return the digest of a packed directory."""
     with zipfile.ZipFile(archive) as packed:
         names = [name for name in packed.namelist() if name not in NO_CONTENT]
-        return combine({name: hashlib.sha256(packed.read(name)).hexdigest() for name in names})
+        return combine_digests({name: hashlib.sha256(packed.read(name)).hexdigest() for name in names})

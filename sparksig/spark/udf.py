@@ -23,7 +23,7 @@ from sparksig.errors import (
     ConversionError,
     SparksigError,
     UnsupportedError,
-    kind,
+    name_type,
 )
 from sparksig.models import flavors
 from sparksig.models.features import find_features
@@ -139,7 +139,7 @@ def spark_udf(
     else:
         session = spark  # type: ignore[assignment]
         if not hasattr(session, "createDataFrame"):
-            raise SparksigError(f"spark_udf takes a Spark session first, not {kind(spark)}")
+            raise SparksigError(f"spark_udf takes a Spark session first, not {name_type(spark)}")
         refuse_stopped_session(session)
     assert session is not None
     if batch_rows is not None and (type(batch_rows) is not int or batch_rows < 1):
@@ -188,7 +188,7 @@ def build_udf(
         None if returned is None else to_arrow_result(returned),
         str(session.conf.get("spark.sql.session.timeZone")),
         batch_rows=batch_rows,
-        absent=absent or flavors.default_absent(model.directory),
+        absent=absent or flavors.choose_absent(model.directory),
     )
     return ModelUDF(work, returned)
 

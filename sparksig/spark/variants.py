@@ -23,7 +23,7 @@ from sparksig.engine.findings import FIRST_ROWS
 from sparksig.engine.predictions import result_type
 from sparksig.engine.predictions.reading import read_predictions
 from sparksig.engine.python import to_object_series
-from sparksig.errors import Code, ContractError, ConversionError, Finding, PredictionError, below, step
+from sparksig.errors import Code, ContractError, ConversionError, Finding, PredictionError, below, quote
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, Type
 from sparksig.walks import contains, transform
@@ -63,7 +63,7 @@ def decode_variants(data: Any, columns: pa.Schema, inputs: Schema) -> Any:
         if decoder is not None:
             with decimal.localcontext() as context:  # Spark's reader rounds to that of the context
                 context.prec = 100
-                values = to_object_series(_decode_column(data[label], decoder, step(label)))
+                values = to_object_series(_decode_column(data[label], decoder, quote(label)))
             values.index = data.index
             data[label] = values
     return data
@@ -207,7 +207,7 @@ def _pack_frame(
 def _pack_column(values: pd.Series, spec: ColSpec, rows_by_finding: dict[Finding, list[int]]) -> Any:
     if not contains_any(spec.type):
         return values
-    path = "" if spec.name is None else step(spec.name)
+    path = "" if spec.name is None else quote(spec.name)
     # a Series would give a float32 as Python's float
     items: Any = values
     if isinstance(values.dtype, np.dtype) and values.dtype.kind == "f":

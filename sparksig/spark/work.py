@@ -20,7 +20,7 @@ from sparksig.convert.arrow import source
 from sparksig.engine.absent import Absent
 from sparksig.engine.features import match_features
 from sparksig.engine.transfer import restore_types
-from sparksig.errors import Code, ContractError, Finding, step
+from sparksig.errors import Code, ContractError, Finding, quote
 from sparksig.infer.outputs import count_rows
 from sparksig.lattice import find_mismatches
 from sparksig.models.flavors.interface import Loading
@@ -286,7 +286,7 @@ def explode(
     if inputs.is_tensor_spec() and not inputs.has_input_names():
         return pa.RecordBatch.from_arrays(arrays, names=[str(index) for index in range(len(arrays))])
     if len(arrays) != len(names):
-        hint = f"in this order: {', '.join(map(step, names))}; or a single struct with fields of these names"
+        hint = f"in this order: {', '.join(map(quote, names))}; or a single struct with fields of these names"
         finding = Finding(Code.COLUMN_COUNT, "", f"{len(names)} columns", f"{len(arrays)} columns", hint)
         raise ContractError.of("the call does not fit the model's input schema", [finding])
     return pa.RecordBatch.from_arrays(arrays, names=names)

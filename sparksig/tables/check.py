@@ -16,10 +16,11 @@ from sparksig.errors import (
     Finding,
     TableNotFoundError,
     UnsupportedError,
-    kind,
-    step,
+    name_type,
+    quote,
 )
 from sparksig.lattice import Decimal, Field, Scalar
+from sparksig.models.registry import redact_uri
 from sparksig.options import CheckMode, Extra, Missing, SampleMethod, Side, TypeRule
 from sparksig.spark.arguments import refuse_object
 from sparksig.spark.diagnosis import convert_spark_errors, refuse_stopped_session
@@ -107,14 +108,17 @@ def check(
     if mode not in MODES:
         raise ContractError(f"mode: expected {', '.join(map(repr, MODES))}, got {mode!r}")
     if sampler is not None and not isinstance(sampler, Sampler):
-        raise ContractError(f"sampler: expected a Sampler, got {kind(sampler)}")
+        raise ContractError(f"sampler: expected a Sampler, got {name_type(sampler)}")
     opened = open_table(table, contract)
     resolved = resolve_contract(
         contract, side=side, reader=opened.reader, types=types, missing=missing, extra=extra
     )
     options = ValueOptions(strict_nulls, refuse_nan)
     report = _check_table(opened, resolved, mode, options, sampler or Sampler(), row_key)
-    name = os.fspath(table) if isinstance(table, (str, os.PathLike)) else ""
+    if isinstance(opened, ParquetTable):
+        name = opened.place
+    else:
+        name = redact_uri(table) if isinstance(table, (str, os.PathLike)) else ""
     return replace(report, seconds=time.perf_counter() - started, table=name)
 
 
@@ -256,10 +260,10 @@ def _check_table(
         return report
     broken = find_broken_columns(findings)
     names = table.find_unambiguous([column.name for column in report.columns if column.actual])
-    fits = [column.field for column in table.columns if step(column.name) not in broken]
+    fits = [column.field for column in table.columns if quote(column.name) not in broken]
     rules = [] if is_unclear else build_rules(contract, fits, options)
     clashes = find_broken_columns([finding for finding in findings if finding.code is not Code.EXTRA_COLUMN])
-    key_columns = () if clashes.intersection(map(step, keys)) else keys
+    key_columns = () if clashes.intersection(map(quote, keys)) else keys
     if mode == "full":
         return report_outcome(report, contract, table.columns, table.run(rules, names, key_columns))
     return _check_sample(table, contract, report, rules, names, key_columns, sampler)
@@ -345,8 +349,8 @@ def _read_keys(table: Table, row_key: str | Sequence[str] | None) -> tuple[str, 
     clear = set(table.find_unambiguous(names))
     for name in names:
         if name not in clear and not isinstance(table, ParquetTable):
-            raise ContractError(f"row_key: {step(name)} is the name of several columns: rename one")
+            raise ContractError(f"row_key: {quote(name)} is the name of several columns: rename one")
         source = columns[name].field.source
         if not isinstance(source, (Scalar, Decimal)) or str(source) == "interval":
-            raise ContractError(f"row_key: {step(name)} is {columns[name].text}, which cannot be ordered")
+            raise ContractError(f"row_key: {quote(name)} is {columns[name].text}, which cannot be ordered")
     return names

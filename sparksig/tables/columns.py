@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from sparksig.convert.arrow import source as arrow_source
 from sparksig.convert.ddl_reader import read_columns
-from sparksig.errors import SignatureError, step
+from sparksig.errors import SignatureError, quote
 from sparksig.lattice import Field, ListOf, MapOf, Scalar, Source, Struct
 from sparksig.source_walks import merge_sources
 
@@ -94,7 +94,7 @@ def format_type(source: Source) -> str:
         return f"map<{format_type(source.key)},{format_type(source.value)}>"
     if isinstance(source, Struct) and not source.kind:
         return (
-            f"struct<{','.join(f'{step(part.name)}:{format_type(part.source)}' for part in source.fields)}>"
+            f"struct<{','.join(f'{quote(part.name)}:{format_type(part.source)}' for part in source.fields)}>"
         )
     return str(source)
 

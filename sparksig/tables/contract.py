@@ -23,13 +23,13 @@ from sparksig.errors import (
     ConversionError,
     Finding,
     UnsupportedError,
-    kind,
-    step,
+    name_type,
+    quote,
 )
 from sparksig.lattice import Field, ListOf, MapOf, Source, Struct
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.features import find_features
-from sparksig.models.registry import is_remote, local_path, open_store, shown
+from sparksig.models.registry import fetch_model, fetch_path, is_remote, open_store, redact_uri
 from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
 from sparksig.signature import ModelSignature
@@ -128,7 +128,7 @@ class Contract:
         """
         findings: list[Finding] = []
         for column in self.columns:
-            find_narrowest_type(column.field.source, step(column.name), findings)
+            find_narrowest_type(column.field.source, quote(column.name), findings)
         if findings:
             raise ConversionError.of(f"no signature for the contract ({self.name})", findings)
         return self.schema
@@ -251,7 +251,8 @@ def _load(source: Any, reader: Reader | None) -> Contract | _Signed:
     hint = ". Pass its schema: df.schema" if hasattr(type(source), "schema") else ""
     raise ContractError(
         "contract: expected a ModelSignature, a Schema, a dictionary of a signature, a StructType, an Arrow "
-        f"schema, DDL, a model directory, a JSON file with a signature, or a table, got {kind(source)}{hint}"
+        f"schema, DDL, a model directory, a JSON file with a signature, or a table, "
+        f"got {name_type(source)}{hint}"
     )
 
 
@@ -283,11 +284,11 @@ def _of_text(source: str | os.PathLike[str], reader: Reader) -> Contract | _Sign
     text = os.fspath(source)
     if not text.strip():
         raise ContractError("the contract is an empty text")
-    name = shown(text)  # a URI may hold credentials
+    name = redact_uri(text)  # a URI may hold credentials
     if (model := _model_directory(text)) is not None:
-        directory = ModelDirectory.read(local_path(model))
+        directory = ModelDirectory.read(fetch_model(model))
         return _Signed(directory.require_signature(name), name, find_features(directory))
-    path = None if is_remote(text) else local_path(text)
+    path = None if is_remote(text) else fetch_path(text)
     if path is not None and path_exists(path) and is_signature_file(path):
         return _Signed(read_signature(path), name)
     table = reader.read_table(text, is_path=not isinstance(source, str))
@@ -308,7 +309,7 @@ def _model_directory(text: str) -> str | None:
         except (OSError, pa.ArrowException, UnsupportedError):
             return None  # the reader of tables reports the reason
         return text if is_model else None
-    path = local_path(text)
+    path = fetch_path(text)
     if path.name == "MLmodel" and path_exists(path):
         return str(path.parent)
     return text if path_exists(path / "MLmodel") else None
@@ -355,7 +356,7 @@ def _of_columns(
     for column in columns:
         if counts[column.name] > 1:
             expected = "one column of that name"
-            findings.append(Finding(Code.DUPLICATE_NAME, step(column.name), expected, "several"))
+            findings.append(Finding(Code.DUPLICATE_NAME, quote(column.name), expected, "several"))
         marks = metadata.get(column.name, {})
         promised = _promised_field(column.field, marks.get(CONTRACT_KEY))
         if "char(" in (text := format_type(promised.source)):
@@ -363,7 +364,7 @@ def _of_columns(
         column = replace(column, field=promised)
         tensor = _tensor_of(column, marks) if tensors else None
         declared.append(column)
-        dtype = find_narrowest_type(column.field.source, step(column.name), []) or AnyType()
+        dtype = find_narrowest_type(column.field.source, quote(column.name), []) or AnyType()
         specs.append(tensor or ColSpec(dtype, column.name, required=not column.field.nullable))
     if findings:
         raise ContractError.of(f"{name} is not a contract", list(dict.fromkeys(findings)))
@@ -425,8 +426,8 @@ def _promised_field(actual: Field, text: object) -> Field:
         spec = ColSpec.from_json_dict(**{**body, "name": actual.name})
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ContractError(
-            f"{step(actual.name)}: the metadata key {CONTRACT_KEY} cannot be read as a column of a contract. "
-            "Pass the contract, or write the table again."
+            f"{quote(actual.name)}: the metadata key {CONTRACT_KEY} cannot be read as a column of a "
+            "contract. Pass the contract, or write the table again."
         ) from None
     source = _with_required(actual.source, spec.type)
     return replace(actual, source=source, nullable=not spec.required)

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from sparksig.errors import TableNotFoundError, UnsupportedError, step
+from sparksig.errors import TableNotFoundError, UnsupportedError, quote
 from sparksig.tables.footers import File, Location, read_footers
 from sparksig.tables.parquet import ParquetTable
 
@@ -212,10 +212,12 @@ def _declare(file: File, declared: Sequence[Mapping[str, Any]], snapshot: Snapsh
         name, dtype = column["name"], column["type"]
         if name in snapshot.partitions:
             if dtype not in _PARTITION_TYPES:
-                raise UnsupportedError(f"{step(name)} is a partition column of the type {dtype}")
+                raise UnsupportedError(f"{quote(name)} is a partition column of the type {dtype}")
             fields.append(pa.field(name, _PARTITION_TYPES[dtype]))
         elif file.schema.get_field_index(name) < 0:
-            raise UnsupportedError(f"{step(name)} is missing in {file.name}, which is older than this column")
+            raise UnsupportedError(
+                f"{quote(name)} is missing in {file.name}, which is older than this column"
+            )
         else:
             fields.append(file.schema.field(name))
     metadata = {**file.metadata, _SPARK_SCHEMA_KEY: snapshot.schema.encode()}

@@ -10,7 +10,7 @@ from sparksig.convert import build_loss
 from sparksig.convert.arrow import VECTOR_TYPE, to_arrow
 from sparksig.convert.arrow import source as arrow_source
 from sparksig.convert.ddl import SPARK_NAMES
-from sparksig.errors import Code, ConversionError, Finding, below, step
+from sparksig.errors import Code, ConversionError, Finding, below, quote
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Source, Struct
 from sparksig.narrowing import find_narrowest_type
 from sparksig.source_walks import source_parts
@@ -60,7 +60,7 @@ def columns_to_arrow(contract: Contract) -> pa.Schema:
     findings: list[Finding] = []
     fields = []
     for column in contract.columns:
-        dtype = column.arrow or source_to_arrow(column.field.source, step(column.name), findings)
+        dtype = column.arrow or source_to_arrow(column.field.source, quote(column.name), findings)
         fields.append(pa.field(column.name, dtype, column.field.nullable))
     if findings:
         raise ConversionError.of("no Arrow schema", findings)
@@ -109,7 +109,7 @@ def columns_to_ddl(contract: Contract) -> tuple[str, list[Finding]]:
         ('total decimal(10,2) not null, code varchar(5)', [])
     """
     findings: list[Finding] = []
-    parts = [_write_field(column.field, step(column.name), " ", findings) for column in contract.columns]
+    parts = [_write_field(column.field, quote(column.name), " ", findings) for column in contract.columns]
     return ", ".join(parts), findings
 
 
@@ -147,7 +147,7 @@ def find_losses_in_signature(contract: Contract) -> list[Finding]:
         >>> [str(finding) for finding in find_losses_in_signature(resolve_contract("id bigint, day date"))]
         ['day: expected date, got datetime [NOT_EXPRESSED]']
     """
-    parts = (_lost_types(column.field.source, step(column.name)) for column in contract.columns)
+    parts = (_lost_types(column.field.source, quote(column.name)) for column in contract.columns)
     return [finding for findings in parts for finding in findings]
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from sparksig.errors import HINTS, Code, Finding, nearest, step
+from sparksig.errors import HINTS, Code, Finding, quote, suggest
 from sparksig.schema import ColSpec
 from sparksig.tables.columns import Column
 from sparksig.tables.contract import Contract
@@ -34,7 +34,7 @@ def report_columns(
     actual = {column.name: column.text for column in columns}
 
     def report(name: str, expected: str) -> ColumnReport:
-        ok = step(name) not in broken and "" not in broken
+        ok = quote(name) not in broken and "" not in broken
         return ColumnReport(name, expected, actual.get(name, ""), ok, nulls.get(name), values.get(name, ()))
 
     if contract is None:
@@ -64,10 +64,10 @@ def find_missing(names: Sequence[str], columns: Iterable[str], expected: str = "
     return [
         Finding(
             Code.MISSING_COLUMN,
-            step(name),
+            quote(name),
             expected,
             "no such column",
-            nearest(name, existing if index < HINTS else ()),
+            suggest(name, existing if index < HINTS else ()),
         )
         for index, name in enumerate(name for name in names if name not in existing)
     ]
@@ -81,7 +81,7 @@ def order_findings(findings: Sequence[Finding], names: Sequence[str]) -> list[in
         >>> order_findings(found, ["a", "ab"])
         [1, 0, 2]
     """
-    ranks = {step(name): rank for rank, name in enumerate(names)}
+    ranks = {quote(name): rank for rank, name in enumerate(names)}
     return sorted(
         range(len(findings)), key=lambda index: ranks.get(get_root_column(findings[index].path), len(ranks))
     )
@@ -97,14 +97,14 @@ def find_equal_names(names: Sequence[str], fold: Callable[[str], str]) -> list[F
     folded = [fold(name) for name in names]
     hint = "the target does not distinguish upper and lower case: rename one"
     return [
-        Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", "several", hint)
+        Finding(Code.DUPLICATE_NAME, quote(name), "one column of that name", "several", hint)
         for index, name in enumerate(names)
         if folded[index] in folded[:index]
     ]
 
 
 def find_broken_columns(findings: Collection[Finding]) -> set[str]:
-    """Return the columns of findings, as :func:`~sparksig.errors.step` formats their names."""
+    """Return the columns of findings, as :func:`~sparksig.errors.quote` formats their names."""
     return {get_root_column(finding.path) for finding in findings}
 
 

@@ -15,7 +15,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from sparksig.convert.int96 import mark_int96
-from sparksig.errors import ContractError, TableNotFoundError, UnsupportedError, step, suggest_path
+from sparksig.errors import ContractError, TableNotFoundError, UnsupportedError, quote, suggest_path
 from sparksig.models.registry import format_store_error
 from sparksig.processes import count_cores, run_in_processes
 from sparksig.tables.layout import Layout, read_layout
@@ -101,7 +101,7 @@ def list_files(store: Any, root: str, place: str) -> list[Location]:
     skipped = next((name for name, pairs in values.items() if pairs is None), None)
     reason = ""
     if skipped is not None:
-        reason = f"{step(skipped)} lies in a directory that names no column, as x=1 does, once"
+        reason = f"{quote(skipped)} lies in a directory that names no column, as x=1 does, once"
         if any(file.values for file in files):
             raise ContractError(f"{place}: {reason}; that of {files[-1].name} does")
     if not files:
@@ -150,7 +150,7 @@ def add_partitions(files: Sequence[File], place: str) -> Iterator[File]:
     names = list(files[0].values)
     for file in files:
         if list(file.values) != names:
-            expected, actual = (", ".join(map(step, columns)) or "none" for columns in (names, file.values))
+            expected, actual = (", ".join(map(quote, columns)) or "none" for columns in (names, file.values))
             raise ContractError(
                 f"{place}: the directory of {files[0].name} names the columns {expected}, "
                 f"that of {file.name} {actual}"

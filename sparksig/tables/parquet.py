@@ -23,11 +23,11 @@ from sparksig.errors import (
     ContractError,
     Finding,
     TableNotFoundError,
-    kind,
-    step,
+    name_type,
+    quote,
 )
 from sparksig.lattice import NULL, Source
-from sparksig.models.registry import fetched, format_store_error, is_remote, open_store, shown
+from sparksig.models.registry import fetch_path, format_store_error, is_remote, open_store, redact_uri
 from sparksig.schema import Schema
 from sparksig.spark.names import Fold
 from sparksig.tables.arrow import Outcome, Part, count_violations
@@ -150,13 +150,13 @@ class ParquetTable:
                     expected = f"{_describe_column(self.schema, name)} as in {self.files[0].name}"
                     got = f"{_describe_column(file.schema, name)} in {file.name}"
                     hint = "rewrite the files with one schema"
-                    findings.append(Finding(Code.TYPE_MISMATCH, step(name), expected, got, hint))
+                    findings.append(Finding(Code.TYPE_MISMATCH, quote(name), expected, got, hint))
             for name in duplicates:
                 if name not in twice:
                     twice.add(name)
                     got = f"several in {file.name}"
                     expected = "one column of that name"
-                    findings.append(Finding(Code.DUPLICATE_NAME, step(name), expected, got, DUPLICATES_HINT))
+                    findings.append(Finding(Code.DUPLICATE_NAME, quote(name), expected, got, DUPLICATES_HINT))
         return findings
 
     def find_unambiguous(self, names: Sequence[str]) -> list[str]:
@@ -317,10 +317,10 @@ def open_parquet(path: str | os.PathLike[str], store: tuple[Any, str] | None = N
         ContractError: the names of the directories have different columns.
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise ContractError(f"table: expected a path or a URI, got {kind(path)}")
+        raise ContractError(f"table: expected a path or a URI, got {name_type(path)}")
     if not os.fspath(path).strip():
         raise ContractError("table: expected a path or a URI, got an empty text")
-    place = shown(path)
+    place = redact_uri(path)
     try:
         file_system, root = store or _find_store(path)
         locations = list_files(file_system, root, place)
@@ -335,4 +335,4 @@ def open_parquet(path: str | os.PathLike[str], store: tuple[Any, str] | None = N
 def _find_store(path: str | os.PathLike[str]) -> tuple[Any, str]:
     if is_remote(path):
         return open_store(str(path))
-    return pafs.LocalFileSystem(), str(Path(fetched(path)).absolute())
+    return pafs.LocalFileSystem(), str(Path(fetch_path(path)).absolute())

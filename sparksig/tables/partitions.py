@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from sparksig.convert.arrow import source
-from sparksig.errors import Code, Finding, step
+from sparksig.errors import Code, Finding, quote
 from sparksig.lattice import is_lossless
 
 NOTHING = "__HIVE_DEFAULT_PARTITION__"
@@ -182,7 +182,7 @@ def reads_back_otherwise(text: str) -> bool:
 def report_empty(column: str) -> Finding:
     """Return the finding for texts that are read as null."""
     expected = "texts that are not empty, in a column to partition by"
-    return Finding(Code.INVALID_VALUE, step(column), expected, "empty texts, which would be null")
+    return Finding(Code.INVALID_VALUE, quote(column), expected, "empty texts, which would be null")
 
 
 def report_ambiguous(column: str) -> Finding:
@@ -190,7 +190,7 @@ def report_ambiguous(column: str) -> Finding:
     expected = "texts that readers of Parquet return unchanged, in a column to partition by"
     actual = "texts that Spark reads as numbers or times and formats differently, as 007 or 1.50"
     hint = "cast the column explicitly, to int for example, or write Delta"
-    return Finding(Code.INVALID_VALUE, step(column), expected, actual, hint)
+    return Finding(Code.INVALID_VALUE, quote(column), expected, actual, hint)
 
 
 def refuse_unlike_text(path: str, dtype: str) -> Finding:
@@ -216,10 +216,10 @@ def judge_partition_text(name: str, text: str, existing: pa.DataType | None = No
         return report_empty(name)
     if "\0" in text:
         expected = "texts without NUL, in a column to partition by"
-        return Finding(Code.INVALID_VALUE, step(name), expected, "others")
+        return Finding(Code.INVALID_VALUE, quote(name), expected, "others")
     if reads_back_otherwise(text):
         return report_ambiguous(name)
     if existing is None or pa.types.is_null(existing) or pa.types.is_string(existing):
         return None
     is_alike = is_lossless(source(_type_of(text)), source(existing))
-    return None if is_alike else refuse_unlike_text(step(name), str(existing))
+    return None if is_alike else refuse_unlike_text(quote(name), str(existing))

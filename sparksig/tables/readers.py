@@ -21,7 +21,7 @@ from sparksig.errors import (
     suggest_path,
 )
 from sparksig.lattice import Field, Source
-from sparksig.models.registry import is_remote, local_path
+from sparksig.models.registry import fetch_path, is_remote
 from sparksig.source_walks import rebuild_source
 from sparksig.tables.columns import Column, arrow_columns, spark_columns, with_lengths
 from sparksig.tables.contract import path_exists
@@ -75,7 +75,7 @@ class FileReader:
         """
         from sparksig.tables.parquet import open_parquet
 
-        if is_path or is_remote(text) or path_exists(local_path(text)):
+        if is_path or is_remote(text) or path_exists(fetch_path(text)):
             table = open_parquet(text)
             metadata = read_field_metadata(table.files[0].metadata)
             columns = []
@@ -147,10 +147,10 @@ class SparkReader:
         Raises:
             TableNotFoundError: no table exists at the path.
         """
-        local = None if is_remote(text) else local_path(text)
+        local = None if is_remote(text) else fetch_path(text)
         exists = local is not None and path_exists(local)
         if is_path or exists or re.fullmatch(r"\S*/\S*", text):
-            return self._table_at(text, exists, exists and path_exists(local_path(text) / "_delta_log"))
+            return self._table_at(text, exists, exists and path_exists(fetch_path(text) / "_delta_log"))
         return self._table_named(text) if self._is_table(text) else None
 
     def read_ddl(self, text: str) -> Sequence[Field]:

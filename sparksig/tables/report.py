@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparksig.engine.absent import format_absent_column
-from sparksig.errors import ContractError, Finding, step
+from sparksig.errors import ContractError, Finding, quote
 from sparksig.views import TextView, aligned, count_nouns, format_nulls, render
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Report(TextView):
         for column in columns:
             nulls = [format_nulls(column.nulls, self.rows)] if has_nulls else []
             verdict = "ok" if column.ok else "fails"
-            rows.append([step(column.name), column.expected, column.actual or "-", *nulls, verdict])
+            rows.append([quote(column.name), column.expected, column.actual or "-", *nulls, verdict])
         return rows
 
     def _describe_findings(self) -> list[str]:
@@ -230,7 +230,7 @@ class Report(TextView):
             >>> [finding.path for finding in Report("schema", "DDL", findings, ()).list_findings("x")]
             ['x.y']
         """
-        path = step(column)
+        path = quote(column)
         nested = (f"{path}.", f"{path}[", f"{path}{{")
         return [each for each in self.findings if each.path == path or each.path.startswith(nested)]
 

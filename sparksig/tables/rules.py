@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from sparksig.engine.findings import IN_RANGE, OUT_OF_RANGE, RANGE_HINT, format_null_hint
-from sparksig.errors import Code, Finding, below, step
+from sparksig.errors import Code, Finding, below, quote
 from sparksig.lattice import INTEGER_DIGITS, NEVER_NULL, Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import Array, DataType, Map, Object, SparkMLVector, Type, describe
@@ -121,9 +121,9 @@ def build_model_rules(schema: Schema, columns: Sequence[Field], options: ValueOp
     rules = []
     for spec, column in _pair_columns(schema, columns):
         if isinstance(spec, TensorSpec):
-            drafts = _walk_tensor(spec, step(column.name), options)
+            drafts = _walk_tensor(spec, quote(column.name), options)
         else:
-            drafts = _walk(spec.type, column.source, step(column.name), spec.required, options)
+            drafts = _walk(spec.type, column.source, quote(column.name), spec.required, options)
         rules += [Rule(finding, column.name, steps, condition) for finding, steps, condition in drafts]
     return rules
 
@@ -145,7 +145,7 @@ def build_table_rules(
         for column in declared
         if column.name in sources
         for finding, steps, condition in _walk(
-            column.source, sources[column.name], step(column.name), not column.nullable, options, is_delta
+            column.source, sources[column.name], quote(column.name), not column.nullable, options, is_delta
         )
     ]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.errors import ContractError, kind
+from sparksig.errors import ContractError, name_type
 from sparksig.infer import verify_times
 from sparksig.infer.arrow import count_dictionary_nulls, observe_nulls
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -64,7 +64,7 @@ class Sampler:
             if type(value) is not int or value < 1:
                 raise ContractError(f"{name}: expected an integer of 1 or more, got {value!r}")
         if type(self.seed) is not int:
-            raise ContractError(f"seed: expected an integer, got {kind(self.seed)}")
+            raise ContractError(f"seed: expected an integer, got {name_type(self.seed)}")
         if not -(2**63) <= self.seed < 2**63:
             raise ContractError("seed: expected an integer of 64 bits, got a larger one")
         if self.method not in METHODS:

@@ -6,9 +6,9 @@ import json
 import os
 from pathlib import Path
 
-from sparksig.errors import ModelNotFoundError, SignatureError, SignatureTypeError, kind, nearest, step
+from sparksig.errors import ModelNotFoundError, SignatureError, SignatureTypeError, name_type, quote, suggest
 from sparksig.models.directory import MLMODEL, ModelDirectory
-from sparksig.models.registry import fetched, shown
+from sparksig.models.registry import fetch_path, redact_uri
 from sparksig.signature import ModelSignature
 
 
@@ -37,13 +37,13 @@ def load_signature(path: str | os.PathLike[str]) -> ModelSignature:
         ['x': double (required)]
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise SignatureTypeError(f"signature: expected a path or a URI, got {kind(path)}")
-    local = fetched(path)
+        raise SignatureTypeError(f"signature: expected a path or a URI, got {name_type(path)}")
+    local = fetch_path(path)
     if (local / MLMODEL).is_file() or (local.name == MLMODEL and local.is_file()):
-        return ModelDirectory.read(local).require_signature(shown(path))
+        return ModelDirectory.read(local).require_signature(redact_uri(path))
     if local.is_file():
         return read_signature(local)
-    raise ModelNotFoundError(f"there is no signature file and no model directory at {shown(path)!r}")
+    raise ModelNotFoundError(f"there is no signature file and no model directory at {redact_uri(path)!r}")
 
 
 def is_signature_file(path: Path) -> bool:
@@ -86,9 +86,9 @@ def parse_signature(content: bytes) -> ModelSignature:
     if not isinstance(body, dict):
         raise SignatureError("not a signature: an object of inputs, outputs and params")
     if unknown := [key for key in body if key not in sides]:
-        hint = nearest(unknown[0], sides)
+        hint = suggest(unknown[0], sides)
         raise SignatureError(
             "not a signature: an object of inputs, outputs and params, "
-            f"not of {', '.join(map(step, unknown))}" + (f" ({hint})" if hint else "")
+            f"not of {', '.join(map(quote, unknown))}" + (f" ({hint})" if hint else "")
         )
     return ModelSignature.from_dict(body)

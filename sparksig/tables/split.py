@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparksig.errors import ContractError, UnsupportedError, step
+from sparksig.errors import ContractError, UnsupportedError, quote
 from sparksig.lattice import Field, Scalar
 from sparksig.source_walks import rebuild_source
 from sparksig.spark.arguments import require_frame
@@ -94,7 +94,7 @@ def _build_findings(contract: Contract, table: T.StructType, fold: Fold, options
     rules = [rule for rule in rules if rule.lengths is None]
     if not rules:
         return F.lit(None).cast(FINDINGS_TYPE)
-    vectors = [step(field.name) for field in table.fields if type(field.dataType).__name__ == "VectorUDT"]
+    vectors = [quote(field.name) for field in table.fields if type(field.dataType).__name__ == "VectorUDT"]
     if vectors and contract.schema.is_tensor_spec():
         raise UnsupportedError(
             f"cannot check tensors in vectors of Spark ML ({', '.join(vectors)}): convert the vectors with "
@@ -141,7 +141,7 @@ def split(
     clashes = [name for name in df.columns if table.fold(name) == table.fold(findings_column)]
     if clashes:
         raise ContractError(
-            f"the table has a column {step(clashes[0])}: choose another name for findings_column="
+            f"the table has a column {quote(clashes[0])}: choose another name for findings_column="
         )
     resolved = resolve_contract(contract, reader=table.reader)
     restored = table.restore_nulls(resolved.schema).df.schema

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from sparksig.errors import Code, Finding, step
+from sparksig.errors import Code, Finding, quote
 from sparksig.lattice import Field, ListOf, MapOf, Source, Struct
 from sparksig.tables.rules import Condition, Rule, Step, StepKind, Test
 
@@ -135,7 +135,7 @@ _VALUE = "value"
 def count_nulls(name: str) -> SqlRule:
     """Return a rule that counts the nulls of a column."""
     places, template = (flag(f"{value} is null") for value in (name_column(name), _VALUE))
-    return SqlRule(Finding(Code.NULL_IN_REQUIRED, step(name)), places, column=name, template=template)
+    return SqlRule(Finding(Code.NULL_IN_REQUIRED, quote(name)), places, column=name, template=template)
 
 
 def _count_places(value: str, source: Source, steps: Sequence[Step], condition: Condition) -> str:

@@ -9,7 +9,7 @@ from sparksig.convert.arrow import VECTOR_TYPE
 from sparksig.engine.features import match_features
 from sparksig.engine.plan import find_unknown_zones
 from sparksig.engine.transfer import judge_tensors
-from sparksig.errors import HINTS, Code, Finding, below, nearest, step
+from sparksig.errors import HINTS, Code, Finding, below, quote, suggest
 from sparksig.lattice import IMMEDIATE, NULL, ListOf, MapOf, Scalar, Source, Struct, find_mismatches
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.source_walks import walk_source
@@ -75,7 +75,7 @@ def find_extra_columns(
     declared = set(contract.names)
     hint = "drop it, declare it, or pass extra='allow'"
     return [
-        Finding(Code.EXTRA_COLUMN, step(column.name), "no such column", column.text, hint)
+        Finding(Code.EXTRA_COLUMN, quote(column.name), "no such column", column.text, hint)
         for column in columns
         if column.name not in declared and fold(column.name) != RUN_COLUMN
     ]
@@ -95,8 +95,8 @@ def find_duplicate_columns(columns: Sequence[Column], fold: Fold) -> list[Findin
 
 
 def _duplicate(name: str, names: Sequence[str]) -> Finding:
-    actual = ", ".join(map(step, names))
-    return Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", actual, DUPLICATES_HINT)
+    actual = ", ".join(map(quote, names))
+    return Finding(Code.DUPLICATE_NAME, quote(name), "one column of that name", actual, DUPLICATES_HINT)
 
 
 def duplicate_fields(source: Source, path: str, fold: Fold) -> list[Finding]:
@@ -133,8 +133,8 @@ class _Names:
             findings.append(_duplicate(name, duplicates))
             return None
         if column is None and expected is not None:
-            hint = nearest(name, self.names if len(findings) < HINTS else ())
-            findings.append(Finding(Code.MISSING_COLUMN, step(name), expected, "no such column", hint))
+            hint = suggest(name, self.names if len(findings) < HINTS else ())
+            findings.append(Finding(Code.MISSING_COLUMN, quote(name), expected, "no such column", hint))
         return column
 
 
@@ -245,7 +245,7 @@ def _match_positions(schema: Schema, columns: Sequence[Column]) -> Match:
 
 def _judge_column(column: Column, spec: ColSpec, fold: Fold) -> list[Finding]:
     """Judge one column by the casting table."""
-    path = step(column.name)
+    path = quote(column.name)
     findings = [
         replace(finding, actual=column.text) if finding.path == path and finding.actual else finding
         for finding in find_mismatches(column.field.source, spec.type, path, spec.required)
@@ -277,7 +277,7 @@ def _judge_tensors(schema: Schema, columns: Sequence[Column]) -> list[Finding]:
         arrow = VECTOR_TYPE.field("values").type if is_vector else column.arrow
         if arrow is None:
             hint = f"Spark cannot pass values of the type {column.text} to Python"
-            findings.append(Finding(Code.TYPE_MISMATCH, step(column.name), repr(spec), column.text, hint))
+            findings.append(Finding(Code.TYPE_MISMATCH, quote(column.name), repr(spec), column.text, hint))
         prepared.append((column.name, arrow, column.text))
     return findings or judge_tensors(schema, prepared)
 
@@ -305,7 +305,7 @@ def judge_nulls(contract: Contract, columns: Sequence[Column]) -> list[Finding]:
         )
         for declared in contract.columns
         if declared.name in actual
-        for path, part in list_nullable_parts(declared.field, actual[declared.name], step(declared.name))
+        for path, part in list_nullable_parts(declared.field, actual[declared.name], quote(declared.name))
     ]
 
 
@@ -320,7 +320,7 @@ def _judge_table(contract: Contract, columns: Sequence[Column], fold: Fold) -> l
         column = names.find(declared.name, None if optional else declared.text, findings)
         if column is None:
             continue
-        path = step(declared.name)
+        path = quote(declared.name)
         if how == "always":
             hint = "drop it: the table numbers it itself (GENERATED ALWAYS AS IDENTITY)"
             findings.append(Finding(Code.EXTRA_COLUMN, path, "no values", column.text, hint))
@@ -335,7 +335,7 @@ def _difference_finding(
     difference: Difference, contract: Contract, declared: Column, column: Column
 ) -> list[Finding]:
     expected, actual, path = difference.expected, difference.actual, difference.path
-    top = path == step(column.name)
+    top = path == quote(column.name)
     if difference.verdict == "missing" and expected is not None:
         if contract.missing == "allow" and not required_fields(expected, path):
             return []

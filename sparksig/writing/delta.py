@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparksig.errors import Code, Finding, OutputRefusedError, below, step
+from sparksig.errors import Code, Finding, OutputRefusedError, below, quote
 from sparksig.spark.bind import column
 from sparksig.tables.delta import Existing, delta_name, is_path, read_delta
 from sparksig.writing.request import WriteRequest
@@ -60,7 +60,7 @@ def partition_refusals(table: T.StructType, partition_by: Collection[str]) -> li
     """Report nested columns to partition by."""
     expected = "a column to partition by that is not nested"
     return [
-        Finding(Code.TYPE_MISMATCH, step(field.name), expected, field.dataType.simpleString())
+        Finding(Code.TYPE_MISMATCH, quote(field.name), expected, field.dataType.simpleString())
         for field in table.fields
         if field.name in partition_by and isinstance(field.dataType, (T.StructType, T.ArrayType, T.MapType))
     ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pyspark.sql import types as T
 
-from sparksig.errors import Code, Finding, step
+from sparksig.errors import Code, Finding, quote
 from sparksig.lattice import Field
 from sparksig.tables.columns import spark_fields
 from sparksig.tables.delta import Existing
@@ -39,7 +39,7 @@ def constrain_generated(existing: Existing, names: Sequence[str]) -> list[SqlRul
         fills = existing.filled.get(name)
         if fills is not None and fills.how == "generated":
             expected = f"the values that the target generates ({fills.expression})"
-            finding = Finding(Code.INVALID_VALUE, step(name), expected, "others", "drop the column")
+            finding = Finding(Code.INVALID_VALUE, quote(name), expected, "others", "drop the column")
             rules.append(SqlRule(finding, flag(f"not ({name_column(name)} <=> ({fills.expression}\n))")))
     return rules
 
@@ -68,7 +68,7 @@ def constrain_partitions(
     for column in columns:
         if not isinstance(column.dataType, T.StringType):
             continue
-        value, path = name_column(column.name), step(column.name)
+        value, path = name_column(column.name), quote(column.name)
         nothing = flag(f"{value} = '' or {value} = {quote_text(NOTHING)}")
         rules.append(SqlRule(report_empty(column.name), nothing))
         if format != "parquet":

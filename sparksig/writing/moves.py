@@ -38,7 +38,7 @@ class Movable(Protocol):
 
     def __truediv__(self, name: str) -> Any: ...
 
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """Return whether a file or a directory exists at the path."""
 
     def files(self) -> Iterator[str]:
@@ -99,7 +99,7 @@ def replace_directory(staged: Movable, target: Movable) -> None:
         target.move_to(old)
         staged.move_to(target)
     except Exception as error:
-        if old.is_there() and not target.is_there():
+        if old.exists() and not target.exists():
             old.move_to(target)
         raise OutputRefusedError(
             f"{target.uri}: another writer is replacing this table; nothing was written"

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparksig.errors import Code, Finding, OutputRefusedError, step
+from sparksig.errors import Code, Finding, OutputRefusedError, quote
 from sparksig.spark.hadoop import is_connect, is_nowhere
 from sparksig.tables.contract import RUN_COLUMN
 from sparksig.tables.delta import Existing
@@ -108,7 +108,7 @@ def partition_refusals(table: T.StructType, by: Sequence[str], layout: Existing 
     for field in table.fields:
         if field.name not in by:
             continue
-        actual, path = field.dataType, step(field.name)
+        actual, path = field.dataType, quote(field.name)
         is_integer = isinstance(actual, T.DecimalType) and actual.scale == 0
         if not is_integer and not isinstance(actual, _READ_BACK):
             findings.append(refuse_partition_type(path, actual.simpleString()))

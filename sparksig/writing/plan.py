@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import walk_spark
-from sparksig.errors import Code, ContractError, Finding, OutputRefusedError, kind, step
+from sparksig.errors import Code, ContractError, Finding, OutputRefusedError, name_type, quote
 from sparksig.options import Extra, Missing, SaveMode, Side, TableFormat, TypeRule
 from sparksig.spark.arguments import require_frame
 from sparksig.spark.names import Fold, find_variables, get_name_folding
@@ -225,7 +225,7 @@ def _plan_columns(
     """Plan the columns of a new table, or of an existing table that keeps its schema."""
     if layout is None:
         plans = [
-            ColumnPlan(step(column.name), "ok", column.text, column.text)
+            ColumnPlan(quote(column.name), "ok", column.text, column.text)
             for column in spark_columns(df.schema)
         ]
         return plans, []
@@ -270,7 +270,7 @@ def _check_arguments(df: Any, request: WriteRequest) -> None:
     target, run_id = request.target, request.run_id
     require_frame(df, "write(df, target)", target)
     if not isinstance(target, str) or not target:
-        raise ContractError(f"target: expected a path or the name of a table, got {kind(target)}")
+        raise ContractError(f"target: expected a path or the name of a table, got {name_type(target)}")
     if request.format is not None and request.format not in FORMATS:
         raise ContractError(
             f"format: expected one of {', '.join(map(repr, FORMATS))}, got {request.format!r}"
@@ -346,9 +346,9 @@ def _judge_partitions(
     is_default = request.format == "delta" and not requested
     if layout is None or list(layout.partitions) == requested or is_default:
         return findings
-    partitions = ", ".join(map(step, layout.partitions))
+    partitions = ", ".join(map(quote, layout.partitions))
     expected = f"partitions by {partitions}" if partitions else "no partitions"
-    actual, hint = ", ".join(map(step, requested)) or "none", _hint_partitions(layout, request.run_id)
+    actual, hint = ", ".join(map(quote, requested)) or "none", _hint_partitions(layout, request.run_id)
     return [*findings, Finding(Code.INVALID_VALUE, "partition_by", expected, actual, hint)]
 
 

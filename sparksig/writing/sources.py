@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from pyspark.sql import DataFrame
 
 from sparksig.errors import Code, Finding
-from sparksig.spark.hadoop import Place, is_connect
+from sparksig.spark.hadoop import HadoopPath, is_connect
 
 
 def find_source_overlap(df: DataFrame, target: str) -> list[Finding]:
@@ -24,8 +24,8 @@ def find_source_overlap(df: DataFrame, target: str) -> list[Finding]:
         path = _path_of(target)
         overlaps = any(_path_of(unquote(file)).startswith(f"{path}/") for file in df.inputFiles())
     else:
-        place = Place.of(df.sparkSession, target)
-        sources = [Place.of(df.sparkSession, path) for path in _source_paths(df)]
+        place = HadoopPath.qualify(df.sparkSession, target)
+        sources = [HadoopPath.qualify(df.sparkSession, path) for path in _source_paths(df)]
         overlaps = any(source.is_in(place) or place.is_in(source) for source in sources)
     if not overlaps:
         return []

@@ -25,7 +25,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparksig.errors import OutputRefusedError
-from sparksig.spark.hadoop import Place
+from sparksig.spark.hadoop import HadoopPath
 from sparksig.tables.contract import RUN_COLUMN
 from sparksig.writing.moves import add_files, move_new, replace_directory
 from sparksig.writing.request import WriteRequest
@@ -42,8 +42,8 @@ def save(df: DataFrame, request: WriteRequest) -> int | None:
             table.
     """
     spark = df.sparkSession
-    target = Place.of(spark, request.target)
-    if request.run_id is not None and _run_partition(target, request).is_there():
+    target = HadoopPath.qualify(spark, request.target)
+    if request.run_id is not None and _run_partition(target, request).exists():
         return None
     staging = target.parent / f".{target.name}.sparksig-write-{secrets.token_hex(8)}"
     staged = staging / "table"
@@ -61,16 +61,16 @@ def save(df: DataFrame, request: WriteRequest) -> int | None:
     return rows if is_published else None
 
 
-def _run_partition(target: Place, request: WriteRequest) -> Place:
+def _run_partition(target: HadoopPath, request: WriteRequest) -> HadoopPath:
     """Return the directory of a run in its table, or the table if the write has no run."""
     return target if request.run_id is None else target / f"{RUN_COLUMN}={request.run_id}"
 
 
-def _publish(staged: Place, target: Place, request: WriteRequest) -> bool:
+def _publish(staged: HadoopPath, target: HadoopPath, request: WriteRequest) -> bool:
     """Move the staged table to the target; return False if another writer has published the same run."""
     if target.is_directory() and not target.names():
         target.delete()
-    if not target.is_there() and move_new(staged, target):
+    if not target.exists() and move_new(staged, target):
         return True
     if request.mode == "error":
         raise OutputRefusedError(
@@ -83,4 +83,4 @@ def _publish(staged: Place, target: Place, request: WriteRequest) -> bool:
         add_files(staged, target)
         return True
     source, run = _run_partition(staged, request), _run_partition(target, request)
-    return not source.is_there() or move_new(source, run)
+    return not source.exists() or move_new(source, run)

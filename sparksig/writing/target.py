@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import source
-from sparksig.errors import Finding, step
+from sparksig.errors import Finding, quote
 from sparksig.lattice import Decimal, Source, is_lossless
 from sparksig.spark.names import Fold
 from sparksig.tables.columns import Column, format_type
@@ -83,20 +83,20 @@ def plan_columns(
     folded = {fold(column.name): column.name for column in columns}
     plans: list[ColumnPlan] = []
     for declared in contract.columns:
-        path = step(declared.name)
+        path = quote(declared.name)
         if declared.name in contract.partitions:
             if declared.name in actual:
                 plans.append(ColumnPlan(path, "ok", actual[declared.name].text, "a partition"))
         elif declared.name in actual:
             plans += planner.plan_column(declared, actual[declared.name], path)
         elif (name := folded.get(fold(declared.name))) is not None:
-            plans.append(ColumnPlan(step(name), "refused", name, declared.name, _other_case(path)))
+            plans.append(ColumnPlan(quote(name), "refused", name, declared.name, _other_case(path)))
         else:
             plans.append(planner.plan_missing(declared, path))
     names = {fold(column.name) for column in contract.columns}
     extra = [column for column in columns if fold(column.name) not in names]
     plans += [
-        planner.plan_extra(step(column.name), column.text)
+        planner.plan_extra(quote(column.name), column.text)
         for column in extra
         if column.name not in contract.partitions
     ]
@@ -192,7 +192,7 @@ class _Planner:
 
     def plan_missing(self, declared: Column, path: str) -> ColumnPlan:
         """Plan a declared column, or field, that the table does not have."""
-        how = self._contract.filled.get(declared.name) if path == step(declared.name) else None
+        how = self._contract.filled.get(declared.name) if path == quote(declared.name) else None
         if how is not None:
             return ColumnPlan(path, "ok", "", declared.text, _FILLS[how])
         if required_fields(declared.field, path):

@@ -199,6 +199,10 @@ def test_infer_from_parquet_and_write(place):
     )
 
 
+def test_the_document_of_a_check_names_the_table(place):
+    assert document("check", "orders", "id bigint", "--mode", "full", code=3)["table"] == "orders"
+
+
 def test_infer_some_columns_and_rows(place):
     body = document("infer", "orders", "--columns", "id,b", "--rows", 2)
     assert [column["name"] for column in body["evidence"]] == ["id", "b"]

@@ -15,7 +15,7 @@ from sklearn.linear_model import LinearRegression
 import sparksig
 from sparksig.cli import cli
 from sparksig.jobs.config import ScoreConfig
-from sparksig.jobs.forms import find_type
+from sparksig.jobs.config_types import find_type
 from tests.cli.runner import runner
 
 DATA = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})

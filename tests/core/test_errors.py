@@ -35,9 +35,9 @@ from sparksig.errors import (
     SparksigError,
     TableNotFoundError,
     UnsupportedError,
-    kind,
-    nearest,
-    step,
+    name_type,
+    quote,
+    suggest,
     suggest_path,
 )
 from tests.cases import describe_case
@@ -217,7 +217,7 @@ def test_below(path, prefix, expected):
     ids=["none", "str", "int", "list"],
 )
 def test_kind_never_shows_the_value(value, message):
-    assert kind(value) == message
+    assert name_type(value) == message
 
 
 @pytest.mark.parametrize(
@@ -240,12 +240,12 @@ def test_kind_never_shows_the_value(value, message):
     ids=describe_case,
 )
 def test_step(name, expected):
-    assert step(name) == expected
+    assert quote(name) == expected
 
 
 @given(names)
 def test_a_step_stays_in_its_line_and_never_looks_like_two(name):
-    displayed = step(name)
+    displayed = quote(name)
     assert displayed
     assert not set(displayed) & set("\n\r\t")
     plain = not displayed.startswith("`")
@@ -287,10 +287,10 @@ def test_similar_paths_are_suggested(tmp_path, monkeypatch, path, hint):
     ids=["typo", "same", "case", "nothing-alike", "nothing-known", "a-number-as-text", "numbers"],
 )
 def test_nearest(name, known_names, hint):
-    assert nearest(name, known_names) == hint
+    assert suggest(name, known_names) == hint
 
 
 @given(names, st.lists(names, max_size=4))
 def test_nearest_offers_only_what_is_known(name, known_names):
-    hint = nearest(name, known_names)
+    hint = suggest(name, known_names)
     assert hint == "" or any(f"did you mean {k!r}?" in hint for k in known_names)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig.errors import SignatureError, SignatureTypeError, step
+from sparksig.errors import SignatureError, SignatureTypeError, quote
 from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
@@ -333,7 +333,7 @@ def test_every_signature_has_a_text_of_printable_lines(signature):
     lines = signature.to_text().splitlines()
     assert all(line.isprintable() for line in lines)
     for schema in filter(None, (signature.inputs, signature.outputs)):
-        assert all(any(line.startswith(f"  {step(spec.name)}") for line in lines)
+        assert all(any(line.startswith(f"  {quote(spec.name)}") for line in lines)
                    for spec in schema if spec.name is not None)  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from typing_extensions import NotRequired, Required, TypedDict  # pydantic asks 
 
 from sparksig import infer_signature
 from sparksig.convert.annotations import from_hint, from_record, parse_input_hint
-from sparksig.convert.records import to_builtins
+from sparksig.convert.records import unstructure
 from sparksig.engine.hints import check_rows
 from sparksig.engine.rows import to_rows
 from sparksig.errors import Code, ContractError, ConversionError, SignatureError
@@ -839,7 +839,7 @@ def test_instances_become_dictionaries():
         rider=ID,
     )
     leg = {"miles": 1.0, "stop": {"name": "b", "at": None}, "note": None}
-    assert to_builtins([order, Leg(1.0, Stop("b"))]) == [
+    assert unstructure([order, Leg(1.0, Stop("b"))]) == [
         {
             "stop": {"name": "a", "at": None}, "leg": leg, "color": "blue", "pair": [1, 2], "price": 0.5,
             "rider": str(ID),
@@ -852,15 +852,15 @@ def test_instances_become_dictionaries():
     "value", [1, None, "a", [1, 2], {"a": 1}, NOON, Decimal("1.5"), np.float64(1)], ids=describe_case
 )
 def test_plain_values_are_returned_as_they_are(value):
-    assert to_builtins(value) is value
+    assert unstructure(value) is value
 
 
 def test_a_decimal_that_a_float_cannot_hold_stays_one():
     exact = Decimal("0.12345678901234567")
-    assert to_builtins([exact]) == [exact]
-    assert type(to_builtins([exact])[0]) is Decimal
+    assert unstructure([exact]) == [exact]
+    assert type(unstructure([exact])[0]) is Decimal
 
 
 @given(st.builds(Leg, st.floats(allow_nan=False), st.builds(Stop, st.text()), st.none() | st.text()))
 def test_an_instance_comes_back_from_its_dictionary(leg):
-    assert are_same(check([to_builtins(leg)], Leg), [leg])
+    assert are_same(check([unstructure(leg)], Leg), [leg])

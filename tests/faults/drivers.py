@@ -19,7 +19,7 @@ import pyarrow.fs as pafs
 _HADOOP = {"rename", "delete", "mkdirs", "create", "createNewFile"}
 _PYARROW = ("create_dir", "open_output_stream", "move", "delete_file", "delete_dir", "copy_file")
 _PYTHON = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.rmtree"}
-_USERS = ("sparksig.jobs.places", "sparksig.jobs.files", "sparksig.jobs.direct_engine")
+_USERS = ("sparksig.jobs.file_systems", "sparksig.jobs.files", "sparksig.jobs.direct_engine")
 """The modules that have a file system of pyarrow by ``file_system``."""
 
 _SERVER = multiprocessing.get_context("forkserver")
@@ -55,7 +55,10 @@ class Events:
 
         import py4j.java_gateway
 
-        call, find = py4j.java_gateway.JavaMember.__call__, importlib.import_module(_USERS[0]).file_system
+        call, find = (
+            py4j.java_gateway.JavaMember.__call__,
+            importlib.import_module(_USERS[0]).find_file_system,
+        )
 
         def call_java(member, *args):
             if member.name in _HADOOP:
@@ -68,7 +71,7 @@ class Events:
 
         py4j.java_gateway.JavaMember.__call__ = call_java
         for name in _USERS:
-            importlib.import_module(name).file_system = find_file_system
+            importlib.import_module(name).find_file_system = find_file_system
         sys.addaudithook(self._hear_python)
 
     def _hear_python(self, name, args):
@@ -115,7 +118,7 @@ def _connect(address):
 def _drive(address, configuration, log, home, last):
     """Run the job, and exit with its exit code."""
     from sparksig.jobs import ScoreConfig, score
-    from sparksig.jobs.exits import exit_code
+    from sparksig.jobs.exit_codes import exit_code
 
     if address is not None:
         _connect(address)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparksig.jobs import score
-from sparksig.jobs.sweeping import find_stagings
+from sparksig.jobs.leftovers import find_leftovers
 from tests.faults.drivers import run_driver
 from tests.spark import score_jobs
 from tests.spark.score_jobs import BAD, table
@@ -102,7 +102,7 @@ class Job:
         files = sorted(self.home.rglob("*"))
         assert score(self.config).status == "repeated"
         assert sorted(self.home.rglob("*")) == files
-        stagings = list(find_stagings(str(self.home), 0.0))
+        stagings = list(find_leftovers(str(self.home), 0.0))
         assert [staging.run_id for staging in stagings if staging.run_id is not None] == []
         return report
 

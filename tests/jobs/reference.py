@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from sparksig.jobs.config import CheckConfig, InferConfig, ScoreConfig
-from sparksig.jobs.form_text import write_form
-from sparksig.jobs.forms import fields_of, is_section, strip_type
+from sparksig.jobs.config_text import write_form
+from sparksig.jobs.config_types import is_section, list_fields, strip_type
 
 PAGE = Path(__file__).parents[2] / "jobs" / "README.md"
 FORMS = {"score": ScoreConfig, "check": CheckConfig, "infer": InferConfig}
@@ -30,7 +30,7 @@ def table(form):
 
 
 def _rows(form, before):
-    fields = fields_of(form)
+    fields = list_fields(form)
     if not before:
         fields = dict(sorted(fields.items(), key=lambda item: not item[1].is_required()))
     for name, field in fields.items():

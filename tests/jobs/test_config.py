@@ -16,7 +16,14 @@ from sparksig import ConfigError
 from sparksig.errors import ConfigNotFoundError
 from sparksig.jobs import CheckConfig, InferConfig, ScoreConfig, load_config
 from sparksig.jobs.config import InputSection
-from sparksig.jobs.forms import accepts_text, fields_of, find_type, format_key, is_section, strip_type
+from sparksig.jobs.config_types import (
+    accepts_text,
+    find_type,
+    format_key,
+    is_section,
+    list_fields,
+    strip_type,
+)
 from tests.jobs.helpers import SCORE
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -405,7 +412,7 @@ def test_forms_are_walked_by_the_keys_of_the_file():
 
 
 def _keys(form, before=""):
-    for name, field in fields_of(form).items():
+    for name, field in list_fields(form).items():
         yield f"{before}{name}"
         inner = strip_type(field.annotation)
         if is_section(inner):
@@ -415,7 +422,7 @@ def _keys(form, before=""):
 @pytest.mark.parametrize("name", FORMS)
 def test_every_key_is_described(name):
     def undescribed(form):
-        for key, field in fields_of(form).items():
+        for key, field in list_fields(form).items():
             inner = strip_type(field.annotation)
             if not field.description:
                 yield f"{form.__name__}.{key}"
@@ -452,7 +459,7 @@ INSTEAD = [
 @pytest.mark.parametrize("name", FORMS)
 def test_what_the_examples_have_commented_out_loads_too(name, loader):
     data = yaml.safe_load(COMMENTED.sub(r"\1", (CONF / f"{name}.yaml").read_text()))
-    assert data.keys() == fields_of(FORMS[name]).keys()
+    assert data.keys() == list_fields(FORMS[name]).keys()
     for section, key in (place.split(".") for place in INSTEAD):
         data.get(section, {}).pop(key, None)
     loader.load(yaml.safe_dump(data), FORMS[name])

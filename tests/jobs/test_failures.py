@@ -130,7 +130,8 @@ JOBS = {
     "misspelled column in a filter": (
         ["--set", "input.filter=ids > 1", "--engine", "local"],
         2,
-        "the filter has ids, which is not a column of the table: did you mean 'id'",
+        "input.filter: expected a condition in SQL, got another text .the filter has ids, which is not a "
+        "column of the table: did you mean 'id'",
     ),
     "output below a file": (["--set", "output.path=file/scored"], 6, "the output .* is below a file"),
     "quarantine below a file": (

@@ -238,6 +238,20 @@ def test_what_needs_spark_is_a_configuration_error(home, changes, reason):
     assert finding.hint == reason
 
 
+@pytest.mark.parametrize("text", ["ids > 1", "id", "x = 1 or nope"])
+def test_a_wrong_filter_is_reported_on_its_key(home, text):
+    with pytest.raises(ConfigError) as info:
+        score(configure(home, input={"filter": text}))
+    [finding] = info.value.findings
+    assert (finding.path, finding.expected) == ("input.filter", "a condition in SQL")
+
+
+@pytest.mark.parametrize("text", ["x = current_date", "id > 1 and user = 'me'"])
+def test_a_function_without_parentheses_needs_spark(home, text):
+    with pytest.raises(ConfigError, match="engine: expected auto, direct or spark, got local"):
+        score(configure(home, input={"filter": text}))
+
+
 def test_values_are_checked_before_anything_is_scored(home):
     write_table(home, BAD)
     with pytest.raises(ContractError, match="NULL_IN_REQUIRED"):

@@ -215,6 +215,18 @@ def test_credentials_in_places_are_not_printed(job, capsys):
     assert output.out.endswith("check s3a://bucket/t: its types\n")
 
 
+def test_directories_in_place_of_reports_are_reported_once(job, tmp_path, capsys):
+    (tmp_path / "run.html").mkdir()
+    reports = f"report={{json: {tmp_path}, html: '{tmp_path}/{{run_id}}.html'}}"
+    assert job(lambda run: None, "--set", reports, "--set", "run_id=run") == 2
+    message = (
+        "the configuration is wrong: 2 findings\n"
+        "  - report.json: expected the path of a file, got a directory [INVALID_VALUE]\n"
+        "  - report.html: expected the path of a file, got a directory [INVALID_VALUE]\n"
+    )
+    assert capsys.readouterr().err == f"\nsparksig: {message}"
+
+
 def test_a_report_that_cannot_be_written_is_printed(job, capsys):
     assert job(lambda run: run.note(rows_in=7), "--set", "report.json=nowhere://h/r.json") == 6
     output = capsys.readouterr()

@@ -7,7 +7,7 @@ import re
 import pytest
 import yaml
 
-from sparksig.jobs.forms import find_type
+from sparksig.jobs.config_types import find_type
 from tests.jobs.reference import EXAMPLES, FORMS, PAGE, VALUES, find_file, marks, table, written, written_file
 
 

@@ -34,8 +34,8 @@ from sparksig import (
 )
 from sparksig.engine.absent import find_absent_columns
 from sparksig.jobs import CheckConfig, RunReport
-from sparksig.jobs.files import read_whole, write_whole
-from sparksig.jobs.job_run import new_run_id, report_of
+from sparksig.jobs.files import read_file, write_file
+from sparksig.jobs.job_run import create_run_id, get_report
 from sparksig.tables.report import ColumnReport
 from tests.cases import describe_case
 from tests.jobs.helpers import run_job
@@ -111,7 +111,7 @@ def test_absent_columns_are_listed_with_their_near_misses():
     ]
     assert [column["path"] for column in report.to_dict()["absent"]] == ["rooms", "pets"]
     assert RunReport.from_json(report.to_json()) == report
-    page = html.unescape(report.as_page())
+    page = html.unescape(report.render_page())
     assert all(line.removeprefix("absent column    ") in page for line in lines)
 
 
@@ -168,7 +168,7 @@ reports = st.builds(
 def test_every_report_is_json_both_ways_and_a_page(report):
     assert RunReport.from_json(report.to_json()) == report
     assert str(report)
-    assert "<script" not in report.as_page()
+    assert "<script" not in report.render_page()
 
 
 def test_the_page_of_a_run(tmp_path):
@@ -190,13 +190,13 @@ def test_the_page_of_a_run(tmp_path):
 
 def test_the_page_of_a_check_has_the_check(tmp_path):
     failed = RunReport("check", "r", "failed", 3, "x", 1.0, {}, "<b>", CHECK.findings, check=CHECK)
-    page = failed.as_page()
+    page = failed.render_page()
     assert "&lt;b&gt;" in page
     assert page.count("MISSING_COLUMN") == 1
     assert "struct&lt;b:bigint&gt;" in page
     assert "What is wrong" not in page
     report = RunReport("check", "r", "failed", 3, "x", 1.0, {}, "e", CHECK.findings)
-    assert "What is wrong" in report.as_page()
+    assert "What is wrong" in report.render_page()
 
 
 # --- recording ----------------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def test_a_run_is_recorded(tmp_path):
     assert {"python", "numpy", "pandas", "pyarrow"} <= report.versions.keys()
     written = (tmp_path / "a b" / "ü" / "r.json").read_text()
     assert RunReport.from_json(written).to_json() == report.to_json() == written
-    assert (tmp_path / "r.html").read_text() == report.as_page()
+    assert (tmp_path / "r.html").read_text() == report.render_page()
     assert sorted(path.name for path in tmp_path.rglob("*.*")) == ["r.html", "r.json"]
 
 
@@ -246,19 +246,19 @@ def test_a_run_that_fails_is_recorded_too(tmp_path, error, code, text, findings)
     with pytest.raises(PredictionError if "PredictionError" in str(error) else type(error)) as caught:
         run_job(config_of(json=tmp_path / "r.json"), work)
     report = RunReport.from_json((tmp_path / "r.json").read_text())
-    assert report.to_json() == report_of(caught.value).to_json()
+    assert report.to_json() == get_report(caught.value).to_json()
     assert (report.status, report.exit_code, report.error) == ("failed", code, text)
     assert report.error_findings == findings
     assert (report.rows_in, next(iter(report.phases))) == (3, "score")
-    assert "4711" not in str(report) + report.as_page()
+    assert "4711" not in str(report) + report.render_page()
 
 
 def test_a_name_is_kept_and_a_repeated_run_says_so():
     config = config_of().model_copy(update={"run_id": "nightly"})
     report = run_job(config, lambda run: run.note(status="repeated", rows_in=0))
     assert (report.run_id, report.status, report.rows_in) == ("nightly", "repeated", 0)
-    assert new_run_id() != new_run_id()
-    assert report_of(ValueError()) is None
+    assert create_run_id() != create_run_id()
+    assert get_report(ValueError()) is None
 
 
 def test_no_credentials_of_a_uri_reach_a_report():
@@ -271,8 +271,8 @@ def test_no_credentials_of_a_uri_reach_a_report():
 
     with pytest.raises(ContractError) as error:
         run_job(config_of(), work)
-    report = report_of(error.value)
-    assert "hunter2" not in report.to_json() + str(report) + report.as_page()
+    report = get_report(error.value)
+    assert "hunter2" not in report.to_json() + str(report) + report.render_page()
     assert "output           s3://bucket/x (3 rows)" in str(report)
     assert "hunter2" not in str(error.value)
 
@@ -306,7 +306,7 @@ def test_log_of_a_failure_is_at_the_configured_path(tmp_path):
     with pytest.raises(ZeroDivisionError) as error:
         run_job(config, work)
     log = tmp_path / "logs" / "nightly.log"
-    assert report_of(error.value).log == str(log)
+    assert get_report(error.value).log == str(log)
     assert log.read_text().endswith("ZeroDivisionError: by zero\n")
     assert log.stat().st_mode & 0o077 == 0
     assert [path.name for path in log.parent.iterdir()] == ["nightly.log"]
@@ -320,7 +320,7 @@ def test_log_that_cannot_be_written_is_a_temporary_file(tmp_path):
     path = tmp_path / "file" / "run.log"
     with pytest.raises(ZeroDivisionError) as error:
         run_job(config_of(log=path), work)
-    log = report_of(error.value).log
+    log = get_report(error.value).log
     assert log != str(path)
     assert "by zero" in Path(log).read_text()
 
@@ -332,7 +332,7 @@ def test_failed_run_names_no_output_that_it_has_not_written():
 
     with pytest.raises(BudgetExceededError) as error:
         run_job(config_of(), work, "score")
-    text = str(report_of(error.value))
+    text = str(get_report(error.value))
     assert "output " not in text
     assert "quarantine       bad (1 row)" in text
     assert text.count(str(FINDING)) == 1
@@ -377,12 +377,13 @@ def test_a_report_that_cannot_be_written_does_not_hide_the_error_of_the_job(tmp_
     assert "the error itself" in (tmp_path / "r.html").read_text()
 
 
-def test_a_report_that_needs_a_package_is_refused_before_anything_is_done(tmp_path, monkeypatch):
+def test_a_report_that_needs_a_package_is_refused_before_anything_is_done(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     config = config_of(json=tmp_path / "r.json", html=tmp_path / "r.html")
     with pytest.raises(MissingDependencyError, match=r"report\.html needs the package 'jinja2'"):
         run_job(config, lambda run: pytest.fail("it was done"))
     assert RunReport.from_json((tmp_path / "r.json").read_text()).status == "failed"
+    assert capsys.readouterr().err == ""
 
 
 # --- files --------------------------------------------------------------------------------------------------
@@ -391,21 +392,21 @@ def test_a_report_that_needs_a_package_is_refused_before_anything_is_done(tmp_pa
 @pytest.mark.parametrize("form", ["{}", "file:{}", "file://{}"])
 def test_files_are_written_whole(tmp_path, form):
     path = form.format(tmp_path / "new" / "f.json")
-    assert read_whole(path, {}) is None
+    assert read_file(path, {}) is None
     for content in (b"first", b"second"):
-        write_whole(path, content, {})
-        assert read_whole(path, {}) == content
+        write_file(path, content, {})
+        assert read_file(path, {}) == content
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["f.json"]
 
 
 def test_a_relative_path_counts_from_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_whole("f.json", b"x", {})
+    write_file("f.json", b"x", {})
     assert (tmp_path / "f.json").read_bytes() == b"x"
 
 
 @pytest.mark.parametrize(
-    "do", [lambda: write_whole("dbfs:/x/f", b"", {}), lambda: read_whole("dbfs:/x/f", {})], ids=describe_case
+    "do", [lambda: write_file("dbfs:/x/f", b"", {}), lambda: read_file("dbfs:/x/f", {})], ids=describe_case
 )
 def test_a_file_system_that_nobody_here_knows(do):
     with pytest.raises(UnsupportedError, match="is on a file system that pyarrow does not know"):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sparksig.errors import Code, ContractError, Finding, printable
-from sparksig.jobs.secrets import find_secrets, hide_in_error, hide_secrets
+from sparksig.errors import Code, ContractError, Finding, make_printable
+from sparksig.jobs.secrets import find_secrets, hide_secrets, hide_secrets_in_error
 
 PASSWORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_size=6).filter(
     lambda text: not text[0].isdigit() and "***" not in text and "://" not in text
@@ -27,7 +27,7 @@ QUOTES = {
     "in a URI": lambda text: urllib.parse.quote(text, safe=""),
     "in JSON": json.dumps,
     "in Python": repr,
-    "on a terminal": printable,
+    "on a terminal": make_printable,
     "in a sentence": lambda text: f"cannot log in with {text}, says the store",
 }
 
@@ -80,7 +80,7 @@ def test_error_and_its_findings_hide_secrets(case):
     config, password = case
     finding = Finding(Code.INVALID_VALUE, password, password, password, password)
     error = ContractError.of(f"no access with {password}", [finding])
-    hide_in_error(error, find_secrets(config))
+    hide_secrets_in_error(error, find_secrets(config))
     assert password not in str(error)
     assert password not in json.dumps([part.to_dict() for part in error.findings], ensure_ascii=False)
 

@@ -18,8 +18,8 @@ import pytest
 from sparksig import Code, Finding, OutputRefusedError, SparksigError, TableNotFoundError, UnsupportedError
 from sparksig.jobs import claims
 from sparksig.jobs.engine import StagedCounts
+from sparksig.jobs.leftovers import find_leftovers, remove_leftover
 from sparksig.jobs.staging import StagedResult, StagingDirectory
-from sparksig.jobs.sweeping import find_stagings, remove_staging
 from sparksig.scoring.tally import PredictionSummarizer
 
 FINDING = Finding(Code.NULL_IN_REQUIRED, "a.b", "long without nulls", "nulls", "declare it", 3, (1, 2))
@@ -50,7 +50,7 @@ class LocalDirectory:
     def names(self):
         return sorted(os.listdir(self.path)) if self.path.exists() else []
 
-    def is_own(self):
+    def is_owned(self):
         return self.owned
 
     def make(self):
@@ -238,7 +238,7 @@ def make(home, name, *files, age=200_000.0):
 def test_abandoned_directories_are_found_with_run_size_and_age(tmp_path):
     make(tmp_path, JOB, "data-0123abcd/part.parquet", "scored.json")
     make(tmp_path, WRITE, "table/part.parquet")
-    job, write = find_stagings(str(tmp_path))
+    job, write = find_leftovers(str(tmp_path))
     assert str(job) == f"{tmp_path}/{JOB} (run nightly, 2.0 kB, 2 days old)"
     assert str(write) == f"{tmp_path}/{WRITE} (a write, 1.0 kB, 2 days old)"
     assert job.to_dict() == {
@@ -254,9 +254,9 @@ def test_abandoned_directories_are_found_with_run_size_and_age(tmp_path):
 def test_path_of_a_table_finds_the_directories_beside_it(tmp_path):
     for name in (JOB, ".other.sparksig-nightly"):
         make(tmp_path, name, "scored.json")
-    assert [Path(staging.path).name for staging in find_stagings(f"{tmp_path}/out")] == [JOB]
+    assert [Path(staging.path).name for staging in find_leftovers(f"{tmp_path}/out")] == [JOB]
     (tmp_path / "out").mkdir()
-    assert [Path(staging.path).name for staging in find_stagings(f"{tmp_path}/out/")] == [JOB]
+    assert [Path(staging.path).name for staging in find_leftovers(f"{tmp_path}/out/")] == [JOB]
 
 
 @pytest.mark.parametrize(("name", "files"), [
@@ -268,69 +268,69 @@ def test_path_of_a_table_finds_the_directories_beside_it(tmp_path):
 ], ids=["other file", "other file of a write", "no run", "visible", "no table"])  # fmt: skip
 def test_other_directories_are_not_found(tmp_path, name, files):
     make(tmp_path, name, *files)
-    assert find_stagings(str(tmp_path)) == []
+    assert find_leftovers(str(tmp_path)) == []
 
 
 def test_directory_with_one_young_file_may_be_in_use(tmp_path):
     make(tmp_path, JOB, "data-0123abcd/a.parquet")
     (tmp_path / JOB / "data-0123abcd" / "b.parquet").write_bytes(b"x")
-    assert [staging.obstacle for staging in find_stagings(str(tmp_path))] == ["it may be in use"]
-    assert [staging.obstacle for staging in find_stagings(str(tmp_path), older_than=0)] == [""]
+    assert [staging.obstacle for staging in find_leftovers(str(tmp_path))] == ["it may be in use"]
+    assert [staging.obstacle for staging in find_leftovers(str(tmp_path), older_than=0)] == [""]
 
 
 def test_link_to_a_directory_is_not_found(tmp_path):
     make(tmp_path / "private", "keys", "scored.json")
     (tmp_path / JOB).symlink_to(tmp_path / "private" / "keys")
-    assert find_stagings(str(tmp_path), older_than=0) == []
+    assert find_leftovers(str(tmp_path), older_than=0) == []
 
 
 def test_link_in_a_directory_is_removed_and_not_followed(tmp_path):
     make(tmp_path / "private", "keys", "key.pem")
     make(tmp_path, JOB, "data-0123abcd/a.parquet")
     (tmp_path / JOB / "data-0123abcd" / "link").symlink_to(tmp_path / "private" / "keys")
-    (staging,) = find_stagings(str(tmp_path), older_than=0)
+    (staging,) = find_leftovers(str(tmp_path), older_than=0)
     assert staging.size == 1000
-    remove_staging(str(tmp_path), staging)
+    remove_leftover(str(tmp_path), staging)
     assert not (tmp_path / JOB).exists()
     assert (tmp_path / "private" / "keys" / "key.pem").exists()
 
 
 def test_only_copy_of_a_table_is_kept(tmp_path):
     make(tmp_path, WRITE, "table/part.parquet", "old/part.parquet")
-    (staging,) = find_stagings(str(tmp_path))
+    (staging,) = find_leftovers(str(tmp_path))
     assert staging.obstacle == (
         f"it has the only copy of the table: rename {tmp_path}/{WRITE}/old to {tmp_path}/out"
     )
     with pytest.raises(SparksigError, match="it was not removed"):
-        remove_staging(str(tmp_path), staging)
+        remove_leftover(str(tmp_path), staging)
     (tmp_path / "out").mkdir()
-    (staging,) = find_stagings(str(tmp_path))
+    (staging,) = find_leftovers(str(tmp_path))
     assert staging.obstacle == ""
 
 
 def test_rows_that_are_being_published_are_kept(tmp_path):
     make(tmp_path, JOB, "scored.json", "publishing.json")
-    (staging,) = find_stagings(str(tmp_path))
+    (staging,) = find_leftovers(str(tmp_path))
     assert str(staging).endswith("kept, its rows are being published: start the job again with this run id")
 
 
 def test_directory_that_changed_since_it_was_found_is_kept(tmp_path):
     make(tmp_path, JOB, "scored.json")
-    (staging,) = find_stagings(str(tmp_path))
+    (staging,) = find_leftovers(str(tmp_path))
     (tmp_path / JOB / "publishing.json").touch()
     with pytest.raises(SparksigError, match="is in use, or has to be kept: it was not removed"):
-        remove_staging(str(tmp_path), staging)
+        remove_leftover(str(tmp_path), staging)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives files away")
 def test_directory_of_another_user_is_kept(tmp_path):
     make(tmp_path, JOB, "scored.json")
     os.chown(tmp_path / JOB, 12345, 12345)
-    assert find_stagings(str(tmp_path))[0].obstacle == "it belongs to another user"
+    assert find_leftovers(str(tmp_path))[0].obstacle == "it belongs to another user"
 
 
 def test_path_that_does_not_exist():
     with pytest.raises(TableNotFoundError, match="there is no directory at '/nowhere/at/all'"):
-        find_stagings("/nowhere/at/all")
+        find_leftovers("/nowhere/at/all")
     with pytest.raises(UnsupportedError, match="'dbfs:/x' is on a file system that pyarrow does not know"):
-        find_stagings("dbfs:/x")
+        find_leftovers("dbfs:/x")

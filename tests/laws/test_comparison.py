@@ -21,7 +21,7 @@ from sparksig import enforce
 from sparksig.comparison import Verdict, compare
 from sparksig.convert.arrow import VECTOR_TYPE
 from sparksig.engine.predictions import result_type
-from sparksig.errors import Code, ContractError, below, step
+from sparksig.errors import Code, ContractError, below, quote
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.strategies import schemas, signatures
@@ -195,7 +195,7 @@ def test_places_are_taken_in_a_row_but_for_what_was_away_in_between(first, seed,
     third = taken_by_another(rng, second, side)
     event(f"{len({first, second, third})} different")
     paths = {
-        path for name, spec in zip(second.input_names(), second) for path in places(spec.type, step(name))
+        path for name, spec in zip(second.input_names(), second) for path in places(spec.type, quote(name))
     }
     for finding in compare(first, third, side=side).combined.upgrade:
         path = finding.path.removeprefix(f"{side}.")
@@ -307,7 +307,7 @@ def table_for(schema, absent, rng=None, extra=False):
     maker, columns = Maker(absent, rng), {}
     rows = rng.randint(0, 3) if rng else 1
     for name, spec in zip(schema.input_names(), schema):
-        path = step(name)
+        path = quote(name)
         if not spec.required and absent(path):
             continue
         source_type, value = maker.make(spec.type, path)

@@ -39,7 +39,7 @@ from sparksig import (
     UnsupportedError,
 )
 from sparksig.models import code as code_module
-from sparksig.models.directory import ModelDirectory, seal
+from sparksig.models.directory import ModelDirectory, write_seal
 from sparksig.models.seal import digest
 from sparksig.models.trust import Trust
 from tests.models.helpers import (
@@ -156,7 +156,7 @@ def _estimator_of_lightgbm(form):
             "data": name,
         }
         rewrite(path, lambda config: config["flavors"]["lightgbm"].update(entries))
-        seal(path)
+        write_seal(path)
 
     return save
 
@@ -169,7 +169,7 @@ def _by_onnx_with_files(path, scale):
     _by_onnx(path, scale)
     options = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 0}
     onnx.save_model(_graph(scale), str(path / "model.onnx"), **options)
-    seal(unsealed(path))
+    write_seal(unsealed(path))
 
 
 def _by_python(path, scale):
@@ -323,7 +323,7 @@ def test_nothing_in_a_directory_widens_the_trust(saved, private, tmp_path, monke
     home = _copy(saved, name, tmp_path / "m")
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")
     rewrite(home, lambda config: _widen(config, digest(home)))
-    seal(home)
+    write_seal(home)
     with pytest.raises(ModelNotTrustedError):
         sparksig.load_model(home)
 

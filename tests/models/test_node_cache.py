@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from sparksig.errors import ModelError
-from sparksig.models.node_cache import CACHE_VARIABLE, cached_directory
+from sparksig.models.node_cache import CACHE_VARIABLE, build_once
 
 BUILD = """
 import os, sys, time
-from sparksig.models.node_cache import cached_directory
+from sparksig.models.node_cache import build_once
 
 def build(home):
     home.mkdir()
@@ -26,7 +26,7 @@ def build(home):
     time.sleep(float(sys.argv[2]))
     (home / "second").touch()
 
-home = cached_directory("environments", "key", build)
+home = build_once("environments", "key", build)
 print(sorted(file.name for file in home.iterdir()))
 """
 
@@ -72,7 +72,7 @@ def test_failed_build_leaves_nothing_behind(tmp_path, monkeypatch):
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        cached_directory("models", "key", fail)
+        build_once("models", "key", fail)
     assert not list(tmp_path.glob("models/key*/"))
 
 
@@ -96,7 +96,7 @@ def test_full_disk(small_disk):
         (home / "large").write_bytes(bytes(2**20))
 
     with pytest.raises(ModelError, match=r"key: the disk is full\. Free some space, or set SPARKSIG_CACHE"):
-        cached_directory("models", "key", write_too_much)
+        build_once("models", "key", write_too_much)
     assert not list(small_disk.glob("models/key/*"))
 
 

@@ -40,7 +40,7 @@ from sparksig import (
     UnsupportedError,
 )
 from sparksig.models.info import ExampleMismatchWarning
-from sparksig.models.registry import local_path
+from sparksig.models.registry import fetch_model
 from sparksig.models.seal import digest
 from tests.cases import describe_case
 from tests.models import servers
@@ -123,7 +123,7 @@ def test_every_path_survives_being_a_file_uri(name):
         uri = (Path("/models") / name).as_uri()
     except UnicodeEncodeError:  # no name of a file
         return
-    assert local_path(uri) == Path("/models") / name
+    assert fetch_model(uri) == Path("/models") / name
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ def test_every_path_survives_being_a_file_uri(name):
     ["C:", "C:/m", "C:\\m", "c:m", "s3", "s3:bucket", "models:m", "a:b/c", "./s3:/m", "1a:/m", "a_b:/m"],
 )
 def test_what_has_no_scheme_is_a_path(name):
-    assert local_path(name) == Path(name)
-    assert local_path(Path("s3:/bucket") / name) == Path("s3:/bucket") / name
+    assert fetch_model(name) == Path(name)
+    assert fetch_model(Path("s3:/bucket") / name) == Path("s3:/bucket") / name
 
 
 def test_a_path_with_a_drive_letter_is_a_directory_like_others(skopsed, monkeypatch):

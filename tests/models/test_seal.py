@@ -40,9 +40,9 @@ from sparksig import (
 from sparksig.errors import SignatureTypeError
 from sparksig.models import directory as directory_module
 from sparksig.models import seal as seal_module
-from sparksig.models.directory import ModelDirectory, replace_mlmodel, seal
+from sparksig.models.directory import ModelDirectory, replace_mlmodel, write_seal
 from sparksig.models.info import ExampleMismatchWarning
-from sparksig.models.seal import SEAL, check_seal, digest, file_digests, seal_text
+from sparksig.models.seal import SEAL, check_seal, digest, format_seal, hash_files
 from sparksig.models.trust import Trust
 from tests import strategies
 from tests.models.helpers import ONE_DOUBLE, SIGNATURE, Doubled, content, linear, unsealed
@@ -92,7 +92,7 @@ def _lay(root, files):
 
 def _sealed(root, files=()):
     _lay(root, {"MLmodel": MINIMAL, **dict(files)})
-    seal(root)
+    write_seal(root)
     return root
 
 
@@ -178,9 +178,9 @@ def test_any_files_are_sealed_and_any_one_that_changes_is_told(tmp_path, files):
     shutil.rmtree(tmp_path / "m", ignore_errors=True)
     (tmp_path / "m").mkdir()
     root = _lay(tmp_path / "m", {os.fsdecode(name): data for name, data in files.items()})
-    before = file_digests(root)
-    seal(root)
-    assert file_digests(root) == before  # the seal is none of the files it seals
+    before = hash_files(root)
+    write_seal(root)
+    assert hash_files(root) == before  # the seal is none of the files it seals
     check_seal(root, before)
     for name in before:
         for other in ({**before, name: "0" * 64}, {k: v for k, v in before.items() if k != name}):
@@ -189,7 +189,7 @@ def test_any_files_are_sealed_and_any_one_that_changes_is_told(tmp_path, files):
     check_seal(root, {**before, "one more": "0" * 64})
 
 
-@pytest.mark.parametrize("read", [digest, seal, _verify, sparksig.load_model])
+@pytest.mark.parametrize("read", [digest, write_seal, _verify, sparksig.load_model])
 def test_file_name_that_is_not_utf8_is_refused(tmp_path, read):
     root = _sealed(tmp_path / "m")
     _lay(root, {os.fsdecode(b"r\xe9sum\xe9.txt"): b"1"})
@@ -203,7 +203,7 @@ def test_sealing_leaves_the_digest_as_it_is(model):
     before = digest(model)
     unsealed(model)
     assert digest(model) == before
-    seal(model)
+    write_seal(model)
     assert digest(model) == before
     (model / SEAL).write_bytes(b"anything")
     assert digest(model) == before
@@ -304,9 +304,9 @@ def test_each_byte_that_is_cut_from_a_sealed_model_is_told(tmp_path):
 DAMAGED_SEALS = {
     "empty": b"",
     "one-line": b"# " + b"0" * 64 + b"\n",
-    "no-last-line": seal_text({"MLmodel": "0" * 64}).splitlines(keepends=True)[0],
-    "twice": seal_text({}) * 2,
-    "windows": seal_text({"MLmodel": "0" * 64}).replace(b"\n", b"\r\n"),
+    "no-last-line": format_seal({"MLmodel": "0" * 64}).splitlines(keepends=True)[0],
+    "twice": format_seal({}) * 2,
+    "windows": format_seal({"MLmodel": "0" * 64}).replace(b"\n", b"\r\n"),
     "yaml": b"a: 1\n",
     "all-bytes": bytes(range(256)),
 }

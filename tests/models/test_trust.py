@@ -34,7 +34,7 @@ from sparksig import (
     UnsupportedError,
 )
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.seal import digest, file_digests
+from sparksig.models.seal import digest, hash_files
 from sparksig.models.trust import Trust, describe_types
 from tests.models.helpers import (
     FRAME,
@@ -787,7 +787,7 @@ def test_the_gate_opens_for_what_the_caller_names(pickled):
     directory = ModelDirectory.read(pickled)
     Trust(allow_pickle=True).require_code(directory, "this")
     pinned = Trust(digest=digest(pickled))
-    assert pinned.verify(directory) == replace(directory, digests=file_digests(pickled))
+    assert pinned.verify(directory) == replace(directory, digests=hash_files(pickled))
     pinned.require_code(directory, "this")
     Trust(trusted_types=("a.B",)).require_types(directory, ["a.B"])
     with pytest.raises(ModelDamagedError, match="differs from the pinned digest"):

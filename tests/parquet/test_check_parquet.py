@@ -173,6 +173,7 @@ def test_check_accepts_a_path_as_it_accepts_a_table(write, as_path):
     home = write({"id": [1, None]})
     report = sparksig.check(as_path(home), "id bigint not null", "full", row_key="id")
     assert summarize(report) == [("NULL_IN_REQUIRED", "id", 1)]
+    assert report.table == str(home)
     assert replace(report, seconds=0) == replace(
         check_parquet(home, "id bigint not null", "full", row_key="id"), seconds=0
     )

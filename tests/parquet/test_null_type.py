@@ -8,7 +8,7 @@ import pytest
 
 import sparksig
 from sparksig import ColSpec, Schema
-from sparksig.jobs.preflight import schemas_with_null_types
+from sparksig.jobs.input_checks import find_schemas_with_null_types
 from sparksig.tables.check import check_parquet
 from sparksig.tables.infer import infer_parquet
 
@@ -63,11 +63,11 @@ def test_a_column_is_inferred_from_the_files_that_have_values(tmp_path):
 
 
 def test_footers_say_which_columns_have_the_null_type(tmp_path):
-    actual = schemas_with_null_types(f"file:{write_days(tmp_path, SILENT, NOTES)}")
+    actual = find_schemas_with_null_types(f"file:{write_days(tmp_path, SILENT, NOTES)}")
     assert {name: str(schema.field("note").type) for name, schema in actual.items()} == {
         "day-0.parquet": "null",
         "day-1.parquet": "string",
     }
-    assert list(schemas_with_null_types(f"file:{tmp_path / 'day-0.parquet'}")) == [""]
+    assert list(find_schemas_with_null_types(f"file:{tmp_path / 'day-0.parquet'}")) == [""]
     (tmp_path / "day-0.parquet").unlink()
-    assert schemas_with_null_types(f"file:{tmp_path}") == {}
+    assert find_schemas_with_null_types(f"file:{tmp_path}") == {}

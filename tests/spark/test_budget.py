@@ -5,7 +5,7 @@ import pytest
 from sparksig import ParamSchema, ParamSpec
 from sparksig.errors import BudgetExceededError
 from sparksig.jobs import score
-from sparksig.jobs.job_run import report_of
+from sparksig.jobs.job_run import get_report
 from tests.spark import models, score_jobs
 
 ROWS = 3000
@@ -36,6 +36,6 @@ def test_broken_model_ends_the_run_early(spark, tmp_path):
     )
     with pytest.raises(BudgetExceededError, match=text) as caught:
         score(config)
-    assert report_of(caught.value).exit_code == 4
+    assert get_report(caught.value).exit_code == 4
     assert len((tmp_path / "calls").read_text()) < ROWS / 5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["calls", "in", "m"]

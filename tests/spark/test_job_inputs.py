@@ -10,7 +10,7 @@ import pytest
 
 from sparksig.errors import Code, ConfigError, ContractError, OutputRefusedError, TableNotFoundError
 from sparksig.jobs import score
-from sparksig.jobs.job_run import report_of
+from sparksig.jobs.job_run import get_report
 from tests.spark import score_jobs
 from tests.spark.score_jobs import read, table
 
@@ -49,8 +49,8 @@ def test_text_is_read_as_declared_or_not_at_all(job, tmp_path, form):
         Exception, match=r"the table '.*' differs from its declaration: one row in file:.*/0.txt"
     ) as error:
         score(job(input=config))
-    assert report_of(error.value).exit_code == 3
-    assert "8.5" not in report_of(error.value).to_json()
+    assert get_report(error.value).exit_code == 3
+    assert "8.5" not in get_report(error.value).to_json()
     assert not (tmp_path / "out").exists()
     bad = {"path": str(tmp_path / "bad")}
     report = score(job(input=config, output={"keep": ["id", "d", "t"]}, budget={"rows": 5}, quarantine=bad))

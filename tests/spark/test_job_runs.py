@@ -23,10 +23,10 @@ from sparksig.errors import (
     TableNotFoundError,
 )
 from sparksig.jobs import ScoreConfig, outputs, score, staged_tables
-from sparksig.jobs.job_run import report_of
+from sparksig.jobs.job_run import get_report
 from sparksig.jobs.score_plan import plan_score
 from sparksig.jobs.staging import MARKER, StagingDirectory
-from sparksig.spark.hadoop import Place
+from sparksig.spark.hadoop import HadoopPath
 from tests.spark import models, score_jobs
 from tests.spark.score_jobs import BAD, left, read, table
 
@@ -91,7 +91,7 @@ def test_a_budget_that_is_exceeded_leaves_nothing_anywhere(job, tmp_path, budget
     )
     with pytest.raises(BudgetExceededError, match=message) as error:
         score(job(budget=budget, quarantine={"path": str(tmp_path / "bad")}))
-    report = report_of(error.value)
+    report = get_report(error.value)
     assert (report.rows_in, report.scored, report.rejected, report.exit_code) == (20, 18, 2, 4)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
@@ -100,7 +100,7 @@ def test_a_full_check_ends_a_job_that_would_exceed_its_budget_before_anything_is
     table(tmp_path / "in", [None] * 4 + [1] * 16)
     with pytest.raises(BudgetExceededError, match="4 of 20 rows cannot be scored") as error:
         score(job(budget={"rows": 3}, check={"mode": "full"}))
-    assert "score" not in report_of(error.value).phases
+    assert "score" not in get_report(error.value).phases
     with pytest.raises(ContractError, match="x: expected long without nulls, got nulls, 4 times"):
         score(job(check={"mode": "full"}))
     report = score(job(budget={"rows": 4}, check={"mode": "sample"}))
@@ -153,7 +153,7 @@ def test_output_that_is_refused_late_leaves_no_quarantined_rows(job, tmp_path, m
         patch.setattr(publishing, name, occupy_output)
         with pytest.raises(OutputRefusedError, match=r"'file:.*/out' already exists") as error:
             score(config)
-    assert report_of(error.value).written == {}
+    assert get_report(error.value).written == {}
     assert not list((tmp_path / "bad").rglob("*.parquet"))
     shutil.rmtree(tmp_path / "out")
     report = score(config)
@@ -171,14 +171,14 @@ def test_file_by_file_where_there_is_no_move_of_a_directory(job, tmp_path, monke
     with monkeypatch.context() as patch:
         published = []
 
-        def die_at_the_second_file_of_the_output(source, target, move=Place.move_file_to):
+        def die_at_the_second_file_of_the_output(source, target, move=HadoopPath.move_file_to):
             if "/out/" in target.uri:
                 published.append(target)
             if len(published) == 2:
                 raise Died
             move(source, target)
 
-        patch.setattr(Place, "move_file_to", die_at_the_second_file_of_the_output)
+        patch.setattr(HadoopPath, "move_file_to", die_at_the_second_file_of_the_output)
         with pytest.raises(Died):
             score(config)
     assert not (tmp_path / "out" / MARKER).exists()
@@ -326,7 +326,7 @@ def test_another_file_system_and_names_that_are_odd(job, spark, tmp_path, monkey
         quarantine={"path": f"{place}/bad"},
     )
     with monkeypatch.context() as patch:
-        dying(patch, Place, "move_to")
+        dying(patch, HadoopPath, "move_to")
         with pytest.raises(Died):
             score(config)
     report = score(config)

@@ -16,7 +16,7 @@ import yaml
 
 import sparksig
 from sparksig.jobs import RunReport, run
-from sparksig.jobs.files import read_whole, write_whole
+from sparksig.jobs.files import read_file, write_file
 from sparksig.jobs.progress import show_progress
 from tests.spark import models
 
@@ -165,14 +165,14 @@ def test_a_signature_becomes_the_inputs_of_a_model(spark, job, tmp_path, capsys)
 def test_a_place_that_only_spark_knows_is_reached_by_hadoop(spark, tmp_path):
     conf = {"spark.hadoop.fs.defaultFS": "file:///"}  # then a plain path is Hadoop's to find
     path = f"{tmp_path}/deep/r ü.json"
-    assert read_whole(path, conf) is None
+    assert read_file(path, conf) is None
     for content in (b"first", bytes(range(256))):
-        write_whole(path, content, conf)
-        assert read_whole(path, conf) == content == Path(path).read_bytes()
+        write_file(path, content, conf)
+        assert read_file(path, conf) == content == Path(path).read_bytes()
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
-        write_whole(f"{tmp_path}/file/r.json", b"", conf)
-    for call in (read_whole, lambda path, conf: write_whole(path, b"", conf)):
+        write_file(f"{tmp_path}/file/r.json", b"", conf)
+    for call in (read_file, lambda path, conf: write_file(path, b"", conf)):
         with pytest.raises(OSError, match='No FileSystem for scheme "unheard-of"'):
             call("unheard-of://host/r.json", {})
 

@@ -26,7 +26,7 @@ from sparksig import (
     Sampler,
     Schema,
 )
-from sparksig.errors import OutputRefusedError, step
+from sparksig.errors import OutputRefusedError, quote
 from sparksig.jobs import score
 from tests.spark import score_jobs
 
@@ -89,7 +89,7 @@ class Total(sparksig.PythonModel):
 
 def number_findings(findings, names):
     """Return findings with the numbers of their columns for the names."""
-    numbers = {step(name): index for index, name in enumerate(names)}
+    numbers = {quote(name): index for index, name in enumerate(names)}
     results = []
     for finding in findings:
         column = next(

@@ -19,7 +19,7 @@ import sparksig
 from sparksig import Code, ColSpec, ContractError, Schema
 from sparksig.cli import cli
 from sparksig.jobs import ScoreConfig, plan_score
-from sparksig.jobs.preflight import check_input
+from sparksig.jobs.input_checks import check_input
 from sparksig.spark.bind import bind
 from sparksig.tables.check import check_parquet
 

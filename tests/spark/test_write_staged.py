@@ -148,13 +148,13 @@ def test_failed_write_keeps_the_rows_and_leaves_nothing(spark, table, tmp_path, 
 def test_failed_publication_keeps_the_rows_and_leaves_nothing(spark, table, tmp_path, mode, monkeypatch):
     calls = []
 
-    def fail(self, target, move=staged.Place.move_file_to):
+    def fail(self, target, move=staged.HadoopPath.move_file_to):
         calls.append(target)
         if len(calls) == 3:
             raise OSError("the disk is full")
         move(self, target)
 
-    monkeypatch.setattr(staged.Place, "move_file_to", fail)
+    monkeypatch.setattr(staged.HadoopPath, "move_file_to", fail)
     monkeypatch.setattr(
         moves, "_exchange", lambda source, other: (_ for _ in ()).throw(OSError("the disk is full"))
     )
@@ -195,14 +195,14 @@ def test_overwrite_replaces_the_table(spark, table, tmp_path, monkeypatch, can_e
 def test_old_table_comes_back_where_the_second_rename_fails(spark, table, tmp_path, monkeypatch):
     moved = []
 
-    def fail(self, target, move=staged.Place.move_to):
+    def fail(self, target, move=staged.HadoopPath.move_to):
         moved.append(target)
         if len(moved) == 2:
             raise OSError("the disk is gone")
         move(self, target)
 
     monkeypatch.setattr(moves, "_exchange", lambda source, other: False)
-    monkeypatch.setattr(staged.Place, "move_to", fail)
+    monkeypatch.setattr(staged.HadoopPath, "move_to", fail)
     with pytest.raises(OutputRefusedError, match="another writer is replacing this table"):
         sparksig.write(spark.range(7), table, mode="overwrite")
     assert ids(spark, table) == [0, 1, 2, 3, 4]
@@ -210,7 +210,7 @@ def test_old_table_comes_back_where_the_second_rename_fails(spark, table, tmp_pa
 
 
 def test_object_stores_copy_file_by_file(spark, table, tmp_path, monkeypatch):
-    monkeypatch.setattr(staged.Place, "renames_at_once", False)
+    monkeypatch.setattr(staged.HadoopPath, "renames_at_once", False)
     assert sparksig.write(spark.range(3), table, mode="append").rows == 3
     assert ids(spark, table) == [0, 0, 1, 1, 2, 2, 3, 4]
     assert sparksig.write(spark.range(2), table, mode="overwrite").rows == 2

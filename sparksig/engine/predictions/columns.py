@@ -18,7 +18,7 @@ from sparksig.engine.predictions.counts import build_row_count_finding
 from sparksig.engine.predictions.reading import read_frame
 from sparksig.engine.series import column_to_arrow, format_dtype, is_name, is_objects
 from sparksig.engine.values import enforce_values
-from sparksig.errors import Code, ContractError, Finding, nearest, step
+from sparksig.errors import Code, ContractError, Finding, quote, suggest
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe
 
@@ -43,7 +43,7 @@ def encode_columns(
     for position, spec in enumerate(outputs):
         column = _find_column(frame, spec, position, positions, findings)
         if column is not None:
-            path = step(outputs.input_names()[position])
+            path = quote(outputs.input_names()[position])
             arrays[position] = _encode_column(column, spec, path, findings, keep)
     if rows is not None and len(frame) != rows and (frame.shape[1] or len(findings) == before):
         findings.insert(before, build_row_count_finding("", rows, len(frame)))
@@ -61,7 +61,7 @@ def _check_names(frame: pd.DataFrame, outputs: Schema, findings: list[Finding]) 
     declared = outputs.input_dict()
     hint = "return only the declared columns, or declare this one"
     findings += [
-        Finding(Code.UNKNOWN_KEY, step(label), "only declared columns", "an undeclared column", hint)
+        Finding(Code.UNKNOWN_KEY, quote(label), "only declared columns", "an undeclared column", hint)
         for label in frame.columns
         if not is_name(label) or label not in declared
     ]
@@ -79,11 +79,11 @@ def _find_column(
     matches = positions.get(spec.name, [])
     if len(matches) > 1:
         actual = str(len(matches))
-        findings.append(Finding(Code.DUPLICATE_NAME, step(spec.name), "one column of that name", actual))
+        findings.append(Finding(Code.DUPLICATE_NAME, quote(spec.name), "one column of that name", actual))
     elif not matches and spec.required:
-        hint = nearest(spec.name, frame.columns)
+        hint = suggest(spec.name, frame.columns)
         expected = describe(spec.type)
-        findings.append(Finding(Code.MISSING_COLUMN, step(spec.name), expected, "no such column", hint))
+        findings.append(Finding(Code.MISSING_COLUMN, quote(spec.name), expected, "no such column", hint))
     return frame.iloc[:, matches[0]] if len(matches) == 1 else None
 
 

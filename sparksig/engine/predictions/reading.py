@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert.arrow import is_arrow, read_arrow
-from sparksig.convert.instances import fields_of, is_sequence
+from sparksig.convert.instances import get_fields, is_sequence
 from sparksig.convert.objects import is_sparse, to_series
 from sparksig.engine.findings import build_count_finding
 from sparksig.engine.python import to_frame
@@ -25,8 +25,8 @@ from sparksig.errors import (
     Finding,
     PredictionError,
     SignatureError,
-    kind,
-    step,
+    name_type,
+    quote,
 )
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, DataType, Map, Object
@@ -61,16 +61,16 @@ def read_frame(
         try:
             prediction = _from_arrow(prediction)
         except ConversionError as error:
-            findings.append(Finding(Code.TYPE_MISMATCH, "", _FORMATS, kind(prediction), error.message))
+            findings.append(Finding(Code.TYPE_MISMATCH, "", _FORMATS, name_type(prediction), error.message))
             return None
         if isinstance(prediction, pd.DataFrame):
             return prediction
-    elif is_sequence(prediction) and fields_of(prediction) is None:
+    elif is_sequence(prediction) and get_fields(prediction) is None:
         prediction = list(prediction)
-    elif (by_name := fields_of(prediction)) is not None:
+    elif (by_name := get_fields(prediction)) is not None:
         prediction = by_name
     elif not _is_readable(prediction, outputs):
-        findings.append(Finding(Code.TYPE_MISMATCH, "", _FORMATS, kind(prediction)))
+        findings.append(Finding(Code.TYPE_MISMATCH, "", _FORMATS, name_type(prediction)))
         return None
     if (names := _choose_names(prediction, outputs)) is not None:
         return _read_by_name(prediction, outputs, names, rows, findings)
@@ -115,7 +115,7 @@ def _choose_names(prediction: Any, outputs: Schema) -> list[Any] | None:
     if isinstance(prediction, Mapping):
         keys = list(prediction)
     elif isinstance(prediction, list) and prediction and _are_records(prediction):
-        records = [item if isinstance(item, Mapping) else fields_of(item) or {} for item in prediction]
+        records = [item if isinstance(item, Mapping) else get_fields(item) or {} for item in prediction]
         keys = list(dict.fromkeys(key for record in records for key in record))
     else:
         return None
@@ -132,7 +132,7 @@ def _choose_names(prediction: Any, outputs: Schema) -> list[Any] | None:
 def _are_records(values: Sequence[Any]) -> bool:
     if set(map(type, values)) == {dict}:
         return True
-    return all(isinstance(value, Mapping) or fields_of(value) is not None for value in values)
+    return all(isinstance(value, Mapping) or get_fields(value) is not None for value in values)
 
 
 def _read_by_name(
@@ -147,7 +147,7 @@ def _read_by_name(
         findings += _get_findings(error)
     hint = "return only the declared columns, or declare this one"
     findings += [
-        Finding(Code.UNKNOWN_KEY, step(key), "only declared columns", "an undeclared column", hint)
+        Finding(Code.UNKNOWN_KEY, quote(key), "only declared columns", "an undeclared column", hint)
         for key in keys
         if key not in names or not is_name(key)
     ]

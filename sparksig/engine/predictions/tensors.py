@@ -11,12 +11,12 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert.arrow import to_arrow
-from sparksig.convert.instances import fields_of
+from sparksig.convert.instances import get_fields
 from sparksig.convert.numpy import dtype_widens
 from sparksig.convert.objects import from_objects, is_sparse, to_series
 from sparksig.engine.kernels import Values
 from sparksig.engine.predictions.counts import build_row_count_finding
-from sparksig.errors import Code, Finding, PredictionError, kind, step
+from sparksig.errors import Code, Finding, PredictionError, name_type, quote
 from sparksig.lattice import MODEL_TYPE
 from sparksig.schema import Schema, TensorSpec
 
@@ -30,22 +30,24 @@ def encode_tensors(
 
 
 def _split_tensors(prediction: Any, outputs: Schema, findings: list[Finding]) -> list[Any]:
-    by_name = fields_of(prediction)
+    by_name = get_fields(prediction)
     prediction = prediction if by_name is None else by_name
     if len(outputs) == 1 and not (isinstance(prediction, Mapping) and outputs.has_input_names()):
         return [prediction]
     names = outputs.input_names()
     if not isinstance(prediction, (Mapping, pd.DataFrame)) or is_sparse(prediction):
         findings.append(
-            Finding(Code.TYPE_MISMATCH, "", f"a dictionary of {len(names)} tensors", kind(prediction))
+            Finding(Code.TYPE_MISMATCH, "", f"a dictionary of {len(names)} tensors", name_type(prediction))
         )
         return []
     keys = set(prediction)
     findings += [
-        Finding(Code.MISSING_KEY, step(name), "a tensor", "no such key") for name in names if name not in keys
+        Finding(Code.MISSING_KEY, quote(name), "a tensor", "no such key")
+        for name in names
+        if name not in keys
     ]
     findings += [
-        Finding(Code.UNKNOWN_KEY, step(key), "only declared keys", "an undeclared key")
+        Finding(Code.UNKNOWN_KEY, quote(key), "only declared keys", "an undeclared key")
         for key in prediction
         if key not in names
     ]
@@ -55,7 +57,7 @@ def _split_tensors(prediction: Any, outputs: Schema, findings: list[Finding]) ->
 def _encode_tensor(
     prediction: Any, spec: TensorSpec, rows: int | None, findings: list[Finding], keep: bool
 ) -> pa.Array | None:
-    path = "" if spec.name is None else step(spec.name)
+    path = "" if spec.name is None else quote(spec.name)
     values = _to_array(prediction, spec)
     if isinstance(values, Finding):
         findings.append(replace(values, path=path))
@@ -120,7 +122,7 @@ def _to_array(prediction: Any, spec: TensorSpec) -> Values | Finding:
             return Finding(Code.SHAPE_MISMATCH, "", f"shape {spec.shape}", "rows of unequal length")
         return array
     if not isinstance(prediction, np.ndarray):
-        return Finding(Code.TYPE_MISMATCH, "", repr(spec), kind(prediction))
+        return Finding(Code.TYPE_MISMATCH, "", repr(spec), name_type(prediction))
     is_object = prediction.dtype.kind == "O" and spec.type.kind not in "USO"
     return _dtype_finding(spec, "object") if is_object else prediction
 

@@ -48,7 +48,7 @@ def opens_files(directory: ModelDirectory) -> bool:
     return bool(directory.pyfunc.get("code")) or find_flavor(directory).opens_files(directory)
 
 
-def default_absent(directory: ModelDirectory) -> Absent:
+def choose_absent(directory: ModelDirectory) -> Absent:
     """Return what a model sees of an optional column that the data lacks, unless the caller chooses.
 
     Estimators and boosters refuse a frame without the columns that they were trained with, so they see a

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from sparksig.errors import Code, Finding, UnsupportedError, step
+from sparksig.errors import Code, Finding, UnsupportedError, quote
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import DataType, Type, describe
 
@@ -58,7 +58,7 @@ def refuse_columns(columns: Sequence[tuple[object, ColSpec]], library: str) -> N
     hint = "encode the column as numbers in the model, for example in a Pipeline or a PythonModel"
     expected = "a number, or a category of training that the booster stores"
     findings = [
-        Finding(Code.UNSUPPORTED_TYPE, step(name), expected, describe(spec.type), hint)
+        Finding(Code.UNSUPPORTED_TYPE, quote(name), expected, describe(spec.type), hint)
         for name, spec in columns
     ]
     message = f"{library} cannot predict for the columns that the signature declares"

@@ -21,8 +21,8 @@ from sparksig.errors import (
     ModelError,
     SparksigError,
     UnsupportedError,
-    kind,
-    printable,
+    make_printable,
+    name_type,
 )
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.trust import Trust
@@ -220,7 +220,7 @@ def check_method(model: Any, name: object, methods: Sequence[str] = METHODS) -> 
     available = [method for method in methods if callable(getattr(model, method, None))]
     if name not in available:
         raise ModelError(
-            f"{kind(model).removeprefix('a value of type ')} has no prediction method {name!r} (it has: "
+            f"{name_type(model).removeprefix('a value of type ')} has no prediction method {name!r} (it has: "
             f"{', '.join(available) or 'none'})"
         )
 
@@ -270,7 +270,7 @@ def convert_import_errors(directory: ModelDirectory) -> Iterator[None]:
     except SparksigError:
         raise
     except ImportError as error:
-        module = printable((error.name or "").partition(".")[0])
+        module = make_printable((error.name or "").partition(".")[0])
         if not module:
             text = f"loading the model needs a library that is not installed: {error}"
         elif isinstance(error, ModuleNotFoundError):

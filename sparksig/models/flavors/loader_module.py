@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sparksig.errors import MissingDependencyError, ModelDamagedError, ModelError, UnsupportedError, kind
+from sparksig.errors import MissingDependencyError, ModelDamagedError, ModelError, UnsupportedError, name_type
 from sparksig.models.directory import ModelDirectory, copy_into
 from sparksig.models.flavors.interface import Flavor, Loading, Predictor, Saving, create_pyfunc_entry
 from sparksig.models.versions import format_install_command
@@ -141,7 +141,7 @@ def _get_predictor(directory: ModelDirectory, loaded: Any) -> Predictor:
     method = getattr(loaded, name, None)
     if not callable(method):
         raise ModelError(
-            f"{directory.path}: the loader module returned {kind(loaded)}, which has no method {name!r}"
+            f"{directory.path}: the loader module returned {name_type(loaded)}, which has no method {name!r}"
         )
     accepts_params = "params" in inspect.signature(method).parameters
 

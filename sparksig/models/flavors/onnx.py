@@ -28,8 +28,8 @@ from sparksig.errors import (
     SignatureError,
     SparksigWarning,
     UnsupportedError,
-    kind,
-    step,
+    name_type,
+    quote,
 )
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.interface import (
@@ -85,7 +85,7 @@ class _OnnxFlavor(Flavor):
         options = self.get_config(directory).get("onnx_session_options") or {}
         if not isinstance(options, Mapping):
             raise ModelDamagedError(
-                f"{directory.path}: onnx_session_options: expected a mapping, got {kind(options)}"
+                f"{directory.path}: onnx_session_options: expected a mapping, got {name_type(options)}"
             )
         unsafe = sorted(str(key) for key, value in options.items() if value and not _is_harmless(key, value))
         if unsafe:
@@ -268,7 +268,7 @@ class _Input:
         if values.dtype == self.dtype:
             return values
         if not dtype_widens(values.dtype, self.dtype) and not self._allows_rounding(values.dtype):
-            finding = Finding(Code.TYPE_MISMATCH, step(self.name), str(self.dtype), str(values.dtype))
+            finding = Finding(Code.TYPE_MISMATCH, quote(self.name), str(self.dtype), str(values.dtype))
             raise ContractError.of(_BAD_INPUT, [finding])
         return values.astype(self.dtype)
 
@@ -301,13 +301,13 @@ def _prepare_inputs(data: Any, inputs: list[_Input]) -> dict[str, np.ndarray[Any
         return {inputs[0].name: inputs[0].convert(data)}
     raise ContractError(
         f"an ONNX model with {len(inputs)} inputs: expected a frame or a dictionary of arrays, got "
-        f"{kind(data)}"
+        f"{name_type(data)}"
     )
 
 
 def _check_names(inputs: list[_Input], data: Mapping[str, Any]) -> None:
     findings = [
-        Finding(Code.MISSING_COLUMN, step(node.name), str(node.dtype), "nothing")
+        Finding(Code.MISSING_COLUMN, quote(node.name), str(node.dtype), "nothing")
         for node in inputs
         if node.name not in data
     ]
@@ -327,7 +327,7 @@ def _to_matrix(frame: pd.DataFrame, node: _Input) -> np.ndarray[Any, Any]:
 def _to_array(column: pd.Series) -> np.ndarray[Any, Any]:
     if pd.api.types.is_extension_array_dtype(column.dtype) and column.dtype.kind in "iuf":
         if column.isna().any():
-            name = step(column.name)
+            name = quote(column.name)
             finding = Finding(Code.NULL_IN_REQUIRED, name, "no nulls: an ONNX input has none", "nulls")
             raise ContractError.of(_BAD_INPUT, [finding])
         return column.to_numpy(dtype=column.dtype.numpy_dtype)  # type: ignore[union-attr]
@@ -400,7 +400,7 @@ def _find_rounded(signature: ModelSignature | None, input_dtypes: Mapping[str, n
         if input_dtype is None or dtype is None:
             continue
         if not dtype_widens(dtype, input_dtype) and _is_rounded(dtype, input_dtype):
-            rounded.append(step(spec.name) if spec.name is not None else "the input")
+            rounded.append(quote(spec.name) if spec.name is not None else "the input")
     return rounded
 
 

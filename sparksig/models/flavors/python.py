@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, kind
+from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, name_type
 from sparksig.models.directory import ModelDirectory, copy_into
 from sparksig.models.flavors.interface import (
     Flavor,
@@ -85,7 +85,7 @@ class _PythonFlavor(Flavor):
             model = _unpickle(directory, file)
         is_model = all(callable(getattr(model, name, None)) for name in ("load_context", "predict"))
         if isinstance(model, type) or not is_model:
-            raise ModelDamagedError(f"{file}: expected a PythonModel, got {kind(model)}")
+            raise ModelDamagedError(f"{file}: expected a PythonModel, got {name_type(model)}")
         model.load_context(context)
         return bind_predict(model.predict, context)
 
@@ -181,7 +181,7 @@ def _read_config(directory: ModelDirectory, overrides: Mapping[str, Any] | None)
             raise ModelDamagedError(f"{directory.path}: the model's config: {error}") from None
     if config is not None and not isinstance(config, Mapping):
         raise ModelDamagedError(
-            f"{directory.path}: the model's config: expected a mapping, got {kind(config)}"
+            f"{directory.path}: the model's config: expected a mapping, got {name_type(config)}"
         )
     return {**(config or {}), **(overrides or {})}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, step
+from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, quote
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.categories import (
     has_other_columns,
@@ -91,7 +91,7 @@ class _XgboostFlavor(Flavor):
         if lost := _find_lost_categories(booster, xgboost.__version__):
             raise UnsupportedError(
                 f"XGBoost {xgboost.__version__} does not store the categories of the columns "
-                f"{', '.join(map(step, lost))}. Train the model with XGBoost 3.1 or newer, or encode the "
+                f"{', '.join(map(quote, lost))}. Train the model with XGBoost 3.1 or newer, or encode the "
                 "columns in a Pipeline of scikit-learn or a PythonModel"
             )
         self.create_predictor(model, saving.method, saving.inputs)

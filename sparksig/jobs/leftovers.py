@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow.fs as pafs
 
 from sparksig.errors import SparksigError, TableNotFoundError, UnsupportedError
-from sparksig.jobs.places import file_system
-from sparksig.jobs.staging import OWN_NAMES, PUBLISHING
-from sparksig.models.registry import shown
+from sparksig.jobs.file_systems import find_file_system
+from sparksig.jobs.staging import KNOWN_NAMES, PUBLISHING
+from sparksig.models.registry import redact_uri
 from sparksig.views import format_size
 
 DAY = 86_400.0
@@ -27,7 +27,7 @@ _WRITE_NAMES = re.compile(r"table|old|part-.*\.parquet")
 
 
 @dataclass(frozen=True)
-class Staging:
+class Leftover:
     """A staging directory that a killed run or write may have left behind.
 
     Attributes:
@@ -64,7 +64,7 @@ class Staging:
         return f"{self.path} ({owner}, {format_size(self.size)}, {age}){obstacle}"
 
 
-def find_stagings(path: str, older_than: float = DAY) -> list[Staging]:
+def find_leftovers(path: str, older_than: float = DAY) -> list[Leftover]:
     """Find the staging directories in a directory, and those of the table at that path.
 
     Args:
@@ -75,27 +75,27 @@ def find_stagings(path: str, older_than: float = DAY) -> list[Staging]:
         TableNotFoundError: the directory does not exist.
         UnsupportedError: pyarrow does not know the file system.
     """
-    store, root = file_system(path, {})
+    store, root = find_file_system(path, {})
     if store is None:
-        raise UnsupportedError(f"{shown(path)!r} is on a file system that pyarrow does not know")
+        raise UnsupportedError(f"{redact_uri(path)!r} is on a file system that pyarrow does not know")
     root = root.rstrip("/")
     parent, _, table = root.rpartition("/")
     siblings = [info for info in _list(store, parent or "/") if _parse_name(info.base_name)[0] == table]
     if not siblings and store.get_file_info(root or "/").type is not pafs.FileType.Directory:
-        raise TableNotFoundError(f"there is no directory at {shown(path)!r}")
+        raise TableNotFoundError(f"there is no directory at {redact_uri(path)!r}")
     infos = [*_list(store, root or "/"), *siblings]
     stagings = (_inspect(store, info, older_than) for info in infos)
     return sorted(filter(None, stagings), key=lambda staging: staging.path)
 
 
-def remove_staging(path: str, staging: Staging) -> None:
+def remove_leftover(path: str, staging: Leftover) -> None:
     """Remove a staging directory that was found at a path.
 
     Raises:
         SparksigError: it has changed since, or has to be kept.
         OSError: it cannot be removed.
     """
-    store, _ = file_system(path, {})
+    store, _ = find_file_system(path, {})
     current = _inspect(store, store.get_file_info(staging.path), 0.0)
     if staging.obstacle or current is None or current.size != staging.size or current.obstacle:
         raise SparksigError(f"{staging.path} is in use, or has to be kept: it was not removed")
@@ -118,14 +118,14 @@ def _parse_name(name: str) -> tuple[str, str | None]:
     return ("", None) if match is None else (match[1], match[2])
 
 
-def _inspect(store: pafs.FileSystem, info: pafs.FileInfo, older_than: float) -> Staging | None:
+def _inspect(store: pafs.FileSystem, info: pafs.FileInfo, older_than: float) -> Leftover | None:
     """Describe a staging directory; None for anything else."""
     table, run_id = _parse_name(info.base_name)
     is_directory = info.type is pafs.FileType.Directory
     if not table or not is_directory or _is_link(store, info.path):
         return None
     names = {entry.base_name for entry in _list(store, info.path)}
-    allowed = _WRITE_NAMES if run_id is None else OWN_NAMES
+    allowed = _WRITE_NAMES if run_id is None else KNOWN_NAMES
     if not all(map(allowed.fullmatch, names)):
         return None
     files = [info, *_walk(store, info.path)]
@@ -135,7 +135,7 @@ def _inspect(store: pafs.FileSystem, info: pafs.FileInfo, older_than: float) -> 
     obstacle = _find_obstacle(store, info.path, table, names)
     if not obstacle and (age is None or age < older_than):
         obstacle = "it may be in use" if age is not None else "its age is unknown"
-    return Staging(info.path, table, run_id, age, size, obstacle)
+    return Leftover(info.path, table, run_id, age, size, obstacle)
 
 
 def _find_obstacle(store: pafs.FileSystem, path: str, table: str, names: set[str]) -> str:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
-from sparksig.errors import Code, Finding, kind
-from sparksig.jobs.forms import Loc, accepts_text, find_type, format_key
+from sparksig.errors import Code, Finding, name_type
+from sparksig.jobs.config_types import Loc, accepts_text, find_type, format_key
 from sparksig.models.safe_yaml import load_yaml
 
 BY_SET = "by --set"
@@ -77,7 +77,7 @@ def _find_obstacle(data: Any, loc: Loc) -> Finding | None:
         path, container = format_key(loc[:depth]), list if type(part) is int else dict
         if data is not None and not isinstance(data, container):
             expected = f"{'a list' if container is list else 'a section'} to set {format_key(loc)} in"
-            return Finding(Code.INVALID_VALUE, path, expected, kind(data))
+            return Finding(Code.INVALID_VALUE, path, expected, name_type(data))
         if container is list:
             if part > len(data or []):
                 most = f"an index up to {len(data or [])}"

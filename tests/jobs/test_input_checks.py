@@ -9,7 +9,7 @@ import pytest
 
 from sparksig import ColSpec, ContractError, Schema, TensorSpec
 from sparksig.jobs import ScoreConfig
-from sparksig.jobs.preflight import check_input
+from sparksig.jobs.input_checks import check_input
 
 PAIR = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
 READINGS = pa.table({"id": [1], "wind": [2.5], "rain": [0.5]})

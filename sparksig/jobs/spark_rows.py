@@ -10,9 +10,10 @@ from pyspark.sql import functions as F
 
 from sparksig.errors import Code, ContractError, Finding
 from sparksig.jobs.config import OutputSection, ScoreConfig
+from sparksig.jobs.inputs import FINDINGS, Input
 from sparksig.jobs.staged_columns import (
-    OWN,
     PREDICTION,
+    PREFIX,
     REASONS,
     RECORD,
     build_limit,
@@ -20,7 +21,6 @@ from sparksig.jobs.staged_columns import (
     name_findings,
     refuse_reserved_names,
 )
-from sparksig.jobs.tables import FINDINGS, Input
 from sparksig.spark.bind import column
 from sparksig.spark.frame import add_predictions
 from sparksig.spark.names import find_variables
@@ -108,7 +108,7 @@ def select_output(staged: DataFrame, config: ScoreConfig) -> DataFrame:
     """Select the rows and columns of the output from the staged rows."""
     if config.quarantine is None:
         return staged
-    names = [name for name in staged.columns if not name.startswith(OWN)]
+    names = [name for name in staged.columns if not name.startswith(PREFIX)]
     keep = names if config.output.keep == "*" else config.output.keep
     predictions = [name for name in staged.columns if name.startswith(PREDICTION)]
     return staged.where(column(REASONS).isNull()).select(
@@ -120,7 +120,7 @@ def select_output(staged: DataFrame, config: ScoreConfig) -> DataFrame:
 def select_quarantined(staged: DataFrame, config: ScoreConfig, run_id: str) -> DataFrame:
     """Select the rejected rows from the staged rows, with the columns of the input and the findings."""
     assert config.quarantine is not None
-    names = [name for name in staged.columns if not name.startswith(OWN)]
+    names = [name for name in staged.columns if not name.startswith(PREFIX)]
     added = [column(REASONS).alias("findings")]
     if RECORD in staged.columns:
         added.append(column(RECORD).alias("record"))

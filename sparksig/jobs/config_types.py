@@ -14,7 +14,7 @@ from sparksig.errors import below
 Loc = Sequence[Any]
 
 
-def fields_of(form: type[BaseModel]) -> dict[str, FieldInfo]:
+def list_fields(form: type[BaseModel]) -> dict[str, FieldInfo]:
     """Return the fields of a section by their keys in a file."""
     return {field.alias or name: field for name, field in form.model_fields.items()}
 
@@ -43,7 +43,7 @@ def find_type(form: Any, loc: Loc) -> Any:
             members = map(strip_type, get_args(form))
             form = next((member for member in members if get_origin(member) is list), None)
         if is_section(form):
-            field = fields_of(form).get(part)
+            field = list_fields(form).get(part)
             form = None if field is None else field.annotation
         elif get_origin(form) in (list, dict):
             form = get_args(form)[-1]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sparksig.errors import OutputRefusedError
 from sparksig.jobs.config import OutputSection, QuarantineSection, ScoreConfig
-from sparksig.jobs.moving import check_count, mark_directory, move_directory, refuse_nested
-from sparksig.jobs.rows import select_output, select_quarantined
+from sparksig.jobs.publishing import check_count, mark_directory, move_directory, refuse_nested
+from sparksig.jobs.spark_rows import select_output, select_quarantined
 from sparksig.jobs.staged_tables import publish_tables
 from sparksig.jobs.staging import (
     MARKER,
@@ -19,8 +19,8 @@ from sparksig.jobs.staging import (
     parse_object,
     read_json,
 )
-from sparksig.models.registry import is_remote, local_path
-from sparksig.spark.hadoop import Place
+from sparksig.models.registry import fetch_model, is_remote
+from sparksig.spark.hadoop import HadoopPath
 from sparksig.tables.contract import RUN_COLUMN
 from sparksig.tables.delta import read_delta
 from sparksig.writing import delta
@@ -62,11 +62,11 @@ def plan_quarantine(rows: DataFrame, section: QuarantineSection, run_id: str) ->
 def locate_staging(spark: SparkSession, output: OutputSection, run_id: str) -> StagingDirectory:
     """Return the staging directory of a run: beside the output's path, or where its database is stored."""
     if output.path is not None:
-        path = Place.of(spark, output.path)
+        path = HadoopPath.qualify(spark, output.path)
         return StagingDirectory(path.parent / name_staging(path.name, run_id), run_id)
     names = _split_table_name(spark, str(output.table))
     database = ".".join(f"`{name}`" for name in names[:-1])
-    home = Place.of(spark, spark.catalog.getDatabase(database).locationUri)
+    home = HadoopPath.qualify(spark, spark.catalog.getDatabase(database).locationUri)
     name = re.sub(r"[^A-Za-z0-9_-]", "_", names[-1])
     return StagingDirectory(home / name_staging(name, run_id), run_id)
 
@@ -97,7 +97,7 @@ def refuse_quarantined(spark: SparkSession, config: ScoreConfig) -> None:
         target = _resolve_target(spark, section)
         is_taken = read_delta(spark, target) is not None and delta.committed(spark, target, run_id)
     else:
-        is_taken = _locate_quarantined(spark, section, run_id).is_there()
+        is_taken = _locate_quarantined(spark, section, run_id).exists()
     if is_taken:
         raise OutputRefusedError(
             f"the quarantine {section.place!r} has rows of a run {run_id} already, which is not this one: "
@@ -116,7 +116,7 @@ def refuse_nesting(spark: SparkSession, config: ScoreConfig) -> None:
         name: _locate_table(spark, section) for name, section in sections.items() if section is not None
     }
     if not is_remote(config.model.path):  # an overwrite would remove it
-        places["model"] = Place.of(spark, f"file:{local_path(config.model.path).absolute()}")
+        places["model"] = HadoopPath.qualify(spark, f"file:{fetch_model(config.model.path).absolute()}")
     refuse_nested(places)
     tables = [section.table for section in (config.output, config.quarantine) if section is not None]
     if len(tables) == 2 and None not in tables:  # the tables may not exist yet
@@ -125,16 +125,16 @@ def refuse_nesting(spark: SparkSession, config: ScoreConfig) -> None:
             raise OutputRefusedError(f"output and quarantine are one table, {tables[0]}; nothing was written")
 
 
-def _locate_table(spark: SparkSession, section: Any) -> Place | None:
+def _locate_table(spark: SparkSession, section: Any) -> HadoopPath | None:
     """Return the directory of a table; None for a name without one."""
     if section.path is not None:
-        return Place.of(spark, section.path)
+        return HadoopPath.qualify(spark, section.path)
     try:
         details = spark.sql(f"DESCRIBE TABLE EXTENDED {section.table}")
         rows = details.where("col_name = 'Location'").collect()
     except Exception:  # an error of Spark: the table does not exist, which is reported later if it matters
         return None
-    return Place.of(spark, rows[0]["data_type"]) if rows else None
+    return HadoopPath.qualify(spark, rows[0]["data_type"]) if rows else None
 
 
 def _split_table_name(spark: SparkSession, table: str) -> list[str]:
@@ -145,21 +145,21 @@ def _split_table_name(spark: SparkSession, table: str) -> list[str]:
     return names if len(names) > 1 else [spark.catalog.currentDatabase(), *names]
 
 
-def _locate_run(spark: SparkSession, section: OutputSection, run_id: str) -> Place:
+def _locate_run(spark: SparkSession, section: OutputSection, run_id: str) -> HadoopPath:
     """Return the directory of Parquet that has the marker of a run."""
-    place = Place.of(spark, section.place)
+    place = HadoopPath.qualify(spark, section.place)
     return place / f"{RUN_COLUMN}={run_id}" if section.mode == "append" else place
 
 
-def _locate_quarantined(spark: SparkSession, section: QuarantineSection, run_id: str) -> Place:
+def _locate_quarantined(spark: SparkSession, section: QuarantineSection, run_id: str) -> HadoopPath:
     """Return the directory with the quarantined rows of a run."""
-    return Place.of(spark, section.place) / f"{RUN_COLUMN}={run_id}"
+    return HadoopPath.qualify(spark, section.place) / f"{RUN_COLUMN}={run_id}"
 
 
 def _resolve_target(spark: SparkSession, section: OutputSection | QuarantineSection) -> str:
     if section.path is None or re.match(r"/|[A-Za-z][\w+.-]*:/", section.path):
         return section.place
-    return Place.of(spark, section.path).uri
+    return HadoopPath.qualify(spark, section.path).uri
 
 
 # --- publishing ---------------------------------------------------------------------------------------------
@@ -198,9 +198,9 @@ def publish(spark: SparkSession, run: ScoreRun, result: StagedResult) -> dict[st
     return {**quarantined, **written}
 
 
-def _staging(run: ScoreRun) -> Place:
+def _staging(run: ScoreRun) -> HadoopPath:
     directory = run.staging.directory
-    assert isinstance(directory, Place)
+    assert isinstance(directory, HadoopPath)
     return directory
 
 
@@ -228,13 +228,13 @@ def publish_output(
     run: ScoreRun,
     result: StagedResult,
     staged: DataFrame,
-    prepared: Place | ResolvedWrite,
+    prepared: HadoopPath | ResolvedWrite,
 ) -> dict[str, int]:
     """Write the scored rows to the output, or move the directory that was prepared for it."""
     section = run.config.output
     rows = _count_output_rows(run.config, result)
-    if isinstance(prepared, Place):
-        move_directory(run.staging, prepared, Place.of(spark, section.place))
+    if isinstance(prepared, HadoopPath):
+        move_directory(run.staging, prepared, HadoopPath.qualify(spark, section.place))
         return {section.place: rows}
     done = write_resolved(select_output(staged, run.config), prepared)
     check_count(section.place, rows, rows if done.repeated else done.rows)
@@ -247,7 +247,7 @@ def _count_output_rows(config: ScoreConfig, result: StagedResult) -> int:
     return result.counts.rows_in if config.quarantine is None else result.counts.scored
 
 
-def _prepare_output(run: ScoreRun, result: StagedResult, staged: DataFrame) -> Place | ResolvedWrite:
+def _prepare_output(run: ScoreRun, result: StagedResult, staged: DataFrame) -> HadoopPath | ResolvedWrite:
     """Prepare the directory that becomes the output by renaming it, or plan the write of the output.
 
     Raises:
@@ -260,8 +260,8 @@ def _prepare_output(run: ScoreRun, result: StagedResult, staged: DataFrame) -> P
         require_writable(staged.sparkSession, resolved)
         return resolved
     is_moving = bool(run.staging.read_published_files())
-    target = Place.of(staged.sparkSession, section.place)
-    if not is_moving and target.is_there() and not (target.is_directory() and not target.names()):
+    target = HadoopPath.qualify(staged.sparkSession, section.place)
+    if not is_moving and target.exists() and not (target.is_directory() and not target.names()):
         raise OutputRefusedError(f"{target.uri!r} already exists; nothing was written")
     directory = _staging(run) / result.data
     if run.config.quarantine is not None or section.partition_by:
@@ -275,6 +275,6 @@ def _prepare_output(run: ScoreRun, result: StagedResult, staged: DataFrame) -> P
     return directory
 
 
-def _is_prepared(directory: Place) -> bool:
+def _is_prepared(directory: HadoopPath) -> bool:
     """Return whether an earlier attempt has prepared a directory completely."""
-    return (directory / MARKER).is_there()
+    return (directory / MARKER).exists()

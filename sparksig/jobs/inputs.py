@@ -12,19 +12,19 @@ from urllib.parse import unquote
 
 from sparksig.errors import (
     Code,
-    ConfigError,
     ContractError,
     Finding,
     MissingDependencyError,
     SparksigError,
     TableNotFoundError,
-    step,
+    quote,
 )
 from sparksig.jobs.config import InputSection
-from sparksig.jobs.preflight import NAMES, is_null_type, refuse_delta, schemas_with_null_types
-from sparksig.models.registry import shown
+from sparksig.jobs.config_errors import build_config_error, build_value_error
+from sparksig.jobs.input_checks import NAMES, build_delta_error, find_schemas_with_null_types, is_null_type
+from sparksig.models.registry import redact_uri
 from sparksig.spark.diagnosis import NO_DELTA
-from sparksig.spark.hadoop import Place
+from sparksig.spark.hadoop import HadoopPath
 from sparksig.tables.delta import delta_name
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql import types as T
 
-    from sparksig.jobs.texts import Text
+    from sparksig.jobs.text_files import Text
 
 FINDINGS = "sparksig findings"
 """The column of malformed rows with the reasons."""
@@ -116,13 +116,13 @@ def open_input(
     if section.table is not None:
         rows, identity = _open_named(spark, section, section.table)
     elif section.format == "delta":
-        rows, identity = _open_delta(spark, section, Place.of(spark, section.place).uri)
+        rows, identity = _open_delta(spark, section, HadoopPath.qualify(spark, section.place).uri)
     elif section.format == "parquet":
         rows, identity = _open_parquet(spark, section, types)
     else:
         text = _open_text(spark, section)
         rows, identity = text.rows, {"format": section.format}
-    identity, files = {"place": shown(section.place), **identity}, {}
+    identity, files = {"place": redact_uri(section.place), **identity}, {}
     if "version" not in identity:
         try:
             files = _read_statuses(spark, rows.inputFiles())
@@ -143,8 +143,8 @@ def _open_parquet(
     try:
         reader = spark.read.option("ignoreCorruptFiles", "false").option("ignoreMissingFiles", "false")
         rows = reader.parquet(section.place)
-        uri = Place.of(spark, section.place).uri
-        if stored := schemas_with_null_types(uri):
+        uri = HadoopPath.qualify(spark, section.place).uri
+        if stored := find_schemas_with_null_types(uri):
             rows = _add_null_columns(spark, uri, rows, stored, types)
         return rows, {"format": "parquet"}
     except Exception as error:
@@ -214,7 +214,7 @@ def _join_path(place: str, name: str) -> str:
 
 
 def _open_text(spark: SparkSession, section: InputSection) -> Text:
-    from sparksig.jobs.texts import read_text
+    from sparksig.jobs.text_files import read_text
 
     _refuse_delta(spark, section)
     try:
@@ -227,8 +227,8 @@ def _open_text(spark: SparkSession, section: InputSection) -> Text:
 
 
 def _refuse_delta(spark: SparkSession, section: InputSection) -> None:
-    if (Place.of(spark, section.place) / "_delta_log").is_there():
-        raise refuse_delta(section.format)
+    if (HadoopPath.qualify(spark, section.place) / "_delta_log").exists():
+        raise build_delta_error(section.format)
 
 
 def _open_delta(
@@ -261,8 +261,7 @@ def _open_named(spark: SparkSession, section: InputSection, name: str) -> tuple[
     if form == "delta":
         return _open_delta(spark, section, name, name)
     if section.version is not None:
-        finding = Finding(Code.INVALID_VALUE, "input.version", "a Delta table, which has versions", form)
-        raise ConfigError.of("the configuration is wrong", [finding])
+        raise build_value_error("input.version", "a Delta table, which has versions", form)
     return spark.table(name), {"format": form}
 
 
@@ -288,7 +287,7 @@ def _explain_error(error: Exception, section: InputSection) -> SparksigError:
         return MissingDependencyError(NO_DELTA)
     if section.table and "PARSE_SYNTAX_ERROR" in text:
         finding = Finding(Code.INVALID_NAME, "input.table", "the name of a table in SQL", "another text")
-        return ConfigError.of("the configuration is wrong", [finding])
+        return build_config_error([finding])
     return ContractError(f"Spark cannot read the table {place}: {reason}")
 
 
@@ -313,7 +312,7 @@ def _read_statuses(spark: SparkSession, paths: list[str]) -> dict[str, tuple[int
     """Return the sizes and times of files by their names in Spark, which are encoded."""
     with ThreadPoolExecutor(16) as pool:
         statuses = pool.map(
-            lambda path: Place(spark, unquote(path).replace("file:///", "file:/", 1)).status(), paths
+            lambda path: HadoopPath(spark, unquote(path).replace("file:///", "file:/", 1)).status(), paths
         )
         return dict(zip(paths, statuses))
 
@@ -366,10 +365,10 @@ def _select_columns(table: Input, expressions: Mapping[str, str]) -> Input:
         except Exception as error:  # an error of the parser or the analyser
             reason = " ".join(str(error).strip().partition("\n")[0].split()) or "Spark cannot read it"
         if reason:
-            path, expected = f"input.select.{step(name)}", "an SQL expression of the table's columns"
+            path, expected = f"input.select.{quote(name)}", "an SQL expression of the table's columns"
             findings.append(Finding(Code.INVALID_VALUE, path, expected, "another text", reason))
     if findings:
-        raise ConfigError.of("the configuration is wrong", findings)
+        raise build_config_error(findings)
     if not expressions:
         return table
     columns = {name: F.expr(expression) for name, expression in expressions.items()}
@@ -393,5 +392,4 @@ def _check_condition(rows: DataFrame, condition: str) -> None:
     except Exception as error:  # an error of the parser or the analyser
         reason = " ".join(str(error).strip().partition("\n")[0].split()) or "Spark cannot read it"
     if reason:
-        finding = Finding(Code.INVALID_VALUE, "input.filter", "a condition in SQL", "another text", reason)
-        raise ConfigError.of("the configuration is wrong", [finding])
+        raise build_value_error("input.filter", "a condition in SQL", "another text", reason)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from sparksig import ColSpec, ConfigError, ModelSignature, OutputRefusedError, Schema, SignatureError
-from sparksig.jobs.signatures import read_signature, write_signature
+from sparksig.jobs.signature_files import read_signature, write_signature
 from sparksig.tables.signatures import parse_signature
 from tests.strategies import signatures
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sparksig.errors import ConfigError, OutputRefusedError, SignatureError
-from sparksig.jobs.files import read_whole, write_whole
+from sparksig.jobs.files import read_file, write_file
 from sparksig.signature import ModelSignature
 from sparksig.tables.signatures import parse_signature
 
@@ -17,7 +17,7 @@ def read_signature(path: str, conf: Mapping[str, str]) -> ModelSignature:
         ConfigError: the file does not exist, or has no signature.
         OSError: the file cannot be read.
     """
-    content = read_whole(path, conf)
+    content = read_file(path, conf)
     if content is None:
         raise ConfigError(f"there is no signature at {path!r}")
     try:
@@ -33,7 +33,7 @@ def write_signature(path: str, signature: ModelSignature, conf: Mapping[str, str
         OutputRefusedError: the file exists and has something else.
         OSError: the file cannot be written.
     """
-    existing = read_whole(path, conf)
+    existing = read_file(path, conf)
     if existing is not None:
         try:
             is_same = parse_signature(existing) == signature
@@ -42,4 +42,4 @@ def write_signature(path: str, signature: ModelSignature, conf: Mapping[str, str
         if not is_same:
             raise OutputRefusedError(f"{path!r} exists and has another signature; nothing was written")
         return
-    write_whole(path, f"{signature.to_json()}\n".encode(), conf)
+    write_file(path, f"{signature.to_json()}\n".encode(), conf)

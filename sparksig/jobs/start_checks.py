@@ -11,7 +11,6 @@ import pyarrow.fs
 
 from sparksig.errors import (
     Code,
-    ConfigError,
     ContractError,
     Finding,
     ModelError,
@@ -19,12 +18,13 @@ from sparksig.errors import (
     SignatureError,
     SparksigError,
     UnsupportedError,
-    nearest,
-    step,
+    quote,
+    suggest,
 )
 from sparksig.jobs.config import ScoreConfig
-from sparksig.jobs.places import file_system
-from sparksig.jobs.preflight import check_input
+from sparksig.jobs.config_errors import build_config_error, build_value_error
+from sparksig.jobs.file_systems import find_file_system
+from sparksig.jobs.input_checks import check_input
 from sparksig.jobs.staging import MARKER, name_staging, read_json
 from sparksig.models.features import find_features
 from sparksig.params import ParamSchema, enforce_params
@@ -79,20 +79,16 @@ def _prepare_model(config: ScoreConfig) -> PreparedModel:
             require_result_type(model)
     except UnsupportedError as error:
         if section.method is not None:
-            raise wrong_value("model.method", "a method that predicts", error.message) from None
+            raise build_value_error("model.method", "a method that predicts", hint=error.message) from None
         if "result_type" in error.message:
-            raise wrong_value("model.result_type", "the type of predictions, as DDL", error.message) from None
+            raise build_value_error(
+                "model.result_type", "the type of predictions, as DDL", hint=error.message
+            ) from None
         raise
     except (ModelError, SignatureError) as error:
         error.message = use_config_keys(error.message)
         raise
     return model
-
-
-def wrong_value(key: str, expected: str, hint: str = "", actual: str = "another") -> ConfigError:
-    """Return the error for a key with a wrong value."""
-    finding = Finding(Code.INVALID_VALUE, key, expected, actual, hint)
-    return ConfigError.of("the configuration is wrong", [finding])
 
 
 def use_config_keys(message: str) -> str:
@@ -129,10 +125,10 @@ def _check_params(config: ScoreConfig, declared: ParamSchema | None) -> None:
     findings = [
         Finding(
             Code.UNKNOWN_KEY,
-            f"params.{step(name)}",
+            f"params.{quote(name)}",
             "a param of the model",
             "another",
-            nearest(name, known) or hint,
+            suggest(name, known) or hint,
         )
         for name in config.params
         if name not in known
@@ -142,7 +138,7 @@ def _check_params(config: ScoreConfig, declared: ParamSchema | None) -> None:
     except ContractError as error:
         findings += [finding.below("params") for finding in error.findings]
     if findings:
-        raise ConfigError.of("the configuration is wrong", findings)
+        raise build_config_error(findings)
 
 
 def _check_paths(config: ScoreConfig) -> None:
@@ -152,7 +148,7 @@ def _check_paths(config: ScoreConfig) -> None:
         if section is not None and section.table is not None and section.format == "parquet"
     ]
     if findings:
-        raise ConfigError.of("the configuration is wrong", findings)
+        raise build_config_error(findings)
 
 
 def _refuse_below_files(config: ScoreConfig) -> None:
@@ -160,7 +156,7 @@ def _refuse_below_files(config: ScoreConfig) -> None:
     for name, section in (("output", config.output), ("quarantine", config.quarantine)):
         if section is None or section.path is None:
             continue
-        files, place = file_system(section.path, config.spark)
+        files, place = find_file_system(section.path, config.spark)
         parent = place.rpartition("/")[0]
         if files is not None and parent and files.get_file_info(parent).type == pyarrow.fs.FileType.File:
             raise OutputRefusedError(f"the {name} {section.path!r} is below a file; nothing was written")
@@ -175,7 +171,7 @@ def _refuse_existing(config: ScoreConfig) -> None:
         raise OutputRefusedError(
             f"the output {path!r} is the input, or inside it; nothing was written. Choose another"
         )
-    files, place = file_system(path, config.spark)
+    files, place = find_file_system(path, config.spark)
     if files is None:
         return  # the engine checks it later
     existing = files.get_file_info(place).type

@@ -12,11 +12,11 @@ import pyarrow
 import pyarrow.fs
 
 from sparksig.errors import UnsupportedError
-from sparksig.models.registry import shown
+from sparksig.models.registry import redact_uri
 from sparksig.scoring.folder import Folder
 
 
-def file_system(path: str, conf: Mapping[str, str]) -> tuple[Any, str]:
+def find_file_system(path: str, conf: Mapping[str, str]) -> tuple[Any, str]:
     """Return pyarrow's file system for a path or URI (None if it is unknown), and the path in it.
 
     A plain path is on Hadoop's default file system, which is local unless it is configured.
@@ -41,8 +41,8 @@ def locate(path: str, conf: Mapping[str, str]) -> Folder:
     Raises:
         UnsupportedError: pyarrow does not know the file system.
     """
-    store, place = file_system(path, conf)
+    store, place = find_file_system(path, conf)
     if store is None:
-        raise UnsupportedError(f"pyarrow does not know the file system of {shown(path)!r}")
+        raise UnsupportedError(f"pyarrow does not know the file system of {redact_uri(path)!r}")
     uri = f"file:{place}" if isinstance(store, pyarrow.fs.LocalFileSystem) else path.rstrip("/")
     return Folder(store, place, uri)

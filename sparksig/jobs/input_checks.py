@@ -11,16 +11,15 @@ import pyarrow.fs
 
 from sparksig.engine.features import has_features
 from sparksig.errors import (
-    Code,
     ConfigError,
     ContractError,
-    Finding,
     SparksigError,
     TableNotFoundError,
     suggest_path,
 )
 from sparksig.jobs.config import ScoreConfig
-from sparksig.jobs.places import file_system
+from sparksig.jobs.config_errors import build_value_error
+from sparksig.jobs.file_systems import find_file_system
 from sparksig.schema import Schema
 from sparksig.spark.names import CASE_SENSITIVE, Fold, choose_folding, get_name_folding
 from sparksig.tables.columns import arrow_columns
@@ -44,7 +43,7 @@ def check_input(config: ScoreConfig, inputs: Schema, features: Sequence[str] | N
     """
     if config.input.path is None:
         return
-    files, place = file_system(config.input.path, config.spark)
+    files, place = find_file_system(config.input.path, config.spark)
     if files is None:
         return
     shown, form = repr(config.input.path), config.input.format
@@ -53,14 +52,11 @@ def check_input(config: ScoreConfig, inputs: Schema, features: Sequence[str] | N
         hint = suggest_path(config.input.path)
         raise TableNotFoundError(f"there is no {NAMES[form]} table at {shown}{hint}")
     if log and form != "delta":
-        raise refuse_delta(form)
+        raise build_delta_error(form)
     actual = "delta" if log else _find_format(files, place)
     if actual is not None and actual != form:
         hint = f"the names of its files end in .{actual}"
-        raise ConfigError.of(
-            "the configuration is wrong",
-            [Finding(Code.INVALID_VALUE, "input.format", f"{actual}, the format of the table", form, hint)],
-        )
+        raise build_value_error("input.format", f"{actual}, the format of the table", form, hint)
     if form == "delta" and not log:
         raise TableNotFoundError(f"there is no {NAMES[form]} table at {shown}")
     if form == "parquet":
@@ -84,17 +80,16 @@ def _find_format(files: Any, place: str) -> str | None:
     return formats.get(suffixes.pop()) if len(suffixes) == 1 else None
 
 
-def refuse_delta(form: str) -> ConfigError:
+def build_delta_error(form: str) -> ConfigError:
     """Return the error for a Delta table whose configured format is that of files."""
     hint = "the files also contain rows that were deleted from the table"
-    finding = Finding(Code.INVALID_VALUE, "input.format", "delta, the format of the table", form, hint)
-    return ConfigError.of("the configuration is wrong", [finding])
+    return build_value_error("input.format", "delta, the format of the table", form, hint)
 
 
 def _check_parquet(
     config: ScoreConfig, inputs: Schema, features: Sequence[str] | None, store: tuple[Any, str]
 ) -> None:
-    fold = _name_folding(config)
+    fold = _choose_folding(config)
     table = open_parquet(config.input.path or "", store)
     # Spark judges the columns that no footer has: partition columns, and those of input.select
     partitions = {*table.files[0].values, *config.input.select}
@@ -146,7 +141,7 @@ def _select_needed(
     return [name for name in columns if name in needed or name.casefold() in condition]
 
 
-def _name_folding(config: ScoreConfig) -> Fold:
+def _choose_folding(config: ScoreConfig) -> Fold:
     """Return the function that folds names as the future session compares them, by its known settings."""
     setting = config.spark.get(CASE_SENSITIVE)
     return get_name_folding() if setting is None else choose_folding(setting)
@@ -157,7 +152,7 @@ def is_null_type(field: pyarrow.Field) -> bool:
     return bool(pyarrow.types.is_null(field.type))
 
 
-def schemas_with_null_types(uri: str) -> dict[str, pyarrow.Schema]:
+def find_schemas_with_null_types(uri: str) -> dict[str, pyarrow.Schema]:
     """Return the schemas of a Parquet table's files, if some column has the null type in some file.
 
     Args:
@@ -167,7 +162,7 @@ def schemas_with_null_types(uri: str) -> dict[str, pyarrow.Schema]:
         The schemas by the names of the files in the table (empty for a single file); an empty result if this
         process cannot read the files, or no column has the null type.
     """
-    store, place = file_system(uri, {})
+    store, place = find_file_system(uri, {})
     if store is None:
         return {}
     try:

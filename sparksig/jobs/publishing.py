@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sparksig.errors import OutputRefusedError, SparksigError
-from sparksig.jobs.files import write_whole
+from sparksig.jobs.files import write_file
 from sparksig.jobs.staging import MARKER, Directory, StagingDirectory
 from sparksig.writing.moves import replace_directory
 
@@ -37,7 +37,7 @@ def refuse_nested(places: Mapping[str, Any]) -> None:
 
 def mark_directory(directory: Directory, notes: str) -> None:
     """Write the marker of a run to a directory of Parquet files."""
-    write_whole((directory / MARKER).uri, notes.encode(), {})
+    write_file((directory / MARKER).uri, notes.encode(), {})
 
 
 def move_directory(
@@ -67,10 +67,10 @@ def move_directory(
     if not files:
         files = sorted(source.files(), key=lambda name: (name == MARKER, name))
         staging.note_publishing(files)
-    unknown = set(target.files() if target.is_there() else ()) - set(files)
+    unknown = set(target.files() if target.exists() else ()) - set(files)
     if unknown and not is_replacing:
         raise OutputRefusedError(f"the output {target.uri!r} has files that the run has not written")
-    for name in filter(lambda name: (source / name).is_there(), files):
+    for name in filter(lambda name: (source / name).exists(), files):
         if name == MARKER and is_replacing:  # it comes last, because with it the run is done
             _remove_files(target, {*unknown, MARKER})
         (source / name).move_file_to(target / name)

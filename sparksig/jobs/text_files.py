@@ -30,8 +30,9 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import types as T
 
-from sparksig.errors import Code, ConfigError, Finding, step
+from sparksig.errors import Code, Finding, quote
 from sparksig.jobs.config import InputSection
+from sparksig.jobs.config_errors import build_config_error, build_value_error
 from sparksig.spark.names import get_name_folding
 from sparksig.tables.sql import SqlRule, flag, format_findings, is_broken, name_column
 
@@ -74,13 +75,13 @@ def read_text(spark: SparkSession, section: InputSection, place: str) -> Text:
         record = f"_{record}"
     configured = {name.casefold() for name in section.options}
     problems = [
-        Finding(Code.INVALID_VALUE, f"input.options.{step(name)}", "nothing", "a value",
+        Finding(Code.INVALID_VALUE, f"input.options.{quote(name)}", "nothing", "a value",
                 "it would lose rows, or the reasons why they are malformed")
         for name in section.options
         if name.casefold() in {option.casefold() for option in _RESERVED}
     ]  # fmt: skip
     if problems:
-        raise ConfigError.of("the configuration is wrong", problems)
+        raise build_config_error(problems)
     options = {
         name: value
         for name, value in _default_options(section.format).items()
@@ -115,24 +116,23 @@ def _read_schema(spark: SparkSession, section: InputSection) -> T.StructType:
         declared = spark.createDataFrame([], ddl).schema
     except Exception as error:  # an error of the parser, whose class depends on the version of Spark
         reason = " ".join(str(error).strip().partition("\n== SQL")[0].split())
-        finding = Finding(Code.INVALID_VALUE, "input.schema", "columns as DDL", "another text", reason)
-        raise ConfigError.of("the configuration is wrong", [finding]) from None
+        raise build_value_error("input.schema", "columns as DDL", "another text", reason) from None
     findings = [finding for field in declared.fields for finding in _refuse_type(field, section.format)]
     fold = get_name_folding(spark)
     folded = [fold(name) for name in declared.names]
     findings += [
-        Finding(Code.DUPLICATE_NAME, f"input.schema.{step(name)}", "one column of that name", "several")
+        Finding(Code.DUPLICATE_NAME, f"input.schema.{quote(name)}", "one column of that name", "several")
         for index, name in enumerate(declared.names)
         if folded[index] in folded[:index]
     ]
     if findings:
-        raise ConfigError.of("the configuration is wrong", findings)
+        raise build_config_error(findings)
     return declared
 
 
 def _refuse_type(field: T.StructField, form: str) -> list[Finding]:
     """Report a type that Spark would not read unchanged."""
-    path, dtype = f"input.schema.{step(field.name)}", field.dataType.simpleString()
+    path, dtype = f"input.schema.{quote(field.name)}", field.dataType.simpleString()
     if re.search(r"\bdecimal\(", dtype):
         hint = "Spark rounds values with more digits silently"
         return [Finding(Code.UNSUPPORTED_TYPE, path, "double, or string", dtype, hint)]
@@ -154,7 +154,7 @@ def _build_record_rule(declared: T.StructType, record: str, form: str) -> SqlRul
 def _build_value_rules(declared: T.StructType, record: str) -> list[SqlRule]:
     rules = []
     for field in declared.fields:
-        value, path = name_column(field.name), step(field.name)
+        value, path = name_column(field.name), quote(field.name)
         if not field.nullable:
             finding = Finding(Code.NULL_IN_REQUIRED, path, "a value, as declared by NOT NULL", "a null")
             rules.append(SqlRule(finding, flag(f"{name_column(record)} is null and {value} is null")))

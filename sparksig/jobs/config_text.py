@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from sparksig.jobs.forms import fields_of, is_section, strip_type
+from sparksig.jobs.config_types import is_section, list_fields, strip_type
 
 
 def write_form(form: type[BaseModel], values: Mapping[str, Any], examples: Mapping[str, Any]) -> str:
@@ -43,7 +43,7 @@ def _list_lines(
     indent: str,
 ) -> Iterator[str]:
     """Return the lines of a section; a section without values is commented out."""
-    fields = fields_of(form)
+    fields = list_fields(form)
     if not before:  # required sections first
         fields = dict(sorted(fields.items(), key=lambda item: not item[1].is_required()))
     for key, field in fields.items():
