@@ -32,11 +32,17 @@ from sparksig.errors import (
     suggest_path,
 )
 from sparksig.models.safe_yaml import MAX_YAML_BYTES, dump_yaml, load_yaml
-from sparksig.models.seal import SEAL, check_seal, format_seal, hash_files
+from sparksig.models.seal import (
+    MLMODEL,
+    SEAL,
+    build_missing_file_error,
+    check_seal,
+    format_seal,
+    hash_files,
+)
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
-MLMODEL = "MLmodel"
 TEXT_DTYPES = "sparksig_text_dtypes"
 """The key, in the flavor ``python_function``, for the dtypes of a model's text columns when it was saved.
 
@@ -71,7 +77,7 @@ class ModelDirectory:
         if not directory.is_dir():
             raise ModelNotFoundError(f"there is no model directory at {str(path)!r}{suggest_path(path)}")
         if not file.is_file():
-            raise ModelNotFoundError(f"{str(path)!r} is not a model directory: it has no file {MLMODEL}")
+            raise build_missing_file_error(str(path))
         if file.is_symlink():
             raise ModelDamagedError(f"{file} is a symbolic link. Replace it by the file itself")
         with file.open("rb") as stream:

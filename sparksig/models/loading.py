@@ -11,15 +11,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from sparksig.convert.arrow import to_arrow
 from sparksig.convert.mlflow import refuse_arguments
 from sparksig.engine.absent import Absent, check_absent
 from sparksig.engine.features import has_features
-from sparksig.engine.frames import build_model_input
+from sparksig.engine.frames import build_model_frame, build_model_input
 from sparksig.engine.predictions import check
 from sparksig.engine.selection import select_features
-from sparksig.engine.text_dtypes import OBJECTS, TextDtypes, text_labels
+from sparksig.engine.text_dtypes import OBJECTS, TextDtypes, list_text_labels
 from sparksig.errors import ModelDamagedError, ModelError, name_type
 from sparksig.infer.outputs import count_rows
 from sparksig.models import examples, flavors
@@ -99,7 +102,8 @@ class LoadedModel:
             params: values for the model's params.
 
         Returns:
-            The model's prediction.
+            The model's prediction. If the model fails on data without rows, as estimators do: an empty
+            prediction, as the outputs declare it.
 
         Raises:
             ContractError: the data or a param breaks the signature (with all findings), or the data is a
@@ -114,7 +118,13 @@ class LoadedModel:
         # as in MLflow: a model without params is called with None, unless the caller passes some
         no_params = params is None and declared_params is None
         enforced_params = None if no_params else enforce_params(params, declared_params)
-        prediction = self.predict_raw(enforced, enforced_params)
+        try:
+            prediction = self.predict_raw(enforced, enforced_params)
+        except Exception:
+            outputs = None if self.signature is None else self.signature.outputs
+            if outputs is None or self._count_rows(enforced) != 0:
+                raise
+            prediction = _build_empty(outputs)
         self._check_prediction(prediction, enforced)
         return prediction
 
@@ -186,6 +196,18 @@ def _count_tensor_rows(data: Any, inputs: Schema) -> int | None:
     names = [spec.name for spec in inputs if isinstance(spec, TensorSpec) and spec.shape[:1] == (-1,)]
     lengths = {tensors[name].shape[0] for name in names if name in tensors and tensors[name].ndim}
     return int(lengths.pop()) if len(lengths) == 1 else None
+
+
+def _build_empty(outputs: Schema) -> Any:
+    """Build a prediction for no rows: arrays, or a frame if the outputs have names."""
+    if not outputs.is_tensor_spec():
+        frame = build_model_frame(to_arrow(outputs, pa.null()).empty_table(), outputs)
+        return frame if outputs.has_input_names() or len(outputs) > 1 else frame.iloc[:, 0].to_numpy()
+    specs = [spec for spec in outputs if isinstance(spec, TensorSpec)]
+    arrays = {
+        spec.name: np.empty((0, *(max(size, 0) for size in spec.shape[1:])), spec.type) for spec in specs
+    }
+    return arrays if outputs.has_input_names() else arrays[None]
 
 
 def load_model(
@@ -304,7 +326,11 @@ def _resolve_text_dtypes(
     """Return the dtypes of a model's text columns: recorded in the directory, else known to the model."""
     inputs = None if signature is None else signature.inputs
     dtypes = dict(recorded.columns)
-    if inputs is not None and isinstance(predictor, HasTextDtypes) and set(text_labels(inputs)) - set(dtypes):
+    if (
+        inputs is not None
+        and isinstance(predictor, HasTextDtypes)
+        and set(list_text_labels(inputs)) - set(dtypes)
+    ):
         dtypes = {**dict(predictor.infer_text_dtypes(inputs).columns), **dtypes}
     return TextDtypes.from_mapping(dtypes)
 

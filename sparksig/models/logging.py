@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from sparksig.errors import ModelError, name_type
 from sparksig.models.directory import ModelDirectory, replace_mlmodel
 from sparksig.models.info import ModelInfo, get_model_info
+from sparksig.models.registry import require_mlflow
 from sparksig.models.saving import save_model
-from sparksig.models.tracking import convert_client_errors, require_mlflow
+from sparksig.models.tracking import convert_client_errors
 
 if TYPE_CHECKING:
     from sparksig.signature import ModelSignature

@@ -24,6 +24,7 @@ from sparksig.errors import (
     ModelNotFoundError,
     UnsupportedError,
 )
+from sparksig.models.seal import MLMODEL, build_missing_file_error
 
 _MLFLOW = ("runs", "models", "mlflow-artifacts")
 _ALIASES = {"s3a": "s3", "s3n": "s3"}
@@ -115,19 +116,25 @@ def _fetch(uri: str | os.PathLike[str], is_model: bool) -> Path:
     if scheme not in (*_MLFLOW, *_STORES):
         schemes = ", ".join(f"{name}:/" for name in ("file", *_MLFLOW, *_STORES))
         raise UnsupportedError(f"cannot fetch models from {scheme}: URIs. Pass a path, or one of {schemes}")
-    if scheme in _MLFLOW and importlib.util.find_spec("mlflow") is None:
-        raise MissingDependencyError.naming("mlflow", f"a {scheme}:/ URI", "mlflow")
+    if scheme in _MLFLOW:
+        require_mlflow(f"a {scheme}:/ URI")
     home = Path(tempfile.mkdtemp(prefix="sparksig-fetched-"))  # mode 0700
     try:
         download = download_from_mlflow if scheme in _MLFLOW else _download_from_store
         path = download(text, home, is_model)
-        if is_model and not (path / "MLmodel").is_file():
-            raise ModelNotFoundError(f"{redact_uri(text)!r} is not a model directory: it has no file MLmodel")
+        if is_model and not (path / MLMODEL).is_file():
+            raise build_missing_file_error(redact_uri(text))
     except BaseException:
         shutil.rmtree(home, ignore_errors=True)
         raise
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     return path
+
+
+def require_mlflow(purpose: str) -> None:
+    """Raise MissingDependencyError unless MLflow is installed. Its message begins with the purpose."""
+    if importlib.util.find_spec("mlflow") is None:
+        raise MissingDependencyError.naming("mlflow", purpose, "mlflow")
 
 
 _NO_ANSWER = re.compile(r"API request to .* failed|Max retries exceeded|Connection|timed out", re.IGNORECASE)
@@ -167,8 +174,7 @@ def find_location(uri: str | os.PathLike[str]) -> str:
     """
     if not is_logged(uri):
         return str(uri) if is_remote(uri) else str(fetch_model(uri).absolute())
-    if importlib.util.find_spec("mlflow") is None:
-        raise MissingDependencyError.naming("mlflow", f"reading {uri!r}", "mlflow")
+    require_mlflow(f"reading {uri!r}")
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     try:
@@ -196,9 +202,9 @@ def _download_from_store(uri: str, home: Path, is_model: bool) -> Path:
             with store.open_input_stream(root) as source, target.open("wb") as sink:
                 shutil.copyfileobj(source, sink, 2**20)
             return Path(target)
-        if not root or (is_model and store.get_file_info(f"{root}/MLmodel").type is not fs.FileType.File):
+        if not root or (is_model and store.get_file_info(f"{root}/{MLMODEL}").type is not fs.FileType.File):
             if root and store.get_file_info(root).type is fs.FileType.Directory:
-                raise ModelNotFoundError(f"{public_uri!r} is not a model directory: it has no file MLmodel")
+                raise build_missing_file_error(public_uri)
             raise ModelNotFoundError(f"there is no model directory at {public_uri!r}")
         entries = store.get_file_info(fs.FileSelector(root, recursive=True))
         names = [entry.path[len(root) + 1 :] for entry in entries if entry.type is fs.FileType.File]

@@ -14,7 +14,7 @@ from typing import Any
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.engine.selection import select_features
 from sparksig.engine.text_dtypes import OBJECTS
-from sparksig.engine.texts import example_dtypes
+from sparksig.engine.texts import find_example_dtypes
 from sparksig.errors import (
     ContractError,
     ModelError,
@@ -28,7 +28,6 @@ from sparksig.models import flavors
 from sparksig.models.code import CODE, copy_code
 from sparksig.models.dependencies import detect_packages, find_packages, inspect_pickle
 from sparksig.models.directory import (
-    MLMODEL,
     TEXT_DTYPES,
     ModelDirectory,
     create_directory,
@@ -50,6 +49,7 @@ from sparksig.models.python_model import (
     is_from_example,
 )
 from sparksig.models.registry import fetch_path, is_remote, redact_uri
+from sparksig.models.seal import MLMODEL
 from sparksig.models.trust import check_type_names
 from sparksig.models.verification import verify_example
 from sparksig.models.versions import write_environment
@@ -356,7 +356,7 @@ def _record_text_dtypes(
     if data is None or inputs is None:
         return
     fitted_dtypes = predictor.infer_text_dtypes(inputs) if isinstance(predictor, HasTextDtypes) else OBJECTS
-    dtypes = example_dtypes(data, inputs, fitted_dtypes)
+    dtypes = find_example_dtypes(data, inputs, fitted_dtypes)
     if dtypes.columns:
         config["flavors"]["python_function"][TEXT_DTYPES] = {
             name: dtype.value for name, dtype in dtypes.columns

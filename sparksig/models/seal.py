@@ -17,6 +17,9 @@ from pathlib import Path
 
 from sparksig.errors import ModelDamagedError, ModelNotFoundError, make_printable, suggest_path
 
+MLMODEL = "MLmodel"
+"""The file that describes a model; a directory without it is not a model directory."""
+
 SEAL = "SHA256SUMS"
 NO_CONTENT = (SEAL, "registered_model_meta")
 """Files that the digest does not cover: the seal, and a file that MLflow adds to a fetched model version."""
@@ -34,7 +37,7 @@ def digest(path: str | os.PathLike[str]) -> str:
         64 hexadecimal digits, to be passed as ``digest=`` to :func:`sparksig.load_model` and others.
 
     Raises:
-        ModelNotFoundError: the directory does not exist.
+        ModelNotFoundError: the directory does not exist, or is not a model directory.
         ModelDamagedError: it contains a symbolic link, or another entry that is neither file nor directory.
 
     Example:
@@ -46,7 +49,15 @@ def digest(path: str | os.PathLike[str]) -> str:
         >>> len(before), digest(home) == before
         (64, False)
     """
-    return combine_digests(hash_files(path))
+    digests = hash_files(path)
+    if MLMODEL not in digests:
+        raise build_missing_file_error(str(path))
+    return combine_digests(digests)
+
+
+def build_missing_file_error(name: str) -> ModelNotFoundError:
+    """Build the error about a directory that has no file MLmodel; the name is a path or a URI."""
+    return ModelNotFoundError(f"{name!r} is not a model directory: it has no file {MLMODEL}")
 
 
 def combine_digests(digests: Mapping[str, str]) -> str:

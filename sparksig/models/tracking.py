@@ -7,17 +7,16 @@ artifact store and credentials.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sparksig.errors import MissingDependencyError, ModelError, ModelNotFoundError, UnsupportedError
-from sparksig.models.directory import MLMODEL, ModelDirectory
-from sparksig.models.registry import download_from_mlflow, hide_credentials, redact_uri
-from sparksig.models.seal import SEAL, format_seal, hash_files
+from sparksig.errors import ModelError, ModelNotFoundError, UnsupportedError
+from sparksig.models.directory import ModelDirectory
+from sparksig.models.registry import download_from_mlflow, hide_credentials, redact_uri, require_mlflow
+from sparksig.models.seal import MLMODEL, SEAL, build_missing_file_error, format_seal, hash_files
 
 _LOGGED_MODEL = re.compile(r"models:/+([^/@]+)/*")
 _RUN_ARTIFACT = re.compile(r"runs:/+([^/]+)/+(.+?)/*")
@@ -34,7 +33,7 @@ def replace_logged_mlmodel(uri: str, change: Callable[[ModelDirectory], None]) -
     with tempfile.TemporaryDirectory(prefix="sparksig-logged-") as home:
         path = download_from_mlflow(uri, Path(home), is_model=True)
         if not (path / MLMODEL).is_file():
-            raise ModelNotFoundError(f"{uri!r} is not a model directory: it has no file MLmodel")
+            raise build_missing_file_error(uri)
         directory = ModelDirectory.read(path)
         change(directory)
         seal = path / SEAL
@@ -84,12 +83,6 @@ def _find_model(client: Any, uri: str, run_id: str, name: str) -> str | None:
         models = [client.get_logged_model(output.model_id) for output in outputs]
     matching = [model for model in models if model.name == name]
     return str(max(matching, key=lambda model: model.creation_timestamp).model_id) if matching else None
-
-
-def require_mlflow(purpose: str) -> None:
-    """Raise MissingDependencyError unless MLflow is installed. Its message begins with the purpose."""
-    if importlib.util.find_spec("mlflow") is None:
-        raise MissingDependencyError.naming("mlflow", purpose, "mlflow")
 
 
 @contextlib.contextmanager

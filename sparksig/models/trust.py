@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sparksig.errors import ModelDamagedError, ModelError, ModelNotTrustedError, name_type
-from sparksig.models.directory import MLMODEL, ModelDirectory
+from sparksig.models.directory import ModelDirectory
 from sparksig.models.inert_types import explain_refusal
-from sparksig.models.seal import SEAL, check_seal, combine_digests, hash_files
+from sparksig.models.seal import MLMODEL, SEAL, check_seal, combine_digests, hash_files
 
 
 def describe_types(types: Sequence[str]) -> str:

@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 
 from sparksig.errors import ModelNotFoundError, SignatureError, SignatureTypeError, name_type, quote, suggest
-from sparksig.models.directory import MLMODEL, ModelDirectory
+from sparksig.models.directory import ModelDirectory
 from sparksig.models.registry import fetch_path, redact_uri
+from sparksig.models.seal import MLMODEL
 from sparksig.signature import ModelSignature
 
 

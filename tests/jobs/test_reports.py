@@ -395,9 +395,10 @@ def test_a_report_that_needs_a_package_is_refused_before_anything_is_done(tmp_pa
 def test_files_are_written_whole(tmp_path, form):
     path = form.format(tmp_path / "new" / "f.json")
     assert read_file(path, {}) is None
-    for content in (b"first", b"second"):
-        write_file(path, content, {})
-        assert read_file(path, {}) == content
+    write_file(path, b"first", {})
+    assert read_file(path, {}) == b"first"
+    write_file(path, b"second", {})
+    assert read_file(path, {}) == b"second"
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["f.json"]
 
 

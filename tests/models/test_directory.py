@@ -901,11 +901,17 @@ def test_the_digest_is_what_it_has_always_been(tmp_path):
     for name in ["MLmodel", "a", "b/a", "b/c/d", "z"]:
         expected.update(f"{len(name)}:{name}={hashlib.sha256(FILES[name]).hexdigest()}\n".encode())
     assert digest(_lay(tmp_path / "m", FILES)) == expected.hexdigest()
-    assert digest(_lay(tmp_path / "n", {"a": b"1"})) == (
-        hashlib.sha256(b"1:a=6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b\n").hexdigest()
-    )
-    (tmp_path / "empty").mkdir()
-    assert digest(tmp_path / "empty") == hashlib.sha256().hexdigest()
+
+
+@pytest.mark.parametrize("files", [{}, {"a": b"1"}, {"b/MLmodel": b""}], ids=["empty", "files", "below"])
+def test_a_directory_without_mlmodel_has_no_digest(tmp_path, files):
+    (tmp_path / "m").mkdir()
+    path = str(_lay(tmp_path / "m", files))
+    text = f"^{re.escape(repr(path))} is not a model directory: it has no file MLmodel$"
+    with pytest.raises(ModelNotFoundError, match=text):
+        digest(path)
+    with pytest.raises(ModelNotFoundError, match=text):
+        sparksig.load_model(path)
 
 
 def test_the_seal_does_not_count_but_in_the_directory_itself(tmp_path):
@@ -955,7 +961,8 @@ def test_the_digest_changes_with_names_and_places(tmp_path):
         {"a": b"12"},
         {"1:a=" + hashlib.sha256(b"1").hexdigest(): b"2"},
     ]
-    digests = [digest(_lay(tmp_path / str(number), files)) for number, files in enumerate(layouts)]
+    mlmodel = {"MLmodel": FILES["MLmodel"]}
+    digests = [digest(_lay(tmp_path / str(number), mlmodel | files)) for number, files in enumerate(layouts)]
     assert len(set(digests)) == len(layouts)
 
 

@@ -1633,10 +1633,11 @@ def test_mlflow_is_not_missed_by_a_model_that_it_wrote(tmp_path, monkeypatch):
     ("name", "package"),
     [
         ("linear", "scikit-learn"),
-        ("xgb-regressor", "xgboost"),
+        ("xgb-regressor", "xgboost(-cpu)?"),
         ("lgbm-regressor", "lightgbm"),
         ("onnx-sum", "onnxruntime"),
     ],
+    ids=["scikit-learn", "xgboost", "lightgbm", "onnxruntime"],
 )
 def test_a_model_requires_the_versions_that_saved_it(tmp_path, name, package):
     sparksig.save_model(tmp_path / name, made.fitted(name).model)

@@ -473,11 +473,11 @@ def test_the_digest_is_the_one_that_is_pinned(model):
 def test_the_digest_is_defined_by_names_and_contents_alone(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "b").write_bytes(b"2")
-    (tmp_path / "a").write_bytes(b"1")
+    (tmp_path / "MLmodel").write_bytes(b"1")
     (tmp_path / "SHA256SUMS").write_bytes(b"left out")
     lines = [
         f"{len(name)}:{name}={hashlib.sha256(data).hexdigest()}\n"
-        for name, data in [("a", b"1"), ("sub/b", b"2")]
+        for name, data in [("MLmodel", b"1"), ("sub/b", b"2")]
     ]
     assert sparksig.digest(tmp_path) == hashlib.sha256("".join(lines).encode()).hexdigest()
 

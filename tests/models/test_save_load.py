@@ -337,6 +337,54 @@ def test_no_rows_are_scored_as_no_rows(tmp_path, data):
     assert same_bits(prediction, np.array([], "float64"))
 
 
+EMPTY_PREDICTIONS = {
+    "double": (ONE_DOUBLE, np.array([], "float64")),
+    "text": (Schema([ColSpec("string")]), np.array([], object)),
+    "named": (
+        Schema([ColSpec("long", "n"), ColSpec("datetime", "at", required=False)]),
+        pd.DataFrame({"n": np.array([], "int64"), "at": np.array([], "datetime64[ns]")}),
+    ),
+    "tensor": (Schema([TensorSpec(np.dtype("float32"), (-1, 3))]), np.empty((0, 3), "float32")),
+    "named-tensors": (
+        Schema([TensorSpec(np.dtype("int64"), (-1,), "a"), TensorSpec(np.dtype("str"), (-1, -1, 2), "b")]),
+        {"a": np.empty(0, "int64"), "b": np.empty((0, 0, 2), "str")},
+    ),
+}
+
+
+@pytest.mark.parametrize(("outputs", "expected"), EMPTY_PREDICTIONS.values(), ids=EMPTY_PREDICTIONS)
+def test_a_model_that_refuses_no_rows_predicts_nothing_for_them(tmp_path, outputs, expected):
+    def predict(frame, params):
+        raise ValueError("Found array with 0 sample(s)")
+
+    model = returning(tmp_path, predict, ModelSignature(X, outputs))
+    prediction = model.predict(FRAME.head(0))
+    if isinstance(expected, pd.DataFrame):
+        pd.testing.assert_frame_equal(prediction, expected, check_column_type=False, check_index_type=False)
+    elif isinstance(expected, dict):
+        assert list(prediction) == list(expected)
+        assert all(same_bits(prediction[name], expected[name]) for name in expected)
+    else:
+        assert same_bits(prediction, expected)
+    with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
+        model.predict(FRAME)
+
+
+def test_an_estimator_predicts_nothing_for_no_rows(tmp_path):
+    data, _ = diabetes()
+    sparksig.save_model(tmp_path / "m", linear(), input_example=data.head(3))
+    model = sparksig.load_model(tmp_path / "m")
+    assert len(model.predict(data)) == len(data)
+    assert same_bits(model.predict(data.head(0)), np.array([], "float64"))
+
+
+@pytest.mark.parametrize("signature", [None, ModelSignature(X)], ids=["no-signature", "no-outputs"])
+def test_no_rows_without_declared_outputs_fail_as_in_the_model(tmp_path, signature):
+    model = returning(tmp_path, never, signature)
+    with pytest.raises(AssertionError, match="the model was called"):
+        model.predict(FRAME.head(0))
+
+
 def test_a_frame_keeps_its_index(tmp_path):
     model = returning(tmp_path, lambda frame, params: frame, ModelSignature(X))
     data = FRAME.set_index(pd.Index(["a", "b", "a"], name="key"))

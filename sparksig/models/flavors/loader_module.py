@@ -16,6 +16,7 @@ from typing import Any
 from sparksig.errors import MissingDependencyError, ModelDamagedError, ModelError, UnsupportedError, name_type
 from sparksig.models.directory import ModelDirectory, copy_into
 from sparksig.models.flavors.interface import Flavor, Loading, Predictor, Saving, create_pyfunc_entry
+from sparksig.models.registry import require_mlflow
 from sparksig.models.versions import format_install_command
 
 _DATA = "data"
@@ -55,8 +56,8 @@ class _LoaderModuleFlavor(Flavor):
             if value and not (key == "config" and isinstance(value, Mapping)):
                 directory.resolve_member(value)
         _check_code_path(directory)
-        if name.partition(".")[0] == "mlflow" and importlib.util.find_spec("mlflow") is None:
-            raise MissingDependencyError.naming("mlflow", f"a model with MLflow's loader {name!r}", "mlflow")
+        if name.partition(".")[0] == "mlflow":
+            require_mlflow(f"a model with MLflow's loader {name!r}")
 
     def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
         name = directory.pyfunc["loader_module"]
