@@ -59,8 +59,8 @@ class CheckPlan:
         return json.dumps({"input": self.place, "mode": self.mode, "report": self.report.to_dict()})
 
     def __str__(self) -> str:
-        rows = {"schema": "no rows", "sample": "some of its rows", "full": "all of its rows"}[self.mode]
-        return f"check {self.place}: its types, and {rows}\n{self.report}"
+        values = {"schema": "", "sample": ", and the values of some rows", "full": ", and all values"}
+        return f"check the types of {self.place}{values[self.mode]}\n{self.report}"
 
 
 def check(config: CheckConfig) -> RunReport:
