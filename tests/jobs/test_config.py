@@ -40,7 +40,7 @@ def test_defaults(loader):
     assert config.output.keep == ["id"]
     assert config.check.mode == "schema"
     assert loader.load(CHECK, CheckConfig).mode == "full"
-    assert loader.load("input: {table: db.t}", InferConfig).input.place == "db.t"
+    assert loader.load("input: {table: db.t}", InferConfig).input.location == "db.t"
 
 
 def test_a_configuration_does_not_change(loader):
