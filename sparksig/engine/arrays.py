@@ -123,7 +123,7 @@ def flatten_lists(array: pa.Array) -> pa.Array:
     except pa.ArrowException:  # dictionaries of nested values, or of views
         pass
     values = [item for items in array.to_pylist() if items is not None for item in items]
-    return pa.array(values, _decoded_type(array.type.value_type))
+    return pa.array(values, decode_type(array.type.value_type))
 
 
 def _decode_items(array: pa.Array) -> pa.Array:
@@ -138,7 +138,8 @@ def _decode_items(array: pa.Array) -> pa.Array:
     return views.from_arrays(array.offsets, array.sizes, items, mask=build_null_mask(array))
 
 
-def _decoded_type(dtype: pa.DataType) -> pa.DataType:
+def decode_type(dtype: pa.DataType) -> pa.DataType:
+    """Return the type of the values that a dictionary type encodes; return other types unchanged."""
     return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
 
 
@@ -149,7 +150,7 @@ def take(array: pa.Array, positions: pa.Array) -> pa.Array:
     except pa.ArrowNotImplementedError:  # raised for views and for dictionaries of views
         values = array.to_pylist()
         chosen = [None if position is None else values[position] for position in positions.to_pylist()]
-        return pa.array(chosen, _decoded_type(array.type))
+        return pa.array(chosen, decode_type(array.type))
 
 
 def flatten_maps(array: pa.MapArray) -> tuple[pa.Array, pa.Array, np.ndarray[Any, Any]]:
