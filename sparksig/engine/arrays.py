@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparksig.convert.arrow import transform_arrow
 from sparksig.errors import below
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -139,8 +140,10 @@ def _decode_items(array: pa.Array) -> pa.Array:
 
 
 def decode_type(dtype: pa.DataType) -> pa.DataType:
-    """Return the type of the values that a dictionary type encodes; return other types unchanged."""
-    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+    """Replace dictionary types, at every depth, by the types of their values."""
+    return transform_arrow(
+        dtype, lambda leaf: decode_type(leaf.value_type) if pa.types.is_dictionary(leaf) else leaf
+    )
 
 
 def take(array: pa.Array, positions: pa.Array) -> pa.Array:
