@@ -15,6 +15,8 @@ from sparksig.errors import (
     ContractError,
     SparksigError,
     TableNotFoundError,
+    UnsupportedError,
+    quote,
     suggest_path,
 )
 from sparksig.jobs.config import ScoreConfig
@@ -43,40 +45,42 @@ def check_input(config: ScoreConfig, inputs: Schema, features: Sequence[str] | N
     """
     if config.input.path is None:
         return
-    files, place = find_file_system(config.input.path, config.spark)
+    files, root = find_file_system(config.input.path, config.spark)
     if files is None:
         return
-    shown, form = repr(config.input.path), config.input.format
-    log = files.get_file_info(f"{place}/_delta_log").type != pyarrow.fs.FileType.NotFound
-    if files.get_file_info(place).type == pyarrow.fs.FileType.NotFound:
-        hint = suggest_path(config.input.path)
-        raise TableNotFoundError(f"there is no {NAMES[form]} table at {shown}{hint}")
-    if log and form != "delta":
-        raise build_delta_error(form)
-    actual = "delta" if log else _find_format(files, place)
-    if actual is not None and actual != form:
+    table, format_name = (
+        f"{FORMAT_NAMES[config.input.format]} table at {config.input.path!r}",
+        config.input.format,
+    )
+    is_delta = files.get_file_info(f"{root}/_delta_log").type != pyarrow.fs.FileType.NotFound
+    if files.get_file_info(root).type == pyarrow.fs.FileType.NotFound:
+        raise TableNotFoundError(f"there is no {table}{suggest_path(config.input.path)}")
+    if is_delta and format_name != "delta":
+        raise build_delta_error(format_name)
+    actual = "delta" if is_delta else _find_format(files, root)
+    if actual is not None and actual != format_name:
         hint = f"the names of its files end in .{actual}"
-        raise build_value_error("input.format", f"{actual}, the format of the table", form, hint)
-    if form == "delta" and not log:
-        raise TableNotFoundError(f"there is no {NAMES[form]} table at {shown}")
-    if form == "parquet":
-        _check_parquet(config, inputs, features, (files, place))
+        raise build_value_error("input.format", f"{actual}, the format of the table", format_name, hint)
+    if format_name == "delta" and not is_delta:
+        raise TableNotFoundError(f"there is no {table}")
+    if format_name == "parquet":
+        _check_parquet(config, inputs, features, (files, root))
 
 
-NAMES = {"parquet": "Parquet", "delta": "Delta", "csv": "CSV", "json": "JSON"}
+FORMAT_NAMES = {"parquet": "Parquet", "delta": "Delta", "csv": "CSV", "json": "JSON"}
 """The names of formats in messages."""
 
 
-def _find_format(files: Any, place: str) -> str | None:
+def _find_format(files: Any, root: str) -> str | None:
     """Return the format by the suffix of all files; None if there are several suffixes, or none."""
-    info = files.get_file_info(place)
+    info = files.get_file_info(root)
     if info.type == pyarrow.fs.FileType.Directory:
-        entries = files.get_file_info(pyarrow.fs.FileSelector(place))
+        entries = files.get_file_info(pyarrow.fs.FileSelector(root))
         names = [entry.base_name for entry in entries if entry.type == pyarrow.fs.FileType.File]
     else:
         names = [info.base_name]
     suffixes = {PurePath(name).suffix for name in names if not name.startswith((".", "_"))}
-    formats = {f".{form}": form for form in NAMES} | {".jsonl": "json"}
+    formats = {f".{form}": form for form in FORMAT_NAMES} | {".jsonl": "json"}
     return formats.get(suffixes.pop()) if len(suffixes) == 1 else None
 
 
@@ -152,6 +156,17 @@ def is_null_type(field: pyarrow.Field) -> bool:
     return bool(pyarrow.types.is_null(field.type))
 
 
+def refuse_null_types(columns: pyarrow.Schema) -> None:
+    """Check that no column has the null type.
+
+    Raises:
+        UnsupportedError: a column has it.
+    """
+    nulls = [field.name for field in columns if is_null_type(field)]
+    if nulls:
+        raise UnsupportedError(f"{quote(nulls[0])} has the null type, which only Spark casts")
+
+
 def find_schemas_with_null_types(uri: str) -> dict[str, pyarrow.Schema]:
     """Return the schemas of a Parquet table's files, if some column has the null type in some file.
 
@@ -162,15 +177,15 @@ def find_schemas_with_null_types(uri: str) -> dict[str, pyarrow.Schema]:
         The schemas by the names of the files in the table (empty for a single file); an empty result if this
         process cannot read the files, or no column has the null type.
     """
-    store, place = find_file_system(uri, {})
+    store, root = find_file_system(uri, {})
     if store is None:
         return {}
     try:
-        table = open_parquet(uri, (store, place))
+        table = open_parquet(uri, (store, root))
     except SparksigError:  # which Spark reports when it reads them
         return {}
     schemas = {
-        "" if file.path == place else file.name: pyarrow.schema(
+        "" if file.path == root else file.name: pyarrow.schema(
             [field for field in file.schema if field.name not in file.values]
         )
         for file in table.files

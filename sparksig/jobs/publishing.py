@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sparksig.errors import OutputRefusedError, SparksigError
 from sparksig.jobs.files import write_file
 from sparksig.jobs.staging import MARKER, Directory, StagingDirectory
+from sparksig.views import count_nouns
 from sparksig.writing.moves import replace_directory
 
 
-def refuse_nested(places: Mapping[str, Any]) -> None:
+def refuse_nested(paths: Mapping[str, Any]) -> None:
     """Check that no path of a job equals another one, or is inside it.
 
     Args:
-        places: the directories of "output", "input", "quarantine" and "model", as far as they are known.
+        paths: the directories of "output", "input", "quarantine" and "model", as far as they are known.
 
     Raises:
         OutputRefusedError: a path equals another one, or is inside it.
@@ -27,12 +28,20 @@ def refuse_nested(places: Mapping[str, Any]) -> None:
         ("output", "model"),
         ("quarantine", "model"),
     ):
-        inner, outer = places.get(name), places.get(other)
+        inner, outer = paths.get(name), paths.get(other)
         if inner is not None and outer is not None and (inner.is_in(outer) or outer.is_in(inner)):
             raise OutputRefusedError(
                 f"the {name} {inner.uri!r} and the {other} {outer.uri!r} are the same, or one is inside the "
                 "other; nothing was written"
             )
+
+
+def build_quarantine_error(quarantine: str, run_id: str) -> OutputRefusedError:
+    """Return the error for a quarantine with rows of another run of that id."""
+    return OutputRefusedError(
+        f"the quarantine {quarantine!r} has rows of a run {run_id} already, which is not this one: choose "
+        "another run id, or remove them; nothing was written"
+    )
 
 
 def mark_directory(directory: Directory, notes: str) -> None:
@@ -70,27 +79,25 @@ def move_directory(
     unknown = set(target.list_files() if target.exists() else ()) - set(files)
     if unknown and not is_replacing:
         raise OutputRefusedError(f"the output {target.uri!r} has files that the run has not written")
-    for name in filter(lambda name: (source / name).exists(), files):
+    for name in files:
+        if not (source / name).exists():  # an earlier attempt has moved it
+            continue
         if name == MARKER and is_replacing:  # it comes last, because with it the run is done
-            _remove_files(target, {*unknown, MARKER})
+            for other in sorted({*unknown, MARKER}):
+                (target / other).delete()
         (source / name).move_file_to(target / name)
     missing = set(files) - set(target.list_files())
     if missing:
         raise SparksigError(
-            f"{target.uri}: {len(missing)} files of the run are missing in the staging and in the output"
+            f"{target.uri}: the staging and the output lack {count_nouns(len(missing), 'file')} of the run"
         )
 
 
-def _remove_files(directory: Any, names: Iterable[str]) -> None:
-    for name in sorted(names):
-        (directory / name).delete()
-
-
-def check_count(place: str, expected: int, actual: int) -> None:
+def check_count(table: str, expected: int, actual: int) -> None:
     """Check the number of rows that were written to a table.
 
     Raises:
         SparksigError: the number differs.
     """
     if expected != actual:
-        raise SparksigError(f"{place}: expected {expected:,} rows to be written, got {actual:,}")
+        raise SparksigError(f"{table}: expected {expected:,} rows to be written, got {actual:,}")

@@ -76,7 +76,7 @@ def test_no_split_exceeds_its_share_by_more_than_a_row_group(tmp_path_factory, s
     laid_out = type(file)(
         file.path, file.name, file.schema, (1,) * len(sizes), {}, layout=Layout(sizes=tuple(sizes))
     )
-    splits = plan_splits(type(table)(table.place, table.store, (laid_out,)), scan, cores)
+    splits = plan_splits(type(table)(table.name, table.store, (laid_out,)), scan, cores)
     assert [group for _, group, _ in groups_of(splits)] == list(range(len(sizes)))
     assert all(split.pieces for split in splits)
     assert max(split.size for split in splits) <= sum(sizes) / len(splits) + max(sizes)
@@ -181,7 +181,7 @@ def test_files_that_differ_in_needed_columns_are_refused(tmp_path):
 def test_columns_of_a_model_without_names_are_chosen(tmp_path):
     inputs = Schema([TensorSpec(np.dtype("float64"), (-1, 1))])
     source, model = write(tmp_path, of_numbers(1)), save(tmp_path, inputs=inputs)
-    assert plan(source, model, columns=["x"])[2].fed == ("x",)
+    assert plan(source, model, columns=["x"])[2].model_columns == ("x",)
     with pytest.raises(ContractError, match="columns: expected a list of names"):
         plan(source, model, columns="x")
     with pytest.raises(ContractError, match="y: expected a column of the table"):
