@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,15 +109,7 @@ class Report(TextView):
         for index, keys in self.examples.items():
             findings[index]["examples"] = list(keys)
         columns = [
-            {
-                "name": column.name,
-                "expected": column.expected,
-                "actual": column.actual,
-                "ok": column.ok,
-                "nulls": column.nulls,
-                "values": [list(pair) for pair in column.values],
-            }
-            for column in self.columns
+            asdict(column) | {"values": [list(pair) for pair in column.values]} for column in self.columns
         ]
         return {
             "ok": self.ok,
@@ -210,14 +202,7 @@ class Report(TextView):
         import pandas as pd
 
         rows = [
-            {
-                "name": column.name,
-                "expected": column.expected,
-                "actual": column.actual,
-                "ok": column.ok,
-                "nulls": column.nulls,
-                "findings": "\n".join(map(str, self.list_findings(column.name))),
-            }
+            asdict(column) | {"findings": "\n".join(map(str, self.list_findings(column.name)))}
             for column in self.columns
         ]
         names = ["name", "expected", "actual", "ok", "nulls", "findings"]
