@@ -157,7 +157,7 @@ def save_model(
     code = _find_code_file(model)
     model = _to_model(model if code is None else _run_code(code, model_config), loader_module, data_path)
     flavor = _select_flavor(model, is_code=code is not None)
-    _check_options(flavor, artifacts, model_config, serialization_format)
+    _check_options(flavor, method, artifacts, model_config, serialization_format)
     data, params = split_example(input_example)
     data = data if data is None else convert_to_rows(model, data)
     saving = Saving(
@@ -283,9 +283,11 @@ def _select_flavor(model: Any, *, is_code: bool) -> Flavor:
 
 
 def _check_options(
-    flavor: Flavor, artifacts: object, model_config: object, serialization_format: object
+    flavor: Flavor, method: object, artifacts: object, model_config: object, serialization_format: object
 ) -> None:
     """Refuse options that do not apply to a format."""
+    if method not in flavor.methods:
+        raise ModelError(f"method: expected one of {', '.join(flavor.methods)}, got {method!r}")
     is_python = flavor is flavors.python.FLAVOR
     if artifacts is not None and not is_python:
         raise ModelError("artifacts= applies only to a PythonModel or a function")

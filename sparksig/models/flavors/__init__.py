@@ -30,14 +30,16 @@ def check(directory: ModelDirectory, loading: Loading) -> None:
     Raises:
         ModelNotTrustedError: loading would execute code that the caller did not allow.
         ModelDamagedError: a file that MLmodel names is missing or malformed.
-        UnsupportedError: this version of sparksig does not support the serialization format.
+        UnsupportedError: this version of sparksig does not support the serialization format or the method.
         MissingDependencyError: the format's package, or one that the model imports, is not installed. A model
             with an environment of its own is checked again in there.
     """
     check_code(directory, loading.trust)
     try:
         with convert_import_errors(directory):
-            find_flavor(directory).check(directory, loading)
+            flavor = find_flavor(directory)
+            flavor.select_method(directory, loading)
+            flavor.check(directory, loading)
     except MissingDependencyError:
         if loading.environment is None:
             raise

@@ -22,7 +22,6 @@ from sparksig.errors import (
     SparksigError,
     UnsupportedError,
     make_printable,
-    name_type,
 )
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.trust import Trust
@@ -90,6 +89,7 @@ class Flavor(ABC):
 
     name: ClassVar[str]  # the key in MLmodel's flavors
     mlflow_loader: ClassVar[str] = ""  # the module of MLflow that loads the format
+    methods: ClassVar[Sequence[str]] = METHODS  # that predict
     has_feature_names: ClassVar[bool] = False  # the models may know the names of their features
 
     def matches(self, directory: ModelDirectory) -> bool:
@@ -153,6 +153,19 @@ class Flavor(ABC):
         """Return the configuration of the format in MLmodel."""
         return directory.get_flavor(self.name) or {}
 
+    def locate_file(self, directory: ModelDirectory) -> Path:
+        """Return the path of the model's file."""
+        return directory.resolve_member(self.get_config(directory).get("data"))
+
+    def select_method(self, directory: ModelDirectory, loading: Loading) -> str:
+        """Return the name of the method that predicts: the caller's choice, or else the saved one."""
+        name = loading.method or directory.pyfunc.get("predict_fn") or "predict"
+        if name not in self.methods:
+            raise UnsupportedError(
+                f"{directory.path}: method: expected one of {', '.join(self.methods)}, got {name!r}"
+            )
+        return str(name)
+
     def load_for_mlflow(
         self, path: str | os.PathLike[str], model_config: Mapping[str, Any] | None = None
     ) -> MlflowAdapter:
@@ -172,7 +185,7 @@ class Flavor(ABC):
         trust = Trust(allow_pickle=is_allowed, trusted_types=tuple(types) if is_allowed else ())
         loading = Loading(trust, model_config=model_config)
         self.check(directory, loading)
-        return MlflowAdapter(self.load(directory, loading), select_method(directory, loading))
+        return MlflowAdapter(self.load(directory, loading), self.select_method(directory, loading))
 
 
 class MlflowAdapter:
@@ -205,32 +218,15 @@ def create_pyfunc_entry(loader_module: str | None, **entries: Any) -> dict[str, 
 # --- methods ------------------------------------------------------------------------------------------------
 
 
-def select_method(directory: ModelDirectory, loading: Loading, methods: Sequence[str] = METHODS) -> str:
-    """Return the name of the method that predicts."""
-    name = loading.method or directory.pyfunc.get("predict_fn") or "predict"
-    if name not in methods:
-        raise UnsupportedError(
-            f"{directory.path}: method: expected one of {', '.join(methods)}, got {name!r}"
-        )
-    return str(name)
-
-
-def check_method(model: Any, name: object, methods: Sequence[str] = METHODS) -> None:
-    """Check that a model to be saved has a method that predicts."""
-    available = [method for method in methods if callable(getattr(model, method, None))]
-    if name not in available:
-        raise ModelError(
-            f"{name_type(model).removeprefix('a value of type ')} has no prediction method {name!r} (it has: "
-            f"{', '.join(available) or 'none'})"
-        )
-
-
 def get_method(model: Any, name: str) -> Callable[..., Any]:
-    """Return a method of a model."""
+    """Return a method of a model that predicts."""
     method = getattr(model, name, None)
     if not callable(method):
-        available = ", ".join(known for known in METHODS if callable(getattr(model, known, None)))
-        raise ModelError(f"{type(model).__name__} has no method {name!r} (it has: {available or 'none'})")
+        available = [method for method in METHODS if callable(getattr(model, method, None))]
+        raise ModelError(
+            f"{type(model).__name__} has no prediction method {name!r} (it has: "
+            f"{', '.join(available) or 'none'})"
+        )
     return method  # type: ignore[no-any-return]
 
 

@@ -25,20 +25,17 @@ from sparksig.models.flavors.categories import (
     restore_categories,
 )
 from sparksig.models.flavors.interface import (
-    METHODS,
     FeaturePredictor,
     Flavor,
     Loading,
     Predictor,
     Saving,
     accept_params,
-    check_method,
     convert_errors,
     create_pyfunc_entry,
     get_feature_names,
     get_method,
     require_package,
-    select_method,
 )
 from sparksig.models.flavors.sklearn import check_object, read_object
 from sparksig.schema import ColSpec, Schema
@@ -64,8 +61,7 @@ class _LightgbmFlavor(Flavor):
     has_feature_names = True
 
     def check(self, directory: ModelDirectory, loading: Loading) -> None:
-        select_method(directory, loading)
-        file = directory.resolve_member(self.get_config(directory).get("data"))
+        file = self.locate_file(directory)
         self._read_classes(directory)
         self._read_options(directory)
         is_native = self._is_native(directory)
@@ -77,8 +73,8 @@ class _LightgbmFlavor(Flavor):
             self.load(directory, loading)
 
     def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
-        file = directory.resolve_member(self.get_config(directory).get("data"))
-        method, inputs = select_method(directory, loading), directory.inputs
+        file, inputs = self.locate_file(directory), directory.inputs
+        method = self.select_method(directory, loading)
         if not self._is_native(directory):
             estimator = read_object(directory, file, self._read_format(directory), loading.trust)
             return self.create_predictor(estimator, method, inputs)
@@ -103,16 +99,13 @@ class _LightgbmFlavor(Flavor):
 
         is_booster = isinstance(model, lightgbm.Booster)
         is_classifier = isinstance(model, lightgbm.LGBMClassifier)
-        check_method(model, saving.method, ("predict", "predict_proba") if is_classifier else METHODS)
-        try:
+        with convert_errors("LightGBM cannot save the model", ModelError):
             booster = model if is_booster else model.booster_
-        except Exception as error:
-            raise ModelError(f"LightGBM cannot save the model: {type(error).__name__}: {error}") from error
         if not is_booster and callable(model.objective):
             raise UnsupportedError(
                 "LightGBM's format cannot store an objective that is a function. Save model.booster_"
             )
-        self.create_predictor(model, saving.method, saving.inputs)
+        self.create_predictor(model, saving.method, saving.inputs)  # raises unless the model can predict
         # with the trees that the model predicts with: up to its best iteration, if it has one
         (home / _FILE).write_text(booster.model_to_string(), encoding="utf-8")
         extra = {"sparksig_classes": _encode_classes(model.classes_)} if is_classifier else {}

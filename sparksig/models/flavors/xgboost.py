@@ -25,13 +25,11 @@ from sparksig.models.flavors.interface import (
     Predictor,
     Saving,
     accept_params,
-    check_method,
     convert_errors,
     create_pyfunc_entry,
     get_feature_names,
     get_method,
     require_package,
-    select_method,
 )
 from sparksig.models.flavors.ubjson import is_complete_ubjson
 from sparksig.schema import ColSpec, Schema
@@ -47,10 +45,9 @@ class _XgboostFlavor(Flavor):
     has_feature_names = True
 
     def check(self, directory: ModelDirectory, loading: Loading) -> None:
-        select_method(directory, loading)
         self._read_class_name(directory)
         self._read_parameters(directory)
-        directory.resolve_member(self.get_config(directory).get("data"))
+        self.locate_file(directory)
         require_package("xgboost", "an XGBoost model", "xgboost")
         if has_other_columns(directory.inputs):
             # whether the model accepts them depends on the categories in its file
@@ -59,7 +56,7 @@ class _XgboostFlavor(Flavor):
     def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
         import xgboost
 
-        file = directory.resolve_member(self.get_config(directory).get("data"))
+        file = self.locate_file(directory)
         name = self._read_class_name(directory)
         cls: Any = getattr(xgboost, name, None)
         if not (isinstance(cls, type) and issubclass(cls, (xgboost.Booster, xgboost.XGBModel))):
@@ -73,7 +70,7 @@ class _XgboostFlavor(Flavor):
                 raise ModelDamagedError(f"{file} is not an XGBoost model: the file is incomplete")
             model.load_model(content)
         version = str(self.get_config(directory).get("xgb_version") or "")
-        return self.create_predictor(model, select_method(directory, loading), directory.inputs, version)
+        return self.create_predictor(model, self.select_method(directory, loading), directory.inputs, version)
 
     def accepts(self, model: object) -> bool:
         return type(model).__module__ in _MODULES and hasattr(model, "save_model")
@@ -81,7 +78,6 @@ class _XgboostFlavor(Flavor):
     def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
         import xgboost
 
-        check_method(model, saving.method)
         is_booster = isinstance(model, xgboost.Booster)
         booster = model if is_booster else _get_booster(model)
         if not is_booster and callable(model.objective):
@@ -94,7 +90,7 @@ class _XgboostFlavor(Flavor):
                 f"{', '.join(map(quote, lost))}. Train the model with XGBoost 3.1 or newer, or encode the "
                 "columns in a Pipeline of scikit-learn or a PythonModel"
             )
-        self.create_predictor(model, saving.method, saving.inputs)
+        self.create_predictor(model, saving.method, saving.inputs)  # raises unless the model can predict
         with convert_errors("XGBoost cannot save the model", ModelError):
             model.save_model(home / _FILE)
         missing = None if is_booster else model.missing
