@@ -9,7 +9,6 @@ from __future__ import annotations
 import builtins
 import json
 import pickletools
-import re
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from sparksig.errors import SparksigWarning
-from sparksig.models.versions import normalize_name
+from sparksig.models.versions import normalize_name, parse_name
 
 TIME_LIMIT = 60.0
 """Time limit of the other process, in seconds."""
@@ -224,16 +223,13 @@ def _has_module(package: str, module: str) -> bool:
     )
 
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
 @lru_cache(maxsize=256)
 def collect_requirements(package: str) -> frozenset[str]:
     """Return the canonical names of a distribution and of its direct and indirect requirements."""
     required: set[str] = set()
-    pending = [package]
+    pending = [normalize_name(package)]
     while pending:
-        name = normalize_name(pending.pop())
+        name = pending.pop()
         if name in required:
             continue
         required.add(name)
@@ -241,7 +237,7 @@ def collect_requirements(package: str) -> frozenset[str]:
             lines = metadata.requires(name) or []
         except metadata.PackageNotFoundError:
             continue
-        pending += [match[0] for line in lines if "extra ==" not in line and (match := _NAME.match(line))]
+        pending += filter(None, [parse_name(line) for line in lines if "extra ==" not in line])
     return frozenset(required)
 
 

@@ -177,6 +177,19 @@ class ModelDirectory:
             raise ModelDamagedError(f"{self.path}: {relative!r}, which {MLMODEL} names, is missing")
         return target
 
+    def read_text(self, name: object, max_bytes: int = -1) -> str:
+        """Read a text file that MLmodel names, or the first bytes of it.
+
+        Raises:
+            ModelDamagedError: the file does not exist, is not in the directory, or is not text.
+        """
+        with self.open(self.resolve_member(name)) as stream:
+            content = stream.read(max_bytes)
+        try:
+            return content.decode()
+        except UnicodeDecodeError:
+            raise ModelDamagedError(f"{self.path}: {name!r} is not text") from None
+
     def open(self, file: Path) -> BinaryIO:
         """Open a file in the directory for reading. In a pinned directory its content is verified."""
         if self.digests is not None:
@@ -287,14 +300,14 @@ def create_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     new_parents = [parent for parent in target.parents if not parent.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except (FileExistsError, NotADirectoryError):
         raise OutputRefusedError(f"{str(target.parent)!r} is not a directory: nothing was written") from None
     except OSError as error:
-        raise _refuse_parent(target.parent, error) from None
-    try:
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise _refuse_parent(target.parent, error) from None
+        raise OutputRefusedError(
+            f"cannot create a directory in {str(target.parent)!r}: {error.strerror}; nothing was written. "
+            "Choose another path, or change its permissions"
+        ) from None
     try:
         yield staging
         staging.chmod(0o777 & ~_read_umask())
@@ -312,11 +325,6 @@ def create_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
             for parent in new_parents:
                 with contextlib.suppress(OSError):  # another process has written to it
                     parent.rmdir()
-
-
-def _refuse_parent(parent: Path, error: OSError) -> OutputRefusedError:
-    reason = f"{error.strerror}; nothing was written. Choose another path, or change its permissions"
-    return OutputRefusedError(f"cannot create a directory in {str(parent)!r}: {reason}")
 
 
 def _is_empty_directory(path: Path) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from sparksig.errors import ContractError, ModelError, ModelNotTrustedError, name_type
 from sparksig.models import flavors
@@ -17,7 +17,6 @@ from sparksig.models.requirements import Requirements, read_requirements
 from sparksig.models.seal import hash_file
 from sparksig.models.trust import Trust
 from sparksig.models.versions import (
-    ACTIONS,
     Difference,
     InstalledPackages,
     VersionMismatchWarning,
@@ -25,6 +24,7 @@ from sparksig.models.versions import (
     normalize_name,
 )
 from sparksig.models.virtualenvs import ModelEnvironment, require_python
+from sparksig.options import OnVersionMismatch
 
 
 def resolve_environment(
@@ -109,8 +109,9 @@ def compare_versions(directory: ModelDirectory, action: str, environment: ModelE
     Warns:
         VersionMismatchWarning: versions differ and ``action`` is "warn".
     """
-    if action not in ACTIONS:
-        raise ModelError(f"on_version_mismatch: expected one of {', '.join(ACTIONS)}, got {action!r}")
+    actions = get_args(OnVersionMismatch)
+    if action not in actions:
+        raise ModelError(f"on_version_mismatch: expected one of {', '.join(actions)}, got {action!r}")
     packages = None if environment is None else environment.packages
     if action == "ignore" or (environment is not None and packages is None):
         return
@@ -165,13 +166,7 @@ class EnvironmentReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON-ready built-ins."""
         differences = [
-            {
-                "name": difference.name,
-                "expected": difference.expected,
-                "installed": difference.installed,
-                "matters": self.matters(difference),
-            }
-            for difference in self.differences
+            asdict(difference) | {"matters": self.matters(difference)} for difference in self.differences
         ]
         return {"model": self.model, "environment": self.environment, "differences": differences}
 

@@ -65,8 +65,7 @@ class IsolatedPredictor:
         self._python, self._directory, self._loading = python, directory, loading
         self._lock = threading.Lock()
         self._process: _Process | None = None
-        with self._lock:
-            facts = self._connect()
+        facts = self._connect()
         dtypes = {name: TextDtype(value) for name, value in facts["text_dtypes"].items()}
         self._text_dtypes = TextDtypes.from_mapping(dtypes)
         self.feature_names: list[str] | None = facts["feature_names"]

@@ -284,9 +284,9 @@ def load_model(
         raise ModelError(f"model_config: expected a mapping, got {name_type(model_config)}")
     check_absent(absent)
     path = fetch_model(model)
-    directory = (
-        trust.verify(ModelDirectory.read(path)) if environment == "model" else ModelDirectory.read(path)
-    )
+    directory = ModelDirectory.read(path)
+    if environment == "model":  # its requirements are read below
+        directory = trust.verify(directory)
     isolated = resolve_environment(directory, environment, trust, allow_install=allow_install)
     loaded = load_directory(path, Loading(trust, method, model_config, isolated), on_version_mismatch)
     loaded.absent = absent or loaded.absent

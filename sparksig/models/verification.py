@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from sparksig.errors import (
     ContractError,
@@ -36,7 +37,8 @@ def verify_example(
     signature = saving.signature
     with forget_code(home):
         loaded = load_directory(home, Loading(Trust(True, None, saving.trusted_types)))
-        prediction = _predict(loaded, data, params)
+        with _explain_errors("input example"):
+            prediction = loaded.predict(data, params)
         enforced = loaded._enforce_input(data)
         if signature is not None and signature.outputs is None:
             is_one_record = is_row(data)
@@ -49,36 +51,27 @@ def verify_example(
         if predictor is not None:
             _compare_loaded(predictor, enforced, prediction)
             _compare_raw(predictor, data, enforced, prediction)
-        _predict_request(loaded, (home / SERVING_FILE).read_text(encoding="utf-8"))
+        with _explain_errors("input example, sent as a request,"):
+            validate_serving_input(loaded, (home / SERVING_FILE).read_text(encoding="utf-8"))
     return signature
 
 
-def _predict(loaded: LoadedModel, data: Any, params: Mapping[str, Any] | None) -> Any:
+@contextlib.contextmanager
+def _explain_errors(example: str) -> Iterator[None]:
+    """Add the example to the message of an error of a prediction."""
     try:
-        return loaded.predict(data, params)
-    except Exception as error:
-        _reraise(error, "input example")
-
-
-def _predict_request(loaded: LoadedModel, request: str) -> None:
-    try:
-        validate_serving_input(loaded, request)
-    except Exception as error:
-        _reraise(error, "input example, sent as a request,")
-
-
-def _reraise(error: Exception, example: str) -> NoReturn:
-    """Raise an error of a prediction again, with the example in its message."""
-    if isinstance(error, PredictionError):
+        yield
+    except PredictionError as error:
         message = f"the prediction for the {example} does not fit the signature: {error.message}"
         raise PredictionError(message, error.findings) from None
-    if isinstance(error, ContractError):
+    except ContractError as error:
         message = f"the {example} does not fit the signature: {error.message}"
         raise ContractError(message, error.findings) from None
-    if isinstance(error, SparksigError):
-        raise error
-    subject = example.rstrip(",")
-    raise ModelError(f"the model fails on its {subject}: {type(error).__name__} (see above)") from error
+    except SparksigError:
+        raise
+    except Exception as error:
+        subject = example.rstrip(",")
+        raise ModelError(f"the model fails on its {subject}: {type(error).__name__} (see above)") from error
 
 
 def _infer_outputs(

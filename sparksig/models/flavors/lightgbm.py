@@ -19,9 +19,9 @@ from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.categories import (
     assign_categories,
+    build_column_error,
+    check_columns,
     has_other_columns,
-    is_number,
-    refuse_columns,
     restore_categories,
 )
 from sparksig.models.flavors.interface import (
@@ -272,17 +272,12 @@ class _Columns:
         lists = getattr(booster, "pandas_categorical", None) or []
         assigned = assign_categories(lists, ordered, _read_infos(booster)) if lists else {}
         if assigned is None:
-            refuse_columns(list(specs.items()), "LightGBM, whose categories fit several columns or none,")
+            library = "LightGBM, whose categories fit several columns or none,"
+            raise build_column_error(list(specs.items()), library)
         categories = {
-            ordered_labels[position]: pd.CategoricalDtype(values)
-            for position, values in (assigned or {}).items()
+            ordered_labels[position]: pd.CategoricalDtype(values) for position, values in assigned.items()
         }
-        refused = [
-            (label, spec)
-            for label, spec in specs.items()
-            if label not in categories and not is_number(spec.type)
-        ]
-        refuse_columns(refused, "LightGBM")
+        check_columns(list(specs.items()), categories, "LightGBM")
         return cls(order if order != tuple(labels) else None, categories)
 
     def prepare(self, model_input: Any) -> Any:

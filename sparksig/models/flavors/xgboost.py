@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,7 @@ import pandas as pd
 
 from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, quote
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.flavors.categories import (
-    has_other_columns,
-    is_number,
-    refuse_columns,
-    restore_categories,
-)
+from sparksig.models.flavors.categories import check_columns, has_other_columns, restore_categories
 from sparksig.models.flavors.interface import (
     FeaturePredictor,
     Flavor,
@@ -32,7 +26,7 @@ from sparksig.models.flavors.interface import (
     require_package,
 )
 from sparksig.models.flavors.ubjson import is_complete_ubjson
-from sparksig.schema import ColSpec, Schema
+from sparksig.schema import Schema
 
 _FILE = "model.ubj"
 _BOOSTER = "xgboost.core.Booster"
@@ -126,7 +120,8 @@ class _XgboostFlavor(Flavor):
         if inputs is not None and not inputs.is_tensor_spec():
             labels = inputs.input_names() if inputs.has_input_names() or names is None else list(names)
             lost = _find_lost_categories(booster, version or xgboost.__version__)
-            _check_columns(list(zip(labels, inputs)), categories, lost)
+            library = "XGBoost (before 3.1 it does not store categories)" if lost else "XGBoost"
+            check_columns(list(zip(labels, inputs)), categories, library, lost)
 
         def prepare(model_input: Any) -> Any:
             restored = restore_categories(model_input, categories)
@@ -185,18 +180,6 @@ def _read_categories(booster: Any) -> dict[Any, pd.CategoricalDtype]:
         for name, values in columns
         if values is not None
     }
-
-
-def _check_columns(
-    columns: list[tuple[object, ColSpec]], categories: Mapping[Any, object], lost: list[str]
-) -> None:
-    """Refuse columns that are not numbers, unless the booster stores their categories."""
-    refused = [
-        (label, spec)
-        for label, spec in columns
-        if label not in categories and (not is_number(spec.type) or label in lost)
-    ]
-    refuse_columns(refused, "XGBoost (before 3.1 it does not store categories)" if lost else "XGBoost")
 
 
 def _find_lost_categories(booster: Any, version: str) -> list[str]:
