@@ -99,10 +99,16 @@ def test_directory_without_requirements(model):
         read_requirements(ModelDirectory.read(model))
 
 
-@pytest.mark.parametrize("text", [b"\xff", b"a" * (2**20 + 1)], ids=["no text", "too long"])
-def test_damaged_requirements(model, text):
-    (model / "requirements.txt").write_bytes(text)
-    with pytest.raises(ModelDamagedError, match="expected text of at most 1 MiB"):
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        pytest.param(b"\xff", "'requirements.txt' is not text", id="no text"),
+        pytest.param(b"a" * (2**20 + 1), "expected text of at most 1 MiB, got a larger file", id="too long"),
+    ],
+)
+def test_damaged_requirements(model, content, text):
+    (model / "requirements.txt").write_bytes(content)
+    with pytest.raises(ModelDamagedError, match=text):
         read_requirements(ModelDirectory.read(model))
 
 

@@ -57,7 +57,14 @@ def check_columns(
     library: str,
     lost: Sequence[str] = (),
 ) -> None:
-    """Refuse columns that are not numbers, and those with lost categories, unless the booster stores theirs."""
+    """Refuse columns that are not numbers, unless a booster stores their categories.
+
+    Args:
+        columns: the columns that the signature declares, with their labels.
+        categories: the stored categories by label.
+        library: the library of the booster, for messages.
+        lost: the labels of columns of any type whose categories the booster does not store.
+    """
     refused = [
         (label, spec)
         for label, spec in columns
