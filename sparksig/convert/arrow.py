@@ -175,7 +175,7 @@ def _from_field(part: pa.Field, findings: list[Finding]) -> ColSpec | TensorSpec
         Field(part.name, source(part.type), part.nullable),
         str(part.type),
         (part.metadata or {}).get(TENSOR_KEY.encode()),
-        lambda spec: source(_tensor_type(spec, quote(part.name))),
+        lambda spec: source(_get_tensor_type(spec, quote(part.name))),
         findings,
     )
 
@@ -220,7 +220,7 @@ def read_arrow(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
         streams = isinstance(example, pa.ChunkedArray) or hasattr(example, "__arrow_c_stream__")
         column = pa.chunked_array(example if streams else [pa.array(example)])
     except (pa.ArrowException, TypeError, ValueError) as error:
-        if findings := _unreadable_columns(example):
+        if findings := _find_unreadable_columns(example):
             raise ConversionError.of(f"pyarrow cannot read {name_type(example)}", findings) from None
         reason = f"{type(error).__name__} from the Arrow PyCapsule interface"
         raise ConversionError(f"{name_type(example)} cannot be read as Arrow data: {reason}") from None
@@ -233,7 +233,7 @@ def read_arrow(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
     return pa.Table.from_batches(batches, pa.schema(fields)), None
 
 
-def _unreadable_columns(frame: Any) -> list[Finding]:
+def _find_unreadable_columns(frame: Any) -> list[Finding]:
     """Return a finding for each column of another library's frame whose type pyarrow cannot read."""
     findings = []
     hint = "cast it explicitly, or select the other columns"
@@ -296,20 +296,22 @@ def _to_field(
 ) -> pa.Field:
     if isinstance(spec, ColSpec):
         column_type = _to_type(spec.type, quote(name), findings, any_type)
-        return _field(name, column_type, not spec.required, quote(name), findings)
+        return _make_field(name, column_type, not spec.required, quote(name), findings)
     try:
-        dtype = _tensor_type(spec, quote(name))
+        dtype = _get_tensor_type(spec, quote(name))
     except ConversionError as error:
         findings += error.findings
         dtype = _PLACEHOLDER
-    return _field(name, dtype, False, quote(name), findings).with_metadata(build_tensor_metadata(spec))
+    return _make_field(name, dtype, False, quote(name), findings).with_metadata(build_tensor_metadata(spec))
 
 
 _PLACEHOLDER = pa.bool_()
 """The replacement for a type that Arrow lacks, while other findings are collected."""
 
 
-def _field(name: str, dtype: pa.DataType, nullable: bool, path: str, findings: list[Finding]) -> pa.Field:
+def _make_field(
+    name: str, dtype: pa.DataType, nullable: bool, path: str, findings: list[Finding]
+) -> pa.Field:
     try:
         return pa.field(name, dtype, nullable=nullable)
     except UnicodeEncodeError:
@@ -325,7 +327,7 @@ def _to_type(dtype: Type, path: str, findings: list[Finding], any_type: pa.DataT
         map=lambda value: pa.map_(pa.string(), value),
         object=lambda fields, where: pa.struct(
             [
-                _field(prop.name, part, not prop.required, below(where, prop.name), findings)
+                _make_field(prop.name, part, not prop.required, below(where, prop.name), findings)
                 for prop, part in fields
             ]
         ),
@@ -345,15 +347,15 @@ def _to_leaf(dtype: Type, path: str, findings: list[Finding], any_type: pa.DataT
     return _PLACEHOLDER
 
 
-def _tensor_type(spec: TensorSpec, path: str) -> pa.DataType:
+def _get_tensor_type(spec: TensorSpec, path: str) -> pa.DataType:
     """Return the type of one row of a tensor: a scalar for rank 1, a list for rank 2, and so on."""
-    element = _element_type(spec.type, path)
+    element = _get_element_type(spec.type, path)
     for _ in spec.shape[1:]:
         element = pa.list_(element)
     return element
 
 
-def _element_type(dtype: np.dtype[Any], path: str) -> pa.DataType:
+def _get_element_type(dtype: np.dtype[Any], path: str) -> pa.DataType:
     texts = {"U": pa.string(), "S": pa.binary()}
     try:
         if dtype.kind in "OcV" or (dtype.kind in "mM" and np.datetime_data(dtype)[1] != 1):

@@ -79,9 +79,9 @@ def to_odcs(
     """
     findings: list[Finding] = []
     tables = []
-    for side, schema in _tables(contract, name).items():
+    for side, schema in _select_tables(contract, name).items():
         side_findings: list[Finding] = []
-        tables.append(_table(side, schema, side_findings))
+        tables.append(_build_table(side, schema, side_findings))
         if isinstance(contract, ModelSignature):
             side_findings = [finding.below(side) for finding in side_findings]
         findings += side_findings
@@ -98,7 +98,7 @@ def to_odcs(
     }
 
 
-def _tables(contract: ModelSignature | Schema, name: str) -> dict[str, Schema]:
+def _select_tables(contract: ModelSignature | Schema, name: str) -> dict[str, Schema]:
     if isinstance(contract, Schema):
         return {name: contract}
     if not isinstance(contract, ModelSignature):
@@ -107,53 +107,57 @@ def _tables(contract: ModelSignature | Schema, name: str) -> dict[str, Schema]:
     return {side: schema for side, schema in sides.items() if schema is not None}
 
 
-def _table(name: str, schema: Schema, findings: list[Finding]) -> Json:
+def _build_table(name: str, schema: Schema, findings: list[Finding]) -> Json:
     names = [str(name) for name in schema.input_names()]
     findings += report_duplicates(names, "one column of that name as text")
-    columns = [_column(spec, column, findings) for spec, column in zip(schema, names)]
+    columns = [_build_column(spec, column, findings) for spec, column in zip(schema, names)]
     return {"name": name, "logicalType": "object", "physicalType": "table", "properties": columns}
 
 
-def _column(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) -> Json:
+def _build_column(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) -> Json:
     physical = format_spark_type(spec if isinstance(spec, TensorSpec) else spec.type, quote(name), findings)
-    logical = _tensor(spec) if isinstance(spec, TensorSpec) else _type(spec.type, quote(name))
+    logical = _build_tensor(spec) if isinstance(spec, TensorSpec) else _build_type(spec.type, quote(name))
     return {"name": name, **logical, "physicalType": physical, "required": spec.required}
 
 
-def _type(dtype: Type, path: str) -> Json:
+def _build_type(dtype: Type, path: str) -> Json:
     if isinstance(dtype, DataType):
         return copy.deepcopy(_LOGICAL[dtype])
     if isinstance(dtype, (Array, SparkMLVector)):
-        return {"logicalType": "array", "items": _inner(dtype.dtype, f"{path}[]")}
+        return {"logicalType": "array", "items": _nest_type(dtype.dtype, f"{path}[]")}
     if isinstance(dtype, Object):
         members = [
-            {"name": prop.name, **_inner(prop.dtype, below(path, prop.name)), "required": prop.required}
+            {
+                "name": prop.name,
+                **_nest_type(prop.dtype, below(path, prop.name)),
+                "required": prop.required,
+            }
             for prop in dtype.properties
         ]
         return {"logicalType": "object", "properties": members}
     return {"logicalType": "object"} if isinstance(dtype, Map) else {}
 
 
-def _inner(dtype: Type, path: str) -> Json:
-    return {**_type(dtype, path), "physicalType": format_spark_type(dtype, path, [])}
+def _nest_type(dtype: Type, path: str) -> Json:
+    return {**_build_type(dtype, path), "physicalType": format_spark_type(dtype, path, [])}
 
 
-def _tensor(spec: TensorSpec) -> Json:
+def _build_tensor(spec: TensorSpec) -> Json:
     """Return the type of one row of a tensor: nested arrays, with the sizes that are fixed."""
-    logical = _element(spec.type)
+    logical = _build_element(spec.type)
     for size in reversed(spec.shape[1:]):
         options = {} if size == -1 else {"logicalTypeOptions": {"minItems": size, "maxItems": size}}
         logical = {"logicalType": "array", **options, "items": logical}
     return logical
 
 
-def _element(dtype: np.dtype[Any]) -> Json:
+def _build_element(dtype: np.dtype[Any]) -> Json:
     bits = dtype.itemsize * 8
     if dtype.kind in "iu":
         return {"logicalType": "integer", "logicalTypeOptions": {"format": f"{dtype.kind}{bits}"}}
     if dtype.kind == "f":
         return {"logicalType": "number", "logicalTypeOptions": {"format": f"f{max(bits, 32)}"}}
-    return _type(_ELEMENTS[dtype.kind], "") if dtype.kind in _ELEMENTS else {}
+    return _build_type(_ELEMENTS[dtype.kind], "") if dtype.kind in _ELEMENTS else {}
 
 
 def find_losses_in_odcs(contract: ModelSignature | Schema) -> list[Finding]:

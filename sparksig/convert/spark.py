@@ -163,7 +163,7 @@ def _from_field(part: T.StructField, findings: list[Finding]) -> ColSpec | Tenso
         Field(part.name, source(part.dataType), part.nullable),
         part.dataType.simpleString(),
         metadata[TENSOR_KEY] or "" if TENSOR_KEY in metadata else None,
-        lambda spec: source(_tensor_type(spec, quote(part.name))),
+        lambda spec: source(_get_tensor_type(spec, quote(part.name))),
         findings,
     )
 
@@ -204,7 +204,7 @@ def _to_field(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) ->
     if isinstance(spec, ColSpec):
         return T.StructField(name, _to_type(spec.type, quote(name), findings), nullable=not spec.required)
     try:
-        dtype = _tensor_type(spec, quote(name))
+        dtype = _get_tensor_type(spec, quote(name))
     except ConversionError as error:
         findings += error.findings
         dtype = T.NullType()
@@ -237,14 +237,14 @@ def _to_leaf(dtype: Type, path: str, findings: list[Finding]) -> T.DataType:
     return T.NullType()
 
 
-def _tensor_type(spec: TensorSpec, path: str) -> T.DataType:
-    dtype = _element_type(spec.type, path)
+def _get_tensor_type(spec: TensorSpec, path: str) -> T.DataType:
+    dtype = _get_element_type(spec.type, path)
     for _ in spec.shape[1:]:
         dtype = T.ArrayType(dtype)
     return dtype
 
 
-def _element_type(dtype: np.dtype[Any], path: str) -> T.DataType:
+def _get_element_type(dtype: np.dtype[Any], path: str) -> T.DataType:
     name = name_element(dtype)
     if name is not None:
         return _BY_NAME[name]

@@ -116,7 +116,7 @@ class _Process:
         for pipe in (from_parent, to_parent):
             with contextlib.suppress(OSError):  # a larger pipe is faster, and limited for each user
                 fcntl.fcntl(pipe, _SET_PIPE_SIZE, 2**20)
-        command = [str(python), "-I", "-c", _START, _package_path(), *map(str, passed)]
+        command = [str(python), "-I", "-c", _START, _locate_package(), *map(str, passed)]
         try:
             self._child = subprocess.Popen(  # noqa: S603  the interpreter of the environment
                 command, pass_fds=passed, env=environment, stdin=subprocess.DEVNULL,
@@ -240,7 +240,7 @@ def _build_exception(answer: Mapping[str, Any], python: Path) -> BaseException:
 
 
 @lru_cache(maxsize=1)
-def _package_path() -> str:
+def _locate_package() -> str:
     """Return a directory, or an archive, from which another interpreter imports this package and no other."""
     root = Path(__file__).parents[1]
     if not root.is_dir():  # imported from an archive

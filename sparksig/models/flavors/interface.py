@@ -218,16 +218,15 @@ def create_pyfunc_entry(loader_module: str | None, **entries: Any) -> dict[str, 
 # --- methods ------------------------------------------------------------------------------------------------
 
 
-def get_method(model: Any, name: str) -> Callable[..., Any]:
-    """Return a method of a model that predicts."""
-    method = getattr(model, name, None)
-    if not callable(method):
-        available = [method for method in METHODS if callable(getattr(model, method, None))]
-        raise ModelError(
-            f"{type(model).__name__} has no prediction method {name!r} (it has: "
-            f"{', '.join(available) or 'none'})"
-        )
-    return method  # type: ignore[no-any-return]
+def get_method(model: Any, name: str, methods: Sequence[str] = METHODS) -> Callable[..., Any]:
+    """Return one of a model's methods that predict."""
+    available: dict[str, Callable[..., Any]] = {
+        method: function for method in methods if callable(function := getattr(model, method, None))
+    }
+    if name not in available:
+        names = ", ".join(available) or "none"
+        raise ModelError(f"{type(model).__name__} has no prediction method {name!r} (it has: {names})")
+    return available[name]
 
 
 def accept_params(

@@ -99,6 +99,8 @@ class _LightgbmFlavor(Flavor):
 
         is_booster = isinstance(model, lightgbm.Booster)
         is_classifier = isinstance(model, lightgbm.LGBMClassifier)
+        if is_classifier:
+            get_method(model, saving.method, ("predict", "predict_proba"))  # of the loaded classifier
         with convert_errors("LightGBM cannot save the model", ModelError):
             booster = model if is_booster else model.booster_
         if not is_booster and callable(model.objective):
