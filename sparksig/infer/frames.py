@@ -165,7 +165,7 @@ def _infer_object_type(column: pd.Series, path: str, findings: list[Finding]) ->
         return DataType.string  # as MLflow infers from an object column without rows
     values = column.tolist()
     types = set(map(type, values))
-    if str in types or any(issubclass(form, _NESTED) or is_vector(form) for form in types):
+    if str in types or any(issubclass(cls, _NESTED) or is_vector(cls) for cls in types):
         return infer_type(values, path, findings)
     array = None if Decimal in types else from_objects(column)
     if array is None:
@@ -177,7 +177,7 @@ def _infer_object_type(column: pd.Series, path: str, findings: list[Finding]) ->
         return None
     if pa.types.is_null(array.type):
         # NaN is a float, while None and NA have no type
-        return DataType.double if any(issubclass(form, float) for form in types) else AnyType()
+        return DataType.double if any(issubclass(cls, float) for cls in types) else AnyType()
     if pa.types.is_int64(array.type) and array.null_count and type(pd.NA) not in types:
         # integers with None are double in MLflow, as pandas makes them float64; long if a value would change
         return DataType.double if is_exact_double(array) else DataType.long

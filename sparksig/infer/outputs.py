@@ -45,18 +45,15 @@ def from_prediction(
         return infer(prediction)
     if isinstance(prediction, dict):
         return _from_dict(_convert_values(prediction), has_columns, rows, is_one_row)
-    if is_sequence(prediction):
-        if isinstance(prediction, tuple) and (by_name := get_fields(prediction)) is not None:
-            schema = _from_dict(_convert_values(by_name), has_columns, rows, is_one_row)
-            return _with_annotations(schema, type(prediction), infer)
-        schema = python.from_list(to_builtins(list(prediction)))
-        classes = set(map(type, prediction))
-        is_of_instances = len(classes) == 1 and get_fields(prediction[0]) is not None
-        return _with_annotations(schema, classes.pop(), infer) if is_of_instances else schema
-    if (by_name := get_fields(prediction)) is None:
+    if (by_name := get_fields(prediction)) is not None:
+        schema = _from_dict(_convert_values(by_name), has_columns, rows, is_one_row)
+        return _complete_columns(schema, type(prediction), infer)
+    if not is_sequence(prediction):
         return infer(prediction)
-    schema = _from_dict(_convert_values(by_name), has_columns, rows, is_one_row)
-    return _with_annotations(schema, type(prediction), infer)
+    schema = python.from_list(to_builtins(list(prediction)))
+    classes = set(map(type, prediction))
+    is_of_instances = len(classes) == 1 and get_fields(prediction[0]) is not None
+    return _complete_columns(schema, classes.pop(), infer) if is_of_instances else schema
 
 
 def _from_series(series: pd.Series) -> Schema:
@@ -68,7 +65,7 @@ def _from_series(series: pd.Series) -> Schema:
     return frames.from_series(series)
 
 
-def _with_annotations(schema: Schema, cls: type, infer: Callable[[Any], Schema]) -> Schema:
+def _complete_columns(schema: Schema, cls: type, infer: Callable[[Any], Schema]) -> Schema:
     """Complete columns that were inferred from instances by the annotations of their class.
 
     An annotation gives a None its type, and makes an optional field optional if the example has a value.

@@ -278,6 +278,14 @@ def _parse_signature(config: Mapping[str, Any], file: Path) -> ModelSignature | 
     return signature
 
 
+def replace_outputs(signature: ModelSignature, outputs: Schema | None) -> ModelSignature:
+    """Return a signature with other outputs, and with the same flags about its origin."""
+    replaced = ModelSignature(signature.inputs, outputs, signature.params)
+    replaced._is_signature_from_type_hint = signature._is_signature_from_type_hint
+    replaced._is_type_hint_from_example = signature._is_type_hint_from_example
+    return replaced
+
+
 def _is_empty(data: Mapping[str, Any]) -> bool:
     return data.keys() <= {"inputs", "outputs", "params"} and all(part is None for part in data.values())
 

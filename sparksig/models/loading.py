@@ -26,7 +26,7 @@ from sparksig.engine.text_dtypes import OBJECTS, TextDtypes, text_labels
 from sparksig.errors import ModelDamagedError, ModelError, name_type
 from sparksig.infer.outputs import count_rows
 from sparksig.models import examples, flavors
-from sparksig.models.directory import ModelDirectory
+from sparksig.models.directory import ModelDirectory, replace_outputs
 from sparksig.models.environments import compare_versions, resolve_environment
 from sparksig.models.features import read_features
 from sparksig.models.flavors.interface import HasTextDtypes, Loading, Predictor
@@ -93,6 +93,10 @@ class LoadedModel:
         """
         return describe(self._directory, str(self.path))
 
+    @property
+    def _inputs(self) -> Schema | None:
+        return None if self.signature is None else self.signature.inputs
+
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Predict each row of ``data``, with the input, the params and the prediction enforced.
 
@@ -147,10 +151,9 @@ class LoadedModel:
 
     def _count_rows(self, enforced: Any) -> int | None:
         """Return the number of input rows; None without inputs, or where it is not known."""
-        inputs = None if self.signature is None else self.signature.inputs
-        if inputs is None:
-            return None
-        return _count_tensor_rows(enforced, inputs) if inputs.is_tensor_spec() else count_rows(enforced)
+        if self._inputs is not None and self._inputs.is_tensor_spec():
+            return _count_tensor_rows(enforced, self._inputs)
+        return None if self._inputs is None else count_rows(enforced)
 
     def predict_raw(self, enforced: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Predict without enforcing anything: for callers that enforce the input and the prediction.
@@ -159,8 +162,7 @@ class LoadedModel:
             enforced: the model's input, enforced by its signature.
             params: all params of the model, with their values; or None.
         """
-        inputs = self.signature.inputs if self.signature else None
-        model_data = enforced if self._shape is None else as_example(enforced, self._shape, inputs)
+        model_data = enforced if self._shape is None else as_example(enforced, self._shape, self._inputs)
         return self._predictor(self._name_features(model_data), params)
 
     def prepare(self, data: Any, inputs: Schema) -> Any:
@@ -179,11 +181,10 @@ class LoadedModel:
 
     def _name_features(self, frame: Any) -> Any:
         """Name a frame's columns after the model's features, where the signature does not name them."""
-        inputs = None if self.signature is None else self.signature.inputs
         names = list(self._features or ())
-        if inputs is None or not isinstance(frame, pd.DataFrame) or frame.shape[1] != len(names):
+        if self._inputs is None or not isinstance(frame, pd.DataFrame) or frame.shape[1] != len(names):
             return frame
-        return frame.set_axis(names, axis="columns") if has_features(inputs, names) else frame
+        return frame.set_axis(names, axis="columns") if has_features(self._inputs, names) else frame
 
 
 def _count_tensor_rows(data: Any, inputs: Schema) -> int | None:
@@ -315,7 +316,9 @@ def load_directory(
     signature = directory.signature
     saved_method = directory.pyfunc.get("predict_fn") or "predict"
     if signature is not None and loading.method not in (None, saved_method):
-        signature = _remove_outputs(signature)
+        # the outputs describe the saved method
+        is_needed = signature.inputs is not None or signature.params is not None
+        signature = replace_outputs(signature, None) if is_needed else None
     texts = _resolve_text_dtypes(recorded, predictor, signature)
     return LoadedModel(home, directory, predictor, signature, texts, flavors.choose_absent(directory))
 
@@ -329,16 +332,6 @@ def _resolve_text_dtypes(
     if inputs is not None and isinstance(predictor, HasTextDtypes) and set(text_labels(inputs)) - set(dtypes):
         dtypes = {**dict(predictor.infer_text_dtypes(inputs).columns), **dtypes}
     return TextDtypes.from_mapping(dtypes)
-
-
-def _remove_outputs(signature: ModelSignature) -> ModelSignature | None:
-    """Return the signature without outputs, for a method whose outputs are not recorded."""
-    if signature.inputs is None and signature.params is None:
-        return None
-    without_outputs = ModelSignature(signature.inputs, None, signature.params)
-    without_outputs._is_signature_from_type_hint = signature._is_signature_from_type_hint
-    without_outputs._is_type_hint_from_example = signature._is_type_hint_from_example
-    return without_outputs
 
 
 @contextlib.contextmanager

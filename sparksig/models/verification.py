@@ -19,6 +19,7 @@ from sparksig.infer import infer_outputs
 from sparksig.infer.outputs import is_row
 from sparksig.models.agreement import find_differing_columns, is_same
 from sparksig.models.code import forget_code
+from sparksig.models.directory import replace_outputs
 from sparksig.models.examples import SERVING_FILE
 from sparksig.models.flavors.interface import Flavor, Loading, Predictor, Saving
 from sparksig.models.loading import LoadedModel, load_directory, validate_serving_input
@@ -88,10 +89,7 @@ def _infer_outputs(
         raise InferenceError(
             f"{message}. Pass a signature with outputs, or no input example", error.findings
         ) from None
-    completed = ModelSignature(signature.inputs, outputs, signature.params)
-    completed._is_signature_from_type_hint = signature._is_signature_from_type_hint
-    completed._is_type_hint_from_example = signature._is_type_hint_from_example
-    return completed
+    return replace_outputs(signature, outputs)
 
 
 def _check_outputs(loaded: LoadedModel, prediction: Any, enforced: Any) -> None:
