@@ -7,7 +7,6 @@ costs next to nothing and needs none of pandas, pyarrow, pyspark and pydantic.
 from __future__ import annotations
 
 from importlib import import_module
-from sys import modules
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # type checkers and editors read the public names here, programs read _HOMES
@@ -171,13 +170,9 @@ def __getattr__(name: str) -> Any:
     try:
         value = getattr(import_module(home), name)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "pyspark":
-            raise
         from sparksig.errors import MissingDependencyError
 
-        raise MissingDependencyError.naming("pyspark", f"sparksig.{name}", "spark") from None
-    # `enforce` is a function and a package; the package, being callable, is both
-    value = modules.get(f"sparksig.{name}", value)
+        raise MissingDependencyError.for_spark(error, f"sparksig.{name}") from None
     globals()[name] = value
     return value
 

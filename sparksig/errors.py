@@ -279,6 +279,12 @@ class MissingDependencyError(SparksigError, ImportError):
         """Build the error for a ``feature`` that needs a ``package``; the ``extra`` installs it."""
         return cls(f"{feature} needs the package {package!r}: pip install 'sparksig[{extra}]'")
 
+    @classmethod
+    def for_spark(cls, error: ModuleNotFoundError, feature: str) -> ImportError:
+        """Return the error for a ``feature`` if PySpark is missing, else the ``error`` itself."""
+        is_spark = (error.name or "").partition(".")[0] == "pyspark"
+        return cls.naming("pyspark", feature, "spark") if is_spark else error
+
 
 class UnsupportedError(SparksigError, NotImplementedError):
     """The feature that the message names is not supported."""

@@ -75,13 +75,13 @@ def _compute_closure() -> dict[str, frozenset[str]]:
 _UPPER_BOUNDS = _compute_closure()
 
 
-def upper_bounds(name: str) -> frozenset[str]:
+def find_upper_bounds(name: str) -> frozenset[str]:
     """Return the scalar types that hold all values of a type exactly, itself included.
 
     An unknown type has no upper bounds.
 
     Example:
-        >>> sorted(upper_bounds("float16"))
+        >>> sorted(find_upper_bounds("float16"))
         ['float16', 'float32', 'float64']
     """
     return _UPPER_BOUNDS.get(name, frozenset())
@@ -214,7 +214,7 @@ def is_scalar_source(source: Source, target: DataType) -> bool:
     """Return whether the casting table widens a source to a scalar type."""
     if isinstance(source, Decimal):
         return _does_decimal_fit(source, target)
-    return isinstance(source, Scalar) and MODEL_TYPE[target] in upper_bounds(source.name)
+    return isinstance(source, Scalar) and MODEL_TYPE[target] in find_upper_bounds(source.name)
 
 
 def _does_decimal_fit(source: Decimal, target: DataType) -> bool:
@@ -346,7 +346,7 @@ def is_lossless(source: Source, target: Source) -> bool:
     source, target = normalize_scalar(source), normalize_scalar(target)
     if "timestamp_tz" in (source.name, target.name):
         return source.name == target.name
-    return target.name in upper_bounds(source.name)
+    return target.name in find_upper_bounds(source.name)
 
 
 # --- hints for refusals -------------------------------------------------------------------------------
@@ -377,7 +377,7 @@ def suggest_cast(source: Source, target: DataType) -> str:
     if family == "integer" and target is DataType.double:
         return "beyond 2^53 a double loses digits: cast it explicitly, or declare it long"
     if family == "integer" and target is DataType.float:
-        is_exact = MODEL_TYPE[DataType.double] in upper_bounds(source.name)
+        is_exact = MODEL_TYPE[DataType.double] in find_upper_bounds(source.name)
         wider = "double" if is_exact else _find_first_target(source)
         return f"a float holds 24 bits: cast it explicitly, or declare it {wider}"
     if family == target_family:
@@ -399,5 +399,5 @@ def _suggest_decimal_cast(source: Decimal, target: DataType) -> str:
 
 
 def _find_first_target(source: Scalar) -> str:
-    bounds = upper_bounds(source.name)
+    bounds = find_upper_bounds(source.name)
     return next((target.name for target in DataType if MODEL_TYPE[target] in bounds), "another type")

@@ -30,7 +30,7 @@ from sparksig.errors import (
     quote,
     suggest,
 )
-from sparksig.scalars import scalar_mismatch
+from sparksig.scalars import describe_mismatch
 from sparksig.specs import Specs
 from sparksig.type_json import parse_type
 from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Type, as_type, describe
@@ -359,7 +359,7 @@ def _convert_scalar(value: Any, dtype: DataType, path: str, findings: list[Findi
     elif is_nested and dtype is DataType.binary:
         converted, reason = None, "bytes inside an object, which are not supported in params"
     else:
-        reason = scalar_mismatch(value, dtype)
+        reason = describe_mismatch(value, dtype)
         converted = None if reason else _to_builtin(value, dtype)
     if reason:
         findings.append(Finding(Code.TYPE_MISMATCH, path, dtype.name, reason))

@@ -66,7 +66,7 @@ def run_in_processes(task: Task[ItemT, Result], items: Sequence[ItemT], processe
     Args:
         task: the work, which can be pickled.
         items: its parts.
-        processes: how many run at once; with one, this process does the work.
+        processes: how many processes to start; with 1, this process does the work itself.
 
     Raises:
         SparksigError: a process was killed; the message names the files of its part.
@@ -94,7 +94,7 @@ def run_in_processes(task: Task[ItemT, Result], items: Sequence[ItemT], processe
                     workers[connection].send(pending.popleft())
                 else:
                     busy.remove(connection)
-                    workers[connection].connection.close()
+                    connection.close()
     finally:
         for worker in workers.values():
             worker.stop()

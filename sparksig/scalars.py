@@ -6,7 +6,7 @@ import datetime
 import struct
 
 from sparksig.errors import name_type
-from sparksig.lattice import MODEL_TYPE, upper_bounds
+from sparksig.lattice import MODEL_TYPE, find_upper_bounds
 from sparksig.types import DataType
 
 INTEGER_BITS = {DataType.integer: 31, DataType.long: 63}
@@ -16,7 +16,7 @@ EXACT_INTEGERS = {DataType.float: 2**24, DataType.double: 2**53}
 """The largest n for which each type holds all integers from -n to n exactly."""
 
 
-def scalar_mismatch(value: object, target: DataType) -> str:
+def describe_mismatch(value: object, target: DataType) -> str:
     """Describe a Python (or NumPy) scalar that does not reach a type unchanged; empty if it does.
 
     NumPy scalars have a width and are judged by the table. A Python int is judged by its size, and a Python
@@ -24,12 +24,12 @@ def scalar_mismatch(value: object, target: DataType) -> str:
     bool is never a number.
 
     Example:
-        >>> scalar_mismatch(2**31, DataType.integer)
+        >>> describe_mismatch(2**31, DataType.integer)
         'an int beyond 32 bits'
     """
     name = _get_numpy_name(value)
     if name:
-        if MODEL_TYPE[target] in upper_bounds(name):
+        if MODEL_TYPE[target] in find_upper_bounds(name):
             return ""
         return f"NumPy's {name}"
     fits = {

@@ -18,6 +18,7 @@ from sparksig.errors import (
     Code,
     ConversionError,
     Finding,
+    MissingDependencyError,
     SignatureError,
     SignatureTypeError,
     below,
@@ -26,7 +27,7 @@ from sparksig.errors import (
     quote,
 )
 from sparksig.specs import Specs
-from sparksig.type_json import malformed, parse_typed, unknown_keys
+from sparksig.type_json import build_json_error, find_unknown_keys, parse_field
 from sparksig.types import Type, as_type, set_fields
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class ColSpec:
 
     @classmethod
     def _parse(cls, data: Mapping[str, Any], path: str) -> ColSpec:
-        dtype, required = parse_typed(data, path, other_keys=("name",))
+        dtype, required = parse_field(data, path, other_keys=("name",))
         return cls(dtype, data.get("name"), required)
 
 
@@ -152,12 +153,12 @@ class TensorSpec:
             or not {"dtype", "shape"} <= spec.keys()
         ):
             expected = '"type": "tensor" and a "tensor-spec" with dtype and shape'
-            raise malformed(path, expected, "something else")
+            raise build_json_error(path, expected, "something else")
         dtype = _parse_dtype(spec["dtype"])
         if dtype is None:
-            raise malformed(path, "the name of a NumPy dtype", repr(spec["dtype"])[:80])
-        findings = unknown_keys(data, ("type", "tensor-spec", "name", "required"), path)
-        findings += unknown_keys(spec, ("dtype", "shape"), below(path, "tensor-spec"))
+            raise build_json_error(path, "the name of a NumPy dtype", repr(spec["dtype"])[:80])
+        findings = find_unknown_keys(data, ("type", "tensor-spec", "name", "required"), path)
+        findings += find_unknown_keys(spec, ("dtype", "shape"), below(path, "tensor-spec"))
         if data.get("required", True) is not True:
             hint = "remove the key: tensors are always required"
             findings.append(
@@ -168,7 +169,7 @@ class TensorSpec:
         return cls(dtype, spec["shape"], data.get("name"))
 
 
-def tensor_from_metadata(text: object, name: str) -> TensorSpec:
+def parse_tensor_metadata(text: object, name: str) -> TensorSpec:
     """Read a tensor from a field's metadata: the JSON of :meth:`TensorSpec.to_dict` without the name."""
     path = quote(name)
     try:
@@ -176,7 +177,7 @@ def tensor_from_metadata(text: object, name: str) -> TensorSpec:
     except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict) or "name" in data:
-        raise malformed(path, "the JSON of a tensor in the field's metadata", "something else")
+        raise build_json_error(path, "the JSON of a tensor in the field's metadata", "something else")
     try:
         return TensorSpec._parse({**data, "name": name}, path)
     except SignatureError as error:
@@ -297,8 +298,10 @@ class Schema(Specs[Any]):
             ConversionError: a type has no counterpart in the installed Spark.
             MissingDependencyError: pyspark is not installed.
         """
-        from sparksig.convert.spark import to_spark
-
+        try:
+            from sparksig.convert.spark import to_spark
+        except ModuleNotFoundError as error:
+            raise MissingDependencyError.for_spark(error, "Schema.as_spark_schema") from None
         table = to_spark(self)
         return table if len(self) > 1 or self.has_input_names() else table[0].dataType
 
@@ -329,7 +332,7 @@ class Schema(Specs[Any]):
     def _parse_entry(cls, entry: Any, index: int) -> ColSpec | TensorSpec:
         path = cls._entry_path(entry, index)
         if not isinstance(entry, Mapping):
-            raise malformed(path, "a JSON object", name_type(entry))
+            raise build_json_error(path, "a JSON object", name_type(entry))
         return (TensorSpec if entry.get("type") == "tensor" else ColSpec)._parse(entry, path)
 
     @staticmethod

@@ -114,11 +114,11 @@ class ModelSignature:
             params
               stop  list of string  default ["."]
         """
-        from sparksig.views import aligned
+        from sparksig.views import align_cells
 
         lines: list[str] = []
         for title, rows in self._format_sides():
-            lines += [title, *aligned(rows or [("none",)])]
+            lines += [title, *align_cells(rows or [("none",)])]
         return "\n".join(lines)
 
     def _format_sides(self) -> list[tuple[str, list[Sequence[str]]]]:
@@ -145,7 +145,7 @@ class ModelSignature:
     def _render(self, *, is_page: bool) -> str:
         from sparksig.views import render
 
-        return render("signature.html", sides=self._format_sides(), whole=is_page)
+        return render("signature.html", sides=self._format_sides(), is_page=is_page)
 
     def to_dict(self) -> dict[str, str | None]:
         """Return the JSON text of each side, or None, as in MLmodel files.

@@ -24,7 +24,7 @@ def walk_source(source: Source, path: str = "", *, keys: bool = False) -> Iterat
     yield path, source
     if keys and isinstance(source, MapOf):
         yield from walk_source(source.key, f"{path}[]", keys=keys)
-    for part_path, part in source_parts(source, path):
+    for part_path, part in list_parts(source, path):
         yield from walk_source(part.source, part_path, keys=keys)
 
 
@@ -77,12 +77,12 @@ def zip_sources(first: Source, second: Source, path: str = "") -> list[tuple[str
         >>> [path for path, _, _ in zip_sources(ListOf(Scalar("int8")), ListOf(Scalar("bool")), "a")]
         ['a[]']
     """
-    by_path = dict(source_parts(second, path)) if type(first) is type(second) else {}
-    parts = source_parts(first, path)
+    by_path = dict(list_parts(second, path)) if type(first) is type(second) else {}
+    parts = list_parts(first, path)
     return [(part_path, part, by_path[part_path]) for part_path, part in parts if part_path in by_path]
 
 
-def source_parts(source: Source, path: str) -> list[tuple[str, Field]]:
+def list_parts(source: Source, path: str) -> list[tuple[str, Field]]:
     """Return the direct parts of a type with their paths; map keys are skipped."""
     if isinstance(source, ListOf):
         return [(f"{path}[]", Field("", source.item, source.nullable))]

@@ -15,18 +15,18 @@ _OWN_KEYS = {"array": ("items",), "map": ("values",), "object": ("properties",)}
 def parse_type(data: object, path: str = "", depth: int = 0, other_keys: Sequence[str] = ()) -> Type:
     """Parse the JSON built-ins of a type."""
     if depth >= MAX_DEPTH:
-        raise malformed(path, f"at most {MAX_DEPTH} levels of nesting", "more")
+        raise build_json_error(path, f"at most {MAX_DEPTH} levels of nesting", "more")
     if not isinstance(data, Mapping):
-        raise malformed(path, 'a JSON object with the key "type"', name_type(data))
+        raise build_json_error(path, 'a JSON object with the key "type"', name_type(data))
     if "type" not in data:
-        raise malformed(path, 'the key "type"', f"keys {sorted(map(str, data))}", Code.MISSING_KEY)
+        raise build_json_error(path, 'the key "type"', f"keys {sorted(map(str, data))}", Code.MISSING_KEY)
     name = data["type"]
     if not isinstance(name, str):
-        raise malformed(path, "the name of a type", name_type(name))
+        raise build_json_error(path, "the name of a type", name_type(name))
     if name not in DataType.__members__ and name not in _PARSERS:
         names = ", ".join((*DataType.__members__, *_PARSERS))
-        raise malformed(path, f"one of {names}", repr(name)[:80])
-    findings = unknown_keys(data, ("type", *_OWN_KEYS.get(name, ()), *other_keys), path)
+        raise build_json_error(path, f"one of {names}", repr(name)[:80])
+    findings = find_unknown_keys(data, ("type", *_OWN_KEYS.get(name, ()), *other_keys), path)
     try:
         dtype = DataType[name] if name in DataType.__members__ else _PARSERS[name](data, path, depth)
     except SignatureError as error:
@@ -38,11 +38,11 @@ def parse_type(data: object, path: str = "", depth: int = 0, other_keys: Sequenc
     return dtype
 
 
-def unknown_keys(data: Mapping[str, Any], valid_keys: Sequence[str], path: str) -> list[Finding]:
+def find_unknown_keys(data: Mapping[str, Any], valid_keys: Sequence[str], path: str) -> list[Finding]:
     """Return a finding for each unknown key, with the most similar known key.
 
     Example:
-        >>> print(*unknown_keys({"type": "long", "nmae": "x"}, ("type", "name"), ""))
+        >>> print(*find_unknown_keys({"type": "long", "nmae": "x"}, ("type", "name"), ""))
         nmae: expected one of the keys type, name, got an unknown key (did you mean 'name'?) [UNKNOWN_KEY]
     """
     expected = f"one of the keys {', '.join(valid_keys)}"
@@ -55,7 +55,7 @@ def unknown_keys(data: Mapping[str, Any], valid_keys: Sequence[str], path: str) 
     ]
 
 
-def parse_typed(
+def parse_field(
     data: object, path: str = "", depth: int = 0, other_keys: Sequence[str] = ()
 ) -> tuple[Type, bool]:
     """Parse a column or property: its type, and whether it is required.
@@ -98,20 +98,20 @@ def _parse_required(data: Mapping[str, Any], path: str, findings: list[Finding])
 
 def _parse_array(data: Mapping[str, Any], path: str, depth: int) -> Array:
     if "items" not in data:
-        raise malformed(path, 'the key "items"', "an array without items", Code.MISSING_KEY)
+        raise build_json_error(path, 'the key "items"', "an array without items", Code.MISSING_KEY)
     return Array(parse_type(data["items"], f"{path}[]", depth + 1))
 
 
 def _parse_map(data: Mapping[str, Any], path: str, depth: int) -> Map:
     if "values" not in data:
-        raise malformed(path, 'the key "values"', "a map without values", Code.MISSING_KEY)
+        raise build_json_error(path, 'the key "values"', "a map without values", Code.MISSING_KEY)
     return Map(parse_type(data["values"], f"{path}[]", depth + 1))
 
 
 def _parse_object(data: Mapping[str, Any], path: str, depth: int) -> Object:
     members = data.get("properties")
     if not isinstance(members, Mapping) or not members:
-        raise malformed(
+        raise build_json_error(
             path,
             'the key "properties" with at least one property',
             name_type(members) if members is not None else "an object without properties",
@@ -131,8 +131,8 @@ def _parse_object(data: Mapping[str, Any], path: str, depth: int) -> Object:
 def parse_property(name: object, body: object, path: str, depth: int) -> Property:
     """Parse the JSON of a property of an Object."""
     if not isinstance(name, str):
-        raise malformed(path, "a string as the property's name", name_type(name))
-    return Property(name, *parse_typed(body, path, depth + 1))
+        raise build_json_error(path, "a string as the property's name", name_type(name))
+    return Property(name, *parse_field(body, path, depth + 1))
 
 
 _PARSERS: dict[str, Callable[[Mapping[str, Any], str, int], Type]] = {
@@ -144,6 +144,8 @@ _PARSERS: dict[str, Callable[[Mapping[str, Any], str, int], Type]] = {
 }
 
 
-def malformed(path: str, expected: str, actual: str, code: Code = Code.INVALID_VALUE) -> SignatureError:
+def build_json_error(
+    path: str, expected: str, actual: str, code: Code = Code.INVALID_VALUE
+) -> SignatureError:
     """Build the error for malformed JSON at a path."""
     return SignatureError.of("malformed signature JSON", [Finding(code, path, expected, actual)])

@@ -90,9 +90,7 @@ class DataType(Enum):
         try:
             from sparksig.convert.spark import to_spark
         except ModuleNotFoundError as error:
-            if error.name is None or error.name.partition(".")[0] != "pyspark":
-                raise
-            raise MissingDependencyError.naming("pyspark", "DataType.to_spark", "spark") from None
+            raise MissingDependencyError.for_spark(error, "DataType.to_spark") from None
         return to_spark(self)
 
     def to_dict(self) -> dict[str, Any]:

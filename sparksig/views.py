@@ -111,11 +111,11 @@ def format_nulls(count: int | None, rows: int | None) -> str:
     return f"{nulls} ({format_share(count, rows)})"
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def align_cells(rows: Sequence[Sequence[str]]) -> list[str]:
     """Align the cells of rows in columns.
 
     Example:
-        >>> aligned([("id", "long"), ("price", "double")])
+        >>> align_cells([("id", "long"), ("price", "double")])
         ['  id     long', '  price  double']
     """
     widths = [max(map(len, cells)) for cells in zip(*rows)]

@@ -100,11 +100,11 @@ def _build_signature(
         new = {side: getattr(source, side) for side in sides}
     else:
         texts = {"inputs": inputs, "outputs": outputs}
-        new = {side: _schema_at(text, side) for side, text in texts.items() if text is not None}
+        new = {side: _resolve_schema(text, side) for side, text in texts.items() if text is not None}
     return ModelSignature(**sides | {side: schema for side, schema in new.items() if schema is not None})
 
 
-def _schema_at(text: str, side: str) -> Schema:
+def _resolve_schema(text: str, side: str) -> Schema:
     from sparksig.errors import ConfigError, ConversionError
 
     try:

@@ -47,12 +47,12 @@ def show(model: str, json_wanted: bool) -> int:
         return 0
     info, directory = get_model_info(local), ModelDirectory.read(local)
     damage = _describe_damage(directory)
-    document = _document(model, info, directory, damage)
+    document = _build_document(model, info, directory, damage)
     print_document(_format_text(document, info), document, json_wanted)
     return 5 if damage else 0
 
 
-def _document(model: str, info: ModelInfo, directory: ModelDirectory, damage: str) -> dict[str, Any]:
+def _build_document(model: str, info: ModelInfo, directory: ModelDirectory, damage: str) -> dict[str, Any]:
     from sparksig.models.seal import SEAL
     from sparksig.models.versions import read_pins
 
@@ -72,7 +72,7 @@ def _document(model: str, info: ModelInfo, directory: ModelDirectory, damage: st
         "run_id": info.run_id,
         "model_id": info.model_id,
         "model_uuid": info.model_uuid,
-        "python": _python_version(directory),
+        "python": _get_python_version(directory),
         "packages": dict(read_pins(directory)),
         "version_mismatches": list(info.version_mismatches),
         "example": _convert_to_json((info.saved_input_example_info or {}).get("artifact_path")),
@@ -124,7 +124,7 @@ def _describe_format(directory: ModelDirectory) -> str:
     return f"{name} ({serialization_format})" if serialization_format else name
 
 
-def _python_version(directory: ModelDirectory) -> str | None:
+def _get_python_version(directory: ModelDirectory) -> str | None:
     version = (directory.get_flavor("python_function") or {}).get("python_version")
     return None if version is None else str(version)
 

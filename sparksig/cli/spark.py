@@ -30,7 +30,7 @@ def read_table(app: str, table: str, conf: Sequence[str]) -> DataFrame:
         from sparksig.errors import MissingDependencyError
 
         raise MissingDependencyError.naming("pyspark", "--spark", "spark") from None
-    settings = dict(_setting(text) for text in conf)
+    settings = dict(_parse_setting(text) for text in conf)
     spark = build_session(
         app, {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false", **settings}
     )
@@ -39,7 +39,7 @@ def read_table(app: str, table: str, conf: Sequence[str]) -> DataFrame:
     return read_input(spark, InputSection.model_validate(locate_table(table)))
 
 
-def _setting(text: str) -> tuple[str, str]:
+def _parse_setting(text: str) -> tuple[str, str]:
     key, equal, value = text.partition("=")
     if not equal:
         raise click.UsageError(f"--conf {text!r}: a Spark setting is KEY=VALUE")

@@ -52,7 +52,7 @@ CONF = click.option(
 )
 
 
-def CONTRACT_OPTIONS(command: Any) -> Any:  # noqa: N802  named like the other options
+def add_contract_options(command: Any) -> Any:
     """Add the options of a contract to a command."""
     for name, choices, text in (
         (
@@ -117,7 +117,7 @@ def infer(
     if example.endswith(".json") and not by_spark:
         if columns:
             raise click.UsageError("--columns selects columns of a table, not of an example: drop it")
-        signature = _from_json(Path(example))
+        signature = _infer_from_file(Path(example))
     else:
         from sparksig.tables.check import open_table
         from sparksig.tables.infer import infer_table
@@ -140,7 +140,7 @@ def infer(
 def _format_evidence(sampled: SampledSignature) -> str:
     """Format the evidence for each column as a line."""
     from sparksig.errors import quote
-    from sparksig.views import aligned, count_nouns, format_nulls
+    from sparksig.views import align_cells, count_nouns, format_nulls
 
     rows = max((column.rows for column in sampled.evidence), default=0)
     partitions = max((column.partitions or 0 for column in sampled.evidence), default=0)
@@ -149,10 +149,12 @@ def _format_evidence(sampled: SampledSignature) -> str:
         (quote(column.name), format_nulls(column.nulls, None), column.suggestion)
         for column in sampled.evidence
     ]
-    return "\n".join([f"seen in {count_nouns(rows, 'row') if rows else 'no rows'}{source}", *aligned(lines)])
+    return "\n".join(
+        [f"seen in {count_nouns(rows, 'row') if rows else 'no rows'}{source}", *align_cells(lines)]
+    )
 
 
-def _from_json(path: Path) -> ModelSignature:
+def _infer_from_file(path: Path) -> ModelSignature:
     """Infer the signature of the example in a JSON file: records, or an example of MLflow."""
     from sparksig.convert.json import loads
     from sparksig.errors import InferenceError, TableNotFoundError
@@ -165,11 +167,11 @@ def _from_json(path: Path) -> ModelSignature:
     except ValueError as error:
         raise InferenceError(f"{path}: {error}") from None
     if isinstance(example, dict) and example.keys() in ({"columns", "data"}, {"columns", "data", "index"}):
-        example = _records(example["columns"], example["data"], path)
+        example = _build_records(example["columns"], example["data"], path)
     return infer_signature(example)
 
 
-def _records(columns: Any, data: Any, path: Path) -> list[dict[str, Any]]:
+def _build_records(columns: Any, data: Any, path: Path) -> list[dict[str, Any]]:
     """Return the rows of a frame in JSON, which has the names of its columns once."""
     from sparksig.errors import InferenceError
 
@@ -239,7 +241,7 @@ def _open_table(app: str, table: str, by_spark: bool, conf: tuple[str, ...]) -> 
 )
 @click.option("--refuse-nan", is_flag=True, help="Report NaN as a finding.")
 @click.option("--html", metavar="FILE", type=click.Path(), help="Also write the report as a page of HTML.")
-@CONTRACT_OPTIONS
+@add_contract_options
 @SPARK
 @CONF
 @add_formats
@@ -305,7 +307,7 @@ def check(
 @click.option(
     "--html", metavar="FILE", type=click.Path(), help="Also write the comparison as a page of HTML."
 )
-@CONTRACT_OPTIONS
+@add_contract_options
 @add_formats
 def diff(
     old: str,

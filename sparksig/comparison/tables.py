@@ -42,7 +42,7 @@ def _judge(source: Contract | Schema, target: Contract | Schema, side: str) -> l
         return find_reasons(source, _get_schema(target), side)
     columns = [_with_arrow(column) for column in source.columns]
     findings = judge_types(resolve_contract(target), columns)
-    if source.promises and not isinstance(target, Schema):
+    if source.declares_nulls and not isinstance(target, Schema):
         findings += judge_nulls(target, columns)
     return findings
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sparksig.errors import Code, ConversionError, Finding, SignatureError, quote
 from sparksig.lattice import NULL, Field, Source
 from sparksig.narrowing import build_null_finding, find_narrowest_type
-from sparksig.schema import ColSpec, TensorSpec, tensor_from_metadata
+from sparksig.schema import ColSpec, TensorSpec, parse_tensor_metadata
 
 TENSOR_KEY = "sparksig.tensor"
 """The metadata key of a field that is a tensor; its value is JSON with the exact dtype and shape."""
@@ -38,7 +38,7 @@ def read_field(
         dtype = find_narrowest_type(field.source, path, findings)
         return None if dtype is None else ColSpec(dtype, field.name, required=not field.nullable)
     try:
-        spec = tensor_from_metadata(metadata, field.name)
+        spec = parse_tensor_metadata(metadata, field.name)
         if tensor_source(spec) == field.source:
             return spec
     except (SignatureError, ConversionError) as error:

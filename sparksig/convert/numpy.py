@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sparksig.errors import ConversionError, Finding
-from sparksig.lattice import MODEL_TYPE, Scalar, Source, upper_bounds
+from sparksig.lattice import MODEL_TYPE, Scalar, Source, find_upper_bounds
 from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import TensorSpec
 from sparksig.types import DataType, Type, describe
@@ -62,7 +62,9 @@ def dtype_widens(actual: np.dtype[Any], declared: np.dtype[Any]) -> bool:
     """
     if actual.kind in "US" or actual.kind in "mM":
         return actual.kind == declared.kind and (actual.kind in "US" or actual.newbyteorder("=") == declared)
-    return actual.newbyteorder("=") == declared or str(source(declared)) in upper_bounds(str(source(actual)))
+    return actual.newbyteorder("=") == declared or str(source(declared)) in find_upper_bounds(
+        str(source(actual))
+    )
 
 
 def from_numpy(dtype: np.dtype[Any]) -> Type:

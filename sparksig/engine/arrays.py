@@ -44,7 +44,7 @@ def convert_leaves(array: pa.Array, convert: Callable[[pa.Array, str], pa.Array]
     if pa.types.is_nested(dtype) and hasattr(dtype, "value_type"):
         items = flatten_lists(array)
         values = convert_leaves(items, convert, f"{path}[]")
-        return array if values is items else build_lists(list_lengths(array), values, array)
+        return array if values is items else build_lists(measure_lists(array), values, array)
     return convert(array, path)
 
 
@@ -77,7 +77,7 @@ def conform(
     if pa.types.is_map(target):
         keys, items, lengths = flatten_maps(array)
         return build_maps(lengths, keys, conform(items, target.item_type, convert), array)
-    return build_lists(list_lengths(array), conform(array.flatten(), target.value_type, convert), array)
+    return build_lists(measure_lists(array), conform(array.flatten(), target.value_type, convert), array)
 
 
 # --- parts --------------------------------------------------------------------------------------------
@@ -86,23 +86,23 @@ def conform(
 def build_structs(parts: Sequence[pa.Array], names: Sequence[str], like: pa.Array) -> pa.StructArray:
     """Build structs from their parts; a struct is null where ``like`` is null."""
     if not parts:
-        return pa.array([None if null else {} for null in null_mask(like)], pa.struct([]))
+        return pa.array([None if null else {} for null in get_null_mask(like)], pa.struct([]))
     fields = [pa.field(name, part.type) for name, part in zip(names, parts)]
-    return pa.StructArray.from_arrays(parts, fields=fields, mask=arrow_null_mask(like))
+    return pa.StructArray.from_arrays(parts, fields=fields, mask=build_null_mask(like))
 
 
-def arrow_null_mask(array: pa.Array) -> pa.Array | None:
+def build_null_mask(array: pa.Array) -> pa.Array | None:
     """Return the null mask of an array as pyarrow's constructors accept it: None if nothing is null."""
     return array.is_null() if array.null_count else None
 
 
-def null_mask(array: pa.Array) -> Mask:
+def get_null_mask(array: pa.Array) -> Mask:
     """Return a boolean mask that is True where an array is null."""
     mask: Mask = array.is_null().to_numpy(zero_copy_only=False)
     return mask
 
 
-def list_lengths(array: pa.Array) -> np.ndarray[Any, Any]:
+def measure_lists(array: pa.Array) -> np.ndarray[Any, Any]:
     """Return the number of elements of each list, 0 for a null."""
     lengths: np.ndarray[Any, Any] = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
     return lengths
@@ -110,7 +110,7 @@ def list_lengths(array: pa.Array) -> np.ndarray[Any, Any]:
 
 def build_lists(lengths: np.ndarray[Any, Any], values: pa.Array, like: pa.Array) -> pa.ListArray:
     """Build lists of the given lengths; a list is null where ``like`` is null."""
-    return pa.ListArray.from_arrays(_offsets(lengths), values, mask=arrow_null_mask(like))
+    return pa.ListArray.from_arrays(_offsets(lengths), values, mask=build_null_mask(like))
 
 
 def flatten_lists(array: pa.Array) -> pa.Array:
@@ -132,10 +132,10 @@ def _decode_items(array: pa.Array) -> pa.Array:
     if pa.types.is_fixed_size_list(array.type):
         size = array.type.list_size
         items = items.slice(array.offset * size, len(array) * size)
-        return pa.FixedSizeListArray.from_arrays(items, size, mask=arrow_null_mask(array))
+        return pa.FixedSizeListArray.from_arrays(items, size, mask=build_null_mask(array))
     is_large = pa.types.is_large_list_view(array.type)
     views = pa.LargeListViewArray if is_large else pa.ListViewArray
-    return views.from_arrays(array.offsets, array.sizes, items, mask=arrow_null_mask(array))
+    return views.from_arrays(array.offsets, array.sizes, items, mask=build_null_mask(array))
 
 
 def _decoded_type(dtype: pa.DataType) -> pa.DataType:
@@ -159,10 +159,10 @@ def flatten_maps(array: pa.MapArray) -> tuple[pa.Array, pa.Array, np.ndarray[Any
         return keys.slice(0, 0), items.slice(0, 0), np.zeros(0, dtype=np.int64)
     offsets = array.offsets.to_numpy(zero_copy_only=False)
     lengths = np.diff(offsets)
-    if array.null_count and (lengths[null_mask(array)] > 0).any():  # Arrow allows entries behind a null
-        entries = int(offsets[0]) + np.flatnonzero(np.repeat(~null_mask(array), lengths))
+    if array.null_count and (lengths[get_null_mask(array)] > 0).any():  # Arrow allows entries behind a null
+        entries = int(offsets[0]) + np.flatnonzero(np.repeat(~get_null_mask(array), lengths))
         positions = pa.array(entries)
-        return take(keys, positions), take(items, positions), np.where(null_mask(array), 0, lengths)
+        return take(keys, positions), take(items, positions), np.where(get_null_mask(array), 0, lengths)
     first, count = int(offsets[0]), int(offsets[-1] - offsets[0])
     return keys.slice(first, count), items.slice(first, count), lengths
 
@@ -171,7 +171,7 @@ def build_maps(lengths: np.ndarray[Any, Any], keys: pa.Array, items: pa.Array, l
     """Build maps of the given lengths; a map is null where ``like`` is null."""
     offsets = _offsets(lengths)
     if like.null_count:  # Arrow builds a null map where an offset is null
-        mask = np.append(null_mask(like), False)
+        mask = np.append(get_null_mask(like), False)
         offsets = pa.array(offsets.to_numpy(), pa.int32(), mask=mask)
     return pa.MapArray.from_arrays(offsets, keys, items)
 

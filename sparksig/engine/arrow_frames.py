@@ -72,7 +72,7 @@ def build_frame(data: pa.Table | pa.RecordBatch, schema: Schema, options: Option
         frames = [to_pandas(batch, layout) for batch in batches]
         frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     if not schema.has_input_names():
-        frame.columns = unnamed_labels(data.schema.names)
+        frame.columns = choose_labels(data.schema.names)
     return frame
 
 
@@ -82,7 +82,7 @@ def build_layout(plan: plans.Plan, texts: TextDtypes) -> Layout:
     return Layout.from_specs(plan.specs, texts)
 
 
-def unnamed_labels(labels: Any) -> pd.Index:
+def choose_labels(labels: Any) -> pd.Index:
     """Return the labels of unnamed columns in the model's frame: those of the data, or 0 to n-1."""
     label_list = list(labels)
     numbers = list(range(len(label_list)))

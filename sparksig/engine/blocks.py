@@ -34,7 +34,7 @@ import pyarrow.compute as pc
 
 from sparksig.engine.python import to_object_series
 from sparksig.engine.text_dtypes import OBJECTS, TextDtypes
-from sparksig.engine.texts import text_column
+from sparksig.engine.texts import build_text_column
 from sparksig.errors import ContractError
 from sparksig.schema import ColSpec
 from sparksig.types import AnyType, Array, DataType, Type
@@ -75,7 +75,7 @@ def to_pandas(batch: pa.RecordBatch, layout: Layout) -> pd.DataFrame:
     if not specs:
         return pd.DataFrame(index=pd.RangeIndex(batch.num_rows))
     columns = [
-        text_column(array, layout.texts.get(label))
+        build_text_column(array, layout.texts.get(label))
         if spec.type is DataType.string
         else _to_column(array, spec)
         for array, spec, label in zip(batch.columns, specs, layout.labels)

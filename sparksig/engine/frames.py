@@ -87,7 +87,7 @@ def _resolve_schema(contract: Any, data: Any) -> Schema:
     """Return the schema of a contract; a table's contract also judges the types of Arrow data."""
     if isinstance(contract, Schema):
         return contract
-    from sparksig.tables.columns import arrow_columns
+    from sparksig.tables.columns import list_arrow_columns
     from sparksig.tables.contract import resolve_contract
     from sparksig.tables.types import judge_types
 
@@ -95,7 +95,7 @@ def _resolve_schema(contract: Any, data: Any) -> Schema:
     schema = resolved.require_schema()
     if resolved.is_table and exports_arrow(data):
         declared = resolve_contract(resolved, types="lossless", extra="allow")
-        findings = judge_types(declared, arrow_columns(read_arrow_table(data).schema), fold=str)
+        findings = judge_types(declared, list_arrow_columns(read_arrow_table(data).schema), fold=str)
         if findings:
             raise ContractError.of(f"the data does not fit the contract ({resolved.name})", findings)
     return schema

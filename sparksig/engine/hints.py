@@ -44,7 +44,7 @@ from sparksig.convert.scalar_hints import EncodedHint, ScalarHint
 from sparksig.engine.encoded import decode, describe_digits
 from sparksig.engine.findings import Collector
 from sparksig.errors import Code, ContractError, below, name_type
-from sparksig.scalars import INTEGER_BITS, scalar_mismatch
+from sparksig.scalars import INTEGER_BITS, describe_mismatch
 from sparksig.types import DataType
 
 
@@ -178,7 +178,7 @@ def _to_leaf(value: Any, hint: ScalarHint, from_json: bool) -> tuple[Any, str]:
     """Convert a value to the hint's Python type; return it with the reason if it does not fit, else ""."""
     if from_json and isinstance(value, str) and hint.dtype in (DataType.binary, DataType.datetime):
         return _decode_json(value, hint)
-    if reason := scalar_mismatch(value, hint.dtype):
+    if reason := describe_mismatch(value, hint.dtype):
         return value, reason
     if type(value) is hint.python:
         return value, ""

@@ -23,8 +23,8 @@ from sparksig.engine.arrays import (
     conform,
     flatten_lists,
     flatten_maps,
-    list_lengths,
-    null_mask,
+    get_null_mask,
+    measure_lists,
     take,
 )
 from sparksig.engine.findings import IN_RANGE, OUT_OF_RANGE, RANGE_HINT, Location, format_null_hint
@@ -66,7 +66,7 @@ class Node:
         if self.encoded and pa.types.is_dictionary(array.type):
             array = decode_dictionary(array)
         if self.no_nulls and array.null_count:
-            self.report_nulls(null_mask(array), location)
+            self.report_nulls(get_null_mask(array), location)
         return array if self.step is None else self.step(array, location)
 
     def report_nulls(self, nulls: Mask, location: Location) -> None:
@@ -149,7 +149,7 @@ def _compile_list(
 
     def step(array: pa.Array, location: Location) -> pa.Array:
         values = flatten_lists(array)
-        lengths = list_lengths(array)
+        lengths = measure_lists(array)
         converted = values if item.is_trivial else item.apply(values, location.enter_lists(lengths))
         if is_list and converted is values:
             return array
@@ -185,7 +185,7 @@ def _compile_struct(
             array.flatten() if array.null_count else [array.field(i) for i in range(arrow_type.num_fields)]
         )
         chosen = [parts[index] for index in indices]
-        within = _Within(location, null_mask(array) if array.null_count else None)
+        within = _Within(location, get_null_mask(array) if array.null_count else None)
         converted = [_apply_inside(node, part, within) for node, part in zip(nodes, chosen)]
         if same_order and all(new is old for new, old in zip(converted, chosen)):
             return array
@@ -208,7 +208,7 @@ def _apply_inside(node: Node, part: pa.Array, within: _Within) -> pa.Array:
     if within.absent is None or not node.no_nulls:
         return node.apply(part, within.location)
     part = decode_dictionary(part) if pa.types.is_dictionary(part.type) else part
-    nulls = null_mask(part) & ~within.absent
+    nulls = get_null_mask(part) & ~within.absent
     unchecked = replace(node, no_nulls=False, encoded=False)
     converted = unchecked.apply(part, within.location)
     if nulls.any():
@@ -276,7 +276,7 @@ def _compile_map_as_struct(
             rows[owners[indices < 0]] = True
             location.report(rows, Code.UNKNOWN_KEY, path, "only declared keys", "undeclared keys", "")
         _check_duplicate_keys(keys, lengths, path, location.enter_lists(lengths))
-        null_maps = null_mask(array)
+        null_maps = get_null_mask(array)
         order = np.argsort(indices, kind="stable")
         bounds = np.searchsorted(indices[order], np.arange(len(names) + 1))
         parts = []
@@ -319,13 +319,13 @@ def _compile_struct_as_map(
         converted = [
             conform(node.apply(part, location), value_type, _pad) for node, part in zip(nodes, chosen)
         ]
-        rows, width = np.flatnonzero(~null_mask(array)), len(parts)
+        rows, width = np.flatnonzero(~get_null_mask(array)), len(parts)
         order = (
             np.arange(width) * len(array) + rows[:, None]
         ).ravel()  # row by row, all fields of a row in order
         items = pa.concat_arrays(converted).take(pa.array(order)) if converted else pa.nulls(0, value_type)
         keys = pa.array(np.tile(names, len(rows)), pa.string())
-        lengths = np.where(null_mask(array), 0, width)
+        lengths = np.where(get_null_mask(array), 0, width)
         return build_maps(lengths, keys, items, array)
 
     return target, step

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from sparksig.engine import plan as plans
 from sparksig.engine.absent import build_missing_finding
-from sparksig.engine.arrow_frames import Options, build_frame, build_layout, unnamed_labels
+from sparksig.engine.arrow_frames import Options, build_frame, build_layout, choose_labels
 from sparksig.engine.blocks import BLOCK, BLOCK_REQUIRED, build_labels, to_pandas
 from sparksig.engine.findings import Location, Rows, build_count_finding, format_null_hint, rename_findings
 from sparksig.engine.python import to_object_series
@@ -67,7 +67,7 @@ def enforce_frame(
         values = {label: columns[label] if label in columns else frame[label] for label in present}
         frame = pd.DataFrame(values, columns=build_labels(present), index=pd.RangeIndex(len(data)))
     if not schema.has_input_names():
-        frame.columns = unnamed_labels(data.columns)
+        frame.columns = choose_labels(data.columns)
     frame.index = data.index.copy()  # a copy, as renaming a shared index would rename the caller's
     return frame
 
@@ -136,7 +136,7 @@ def _copy_if_declared(data: pd.DataFrame, schema: Schema, options: Options) -> p
     if not all(are_texts(chosen.iloc[:, index].tolist(), nulls=True) for index in texts):
         return None
     frame = chosen.copy(deep=not _COPY_ON_WRITE)
-    frame.columns = unnamed_labels(data.columns) if is_unnamed else build_labels(names)
+    frame.columns = choose_labels(data.columns) if is_unnamed else build_labels(names)
     frame.index = data.index.copy()  # a copy, as renaming a shared index would rename the caller's
     return frame
 

@@ -29,8 +29,8 @@ from sparksig.engine.sources import exports_arrow, read_column_or_table
 from sparksig.engine.values import enforce_values
 from sparksig.engine.zones import to_local_times
 from sparksig.errors import Code, ContractError, ConversionError, Finding, name_type, quote, suggest
-from sparksig.lattice import upper_bounds
-from sparksig.scalars import scalar_mismatch
+from sparksig.lattice import find_upper_bounds
+from sparksig.scalars import describe_mismatch
 from sparksig.schema import Schema, TensorSpec
 from sparksig.types import Array, DataType, Type
 
@@ -187,7 +187,7 @@ def _list_mismatch(value: Any, inner: tuple[int, ...]) -> str:
 def _value_mismatch(value: Any, dtype: DataType) -> str:
     if isinstance(value, (list, np.ndarray)):
         return next((reason for item in value if (reason := _value_mismatch(item, dtype))), "")
-    return scalar_mismatch(value, dtype)
+    return describe_mismatch(value, dtype)
 
 
 def _check_sparse(matrix: Any, spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
@@ -254,7 +254,7 @@ def _from_scalars(column: pd.Series, spec: TensorSpec, path: str, findings: list
         return _from_times(column, spec, path, findings)
     name = _source_name(column)
     declared = getattr(source(spec.type), "name", "")
-    fits = declared in upper_bounds(name) if upper_bounds(name) else name == declared
+    fits = declared in find_upper_bounds(name) if find_upper_bounds(name) else name == declared
     if not fits or spec.type.kind == "O":
         _add_mismatch(path, spec, format_dtype(dtype), findings)
         return None

@@ -55,7 +55,7 @@ OBJECTS = TextDtypes()
 """Object columns with None: the default, and the dtype of data that is enforced without a model."""
 
 
-def text_labels(schema: Schema | None) -> list[str]:
+def list_text_labels(schema: Schema | None) -> list[str]:
     """Return the names, or positions as text, of a schema's string columns."""
     if schema is None:
         return []

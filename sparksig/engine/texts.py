@@ -9,19 +9,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sparksig.engine.text_dtypes import OBJECTS, TextDtype, TextDtypes, text_labels
+from sparksig.engine.text_dtypes import OBJECTS, TextDtype, TextDtypes, list_text_labels
 from sparksig.schema import Schema
 
 # --- from Arrow -----------------------------------------------------------------------------------------
 
 
-def text_column(array: pa.Array, dtype: TextDtype) -> pd.Series:
+def build_text_column(array: pa.Array, dtype: TextDtype) -> pd.Series:
     """Convert an Arrow array of strings to a column of a text dtype.
 
     Example:
-        >>> text_column(pa.array(["a", None]), TextDtype.OBJECT).tolist()
+        >>> build_text_column(pa.array(["a", None]), TextDtype.OBJECT).tolist()
         ['a', None]
-        >>> text_column(pa.array(["a", None]), TextDtype.OBJECT_NAN).tolist()
+        >>> build_text_column(pa.array(["a", None]), TextDtype.OBJECT_NAN).tolist()
         ['a', nan]
     """
     extension = _extension_dtype(dtype)
@@ -70,7 +70,7 @@ def _to_objects(array: pa.Array) -> np.ndarray[Any, Any]:
 # --- from an example ------------------------------------------------------------------------------------
 
 
-def example_dtypes(data: Any, schema: Schema | None, trained_with: TextDtypes = OBJECTS) -> TextDtypes:
+def find_example_dtypes(data: Any, schema: Schema | None, trained_with: TextDtypes = OBJECTS) -> TextDtypes:
     """Return the dtypes that the string columns of a model's example have.
 
     Only pandas columns have a dtype that counts. Columns of two kinds are omitted if the example has no
@@ -80,13 +80,13 @@ def example_dtypes(data: Any, schema: Schema | None, trained_with: TextDtypes = 
     Example:
         >>> from sparksig import ColSpec, Schema
         >>> frame = pd.DataFrame({"zone": pd.Series(["a", None], dtype="string[python]")})
-        >>> example_dtypes(frame, Schema([ColSpec("string", "zone")])).get("zone").value
+        >>> find_example_dtypes(frame, Schema([ColSpec("string", "zone")])).get("zone").value
         'string[python]'
     """
     columns, trained_columns = _example_columns(data, schema), dict(trained_with.columns)
     dtypes = {
         label: _example_dtype(columns[label])
-        for label in text_labels(schema)
+        for label in list_text_labels(schema)
         if label in columns and (label not in trained_columns or columns[label].isna().any())
     }
     return TextDtypes.from_mapping({label: dtype for label, dtype in dtypes.items() if dtype is not None})

@@ -32,7 +32,7 @@ from sparksig.engine.findings import (
 )
 from sparksig.errors import HINTS, Code, Finding, below, name_type, suggest
 from sparksig.lattice import NEVER_NULL, find_mismatches, widens
-from sparksig.scalars import is_beyond_long, scalar_mismatch
+from sparksig.scalars import describe_mismatch, is_beyond_long
 from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe
 
 
@@ -271,7 +271,7 @@ class _Converter:
 
     def convert_scalar(self, value: Any, dtype: DataType, path: str) -> Any:
         """Convert a scalar to a Python built-in."""
-        if reason := scalar_mismatch(value, dtype):
+        if reason := describe_mismatch(value, dtype):
             if is_beyond_long(value) and dtype in _NUMBERS:
                 actual = "an int beyond 64 bits"
                 return self.refuse(Code.OUT_OF_RANGE, path, dtype.name, actual, LONG_HINT, value)

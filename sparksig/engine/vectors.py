@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.engine.arrays import Mask, build_lists, list_lengths, null_mask
+from sparksig.engine.arrays import Mask, build_lists, get_null_mask, measure_lists
 from sparksig.engine.findings import Location
 from sparksig.errors import Code
 
@@ -17,10 +17,10 @@ def convert_vectors(array: pa.Array, location: Location, path: str) -> pa.Array:
     """Convert Spark ML vectors to lists of doubles; the zeros of sparse vectors are filled in."""
     kinds, sizes, indices, values = (array.flatten()[index] for index in range(4))
     sparse = pc.equal(kinds, 0).fill_null(False).to_numpy(zero_copy_only=False)
-    counts = list_lengths(values)
+    counts = measure_lists(values)
     declared = sizes.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    lengths = np.where(sparse & ~null_mask(array), declared, counts)
-    wrong = _find_malformed(array, kinds, indices, values, sparse, declared) & ~null_mask(array)
+    lengths = np.where(sparse & ~get_null_mask(array), declared, counts)
+    wrong = _find_malformed(array, kinds, indices, values, sparse, declared) & ~get_null_mask(array)
     if wrong.any():
         expected = "dense vectors, or sparse ones with one value for each of the increasing indices"
         location.report(wrong, Code.INVALID_VALUE, path, expected, "malformed vectors", "")
@@ -38,8 +38,10 @@ def _find_malformed(
     array: pa.Array, kinds: pa.Array, indices: pa.Array, values: pa.Array, sparse: Mask, sizes: Any
 ) -> Mask:
     dense = pc.equal(kinds, 1).fill_null(False).to_numpy(zero_copy_only=False)
-    wrong: Mask = ~(sparse | dense) | null_mask(values) | (sparse & ((sizes < 0) | null_mask(indices)))
-    counts, index_counts = list_lengths(values), list_lengths(indices)
+    wrong: Mask = (
+        ~(sparse | dense) | get_null_mask(values) | (sparse & ((sizes < 0) | get_null_mask(indices)))
+    )
+    counts, index_counts = measure_lists(values), measure_lists(indices)
     wrong |= sparse & (counts != index_counts)
     owners = np.repeat(np.arange(len(array)), index_counts)
     flat = indices.flatten()

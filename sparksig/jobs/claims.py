@@ -31,7 +31,7 @@ class Lockable(Protocol):
     def local(self) -> Path | None:
         """The path on this machine; None for another file system."""
 
-    def make(self) -> None:
+    def create(self) -> None:
         """Create the directory and its parents."""
 
 
@@ -53,7 +53,7 @@ def lock_directory(directory: Lockable, wait: Callable[[], None] = lambda: None)
 
 def _acquire(directory: Lockable, wait: Callable[[], None]) -> int | None:
     while True:
-        directory.make()
+        directory.create()
         if directory.local is None or fcntl is None:
             return None
         path = directory.local / LOCK

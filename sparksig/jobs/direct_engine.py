@@ -20,7 +20,7 @@ from sparksig.jobs.progress import show_progress
 from sparksig.jobs.spark_engine import SparkEngine
 from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings
 from sparksig.jobs.staged_tables import locate_rejected, select_tables
-from sparksig.scoring.part import Target, output_schema
+from sparksig.scoring.part import Target, build_output_schema
 from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
 from sparksig.scoring.storage import build_spark_schema, strip_type
@@ -131,7 +131,9 @@ class DirectEngine(SparkEngine):
             shipping = run.config.model.shipping
             target = Target(store, path)
             if self._output is not None:
-                selections = select_tables(run.config, output_schema(self.scan), self._output.partitions)
+                selections = select_tables(
+                    run.config, build_output_schema(self.scan), self._output.partitions
+                )
                 target = Target(store, path, selections)
             results = score_on_spark(self.spark, self._model, self.scan, self.splits, target, shipping)
         rows, scored, rejected = (
@@ -164,7 +166,7 @@ def _plan_output(run: ScoreRun, scan: ScanPlan) -> TargetPlan | None:
     try:
         if config.quarantine is not None and not _share_store(config.output, config.quarantine, config.spark):
             return None  # its files are moved by renames
-        writes = plan_writes(run, output_schema(scan))
+        writes = plan_writes(run, build_output_schema(scan))
     except SparksigError:  # pyarrow does not know the file system, or the existing table
         return None
     return None if any(write.findings for write in writes) else writes[0]
@@ -194,7 +196,7 @@ def _require_same_columns(scan: ScanPlan, fields: list[dict[str, Any]]) -> None:
     Raises:
         UnsupportedError: the tasks write other columns.
     """
-    own = json.loads(build_spark_schema(output_schema(scan), scan.spark_fields))["fields"]
+    own = json.loads(build_spark_schema(build_output_schema(scan), scan.spark_fields))["fields"]
     if [field["name"] for field in own] != [field["name"] for field in fields]:
         raise UnsupportedError("Spark writes the columns of the output in another order")
     for actual, expected in zip(own, fields):

@@ -22,8 +22,8 @@ from sparksig.jobs.config_errors import build_value_error
 from sparksig.jobs.file_systems import find_file_system
 from sparksig.schema import Schema
 from sparksig.spark.names import CASE_SENSITIVE, Fold, choose_folding, get_name_folding
-from sparksig.tables.columns import arrow_columns
-from sparksig.tables.contract import Contract, model_contract
+from sparksig.tables.columns import list_arrow_columns
+from sparksig.tables.contract import Contract, build_model_contract
 from sparksig.tables.findings import find_missing
 from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.tables.types import judge_types
@@ -96,13 +96,13 @@ def _check_parquet(
     keep = [] if config.output.keep == "*" else config.output.keep
     names = [name for name in table.schema.names if name not in partitions]
     findings = find_missing([name for name in keep if name not in partitions], names, "a column to keep")
-    columns = [column for column in arrow_columns(table.schema) if column.name not in partitions]
+    columns = [column for column in list_arrow_columns(table.schema) if column.name not in partitions]
     missing = "forbid" if config.model.absent == "forbid" else "allow"
     contract = _build_contract(inputs, partitions, features, missing)
     if contract is not None:
         findings = judge_types(contract, columns, fold=fold, all_names=True) + findings
     needed = _select_needed(config, inputs, features, table, names)
-    findings += table.compare_files(needed, model_contract(inputs, "the model").required_names, fold)
+    findings += table.compare_files(needed, build_model_contract(inputs, "the model").required_names, fold)
     if findings:
         findings = list(dict.fromkeys(findings))
         raise ContractError.of(f"the table {config.input.path!r} does not fit the model", findings)
@@ -120,7 +120,7 @@ def _build_contract(
         schema = None
     if schema is None:
         return None
-    return model_contract(schema, "the model", features, missing=missing)
+    return build_model_contract(schema, "the model", features, missing=missing)
 
 
 def _select_needed(

@@ -25,7 +25,7 @@ from sparksig.jobs.input_checks import NAMES, build_delta_error, find_schemas_wi
 from sparksig.models.registry import redact_uri
 from sparksig.spark.diagnosis import NO_DELTA
 from sparksig.spark.hadoop import HadoopPath
-from sparksig.tables.delta import delta_name
+from sparksig.tables.delta import name_delta_table
 
 if TYPE_CHECKING:
     import pyarrow
@@ -235,7 +235,7 @@ def _open_delta(
     spark: SparkSession, section: InputSection, target: str, name: str = ""
 ) -> tuple[DataFrame, dict[str, Any]]:
     """Open a Delta table at a version."""
-    quoted = name or delta_name(target)
+    quoted = name or name_delta_table(target)
     try:
         version = section.version
         if version is None:
@@ -312,7 +312,8 @@ def _read_statuses(spark: SparkSession, paths: list[str]) -> dict[str, tuple[int
     """Return the sizes and times of files by their names in Spark, which are encoded."""
     with ThreadPoolExecutor(16) as pool:
         statuses = pool.map(
-            lambda path: HadoopPath(spark, unquote(path).replace("file:///", "file:/", 1)).status(), paths
+            lambda path: HadoopPath(spark, unquote(path).replace("file:///", "file:/", 1)).read_status(),
+            paths,
         )
         return dict(zip(paths, statuses))
 

@@ -29,7 +29,7 @@ from sparksig.scoring.filters import WrongFilterError
 from sparksig.scoring.folder import Folder
 from sparksig.scoring.local import count_processes, resolve_zone, score_locally
 from sparksig.scoring.names import find_name_conflicts
-from sparksig.scoring.part import Target, output_schema
+from sparksig.scoring.part import Target, build_output_schema
 from sparksig.scoring.prepared import PreparedModel
 from sparksig.scoring.result_types import read_result_type
 from sparksig.scoring.scan import ScanPlan, Split
@@ -134,7 +134,7 @@ class LocalEngine:
             raise self._refuse(error.message) from None
         except ContractError as error:
             return replace(plan, refusal=error)
-        schema = output_schema(self.scan)
+        schema = build_output_schema(self.scan)
         writes = local_outputs.plan_writes(run, schema)
         self._partitions = writes[0].partitions
         columns = select_scored(config, schema).describe(schema)
@@ -177,7 +177,7 @@ class LocalEngine:
         features = find_features(self.model.directory, self.model.loading.trust)
         self.scan = plan_scan(self.table.table, self.model, params, features, options)
         if config.quarantine is not None:  # the output of splits has other names
-            _refuse_conflicts(self.table.table.schema.names, output_schema(self.scan).names, config)
+            _refuse_conflicts(self.table.table.schema.names, build_output_schema(self.scan).names, config)
         nulls = [part.name for part in self.scan.source if is_null_type(part)]
         if nulls:
             raise UnsupportedError(f"{quote(nulls[0])} has the null type, which only Spark casts")
@@ -199,8 +199,8 @@ class LocalEngine:
     def stage(self, run: ScoreRun, directory: Directory) -> StagedCounts:
         """Score all splits, and count their rows."""
         assert isinstance(directory, Folder)
-        directory.make()
-        selections = select_tables(run.config, output_schema(self.scan), self._partitions)
+        directory.create()
+        selections = select_tables(run.config, build_output_schema(self.scan), self._partitions)
         target = Target(directory.store, directory.path, selections)
         results = self._score_splits(target)
         self.table.check_unchanged()

@@ -26,11 +26,11 @@ from sparksig.jobs.staging import MARKER, StagedResult, read_json
 from sparksig.models.registry import fetch_model, is_remote
 from sparksig.scoring.folder import Folder
 from sparksig.scoring.selection import find_unsafe_partitions
-from sparksig.scoring.storage import spark_type
+from sparksig.scoring.storage import convert_type
 from sparksig.tables.contract import RUN_COLUMN
 from sparksig.tables.findings import find_equal_names, find_missing
 from sparksig.tables.parquet import ParquetTable, open_parquet
-from sparksig.tables.partitions import judge_partition_names, refuse_other_partition, share_partition
+from sparksig.tables.partitions import can_share_partition, judge_partition_names, report_other_type
 
 if TYPE_CHECKING:
     from sparksig.jobs.config import OutputSection, QuarantineSection, ScoreConfig
@@ -161,7 +161,7 @@ def _open_existing(target: Folder) -> ParquetTable | None:
     Raises:
         OutputRefusedError: the target is not a Parquet table.
     """
-    if not any(map(_is_visible, target.files() if target.is_directory() else ())):
+    if not any(map(_is_visible, target.list_files() if target.is_directory() else ())):
         return None  # or its runs had no rows
     try:
         return open_parquet(target.uri, (target.store, target.path))
@@ -199,11 +199,9 @@ def _compare_columns(columns: pa.Schema, existing: ParquetTable, by: list[str]) 
                 Finding(Code.EXTRA_COLUMN, quote(part.name), "no such column", str(part.type), hint)
             )
         elif part.name in by:
-            if not share_partition(types[part.name], part.type):
-                findings.append(
-                    refuse_other_partition(quote(part.name), str(types[part.name]), str(part.type))
-                )
-        elif spark_type(types[part.name], part.name) != part.type:
+            if not can_share_partition(types[part.name], part.type):
+                findings.append(report_other_type(quote(part.name), str(types[part.name]), str(part.type)))
+        elif convert_type(types[part.name], part.name) != part.type:
             actual = str(part.type)
             findings.append(
                 Finding(Code.TYPE_MISMATCH, quote(part.name), str(types[part.name]), actual, hint)
@@ -222,7 +220,7 @@ def read_reasons(directory: Folder, most: int = 50) -> tuple[Finding, ...]:
         most: the largest number of reasons.
     """
     entries = []
-    for name in directory.files():
+    for name in directory.list_files():
         with directory.store.open_input_file((directory / name).path) as stream:
             findings = pq.ParquetFile(stream).read(["findings"]).column("findings")
             entries += [pa.array(chunk.flatten()) for chunk in findings.chunks]

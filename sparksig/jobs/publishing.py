@@ -55,26 +55,26 @@ def move_directory(
         OutputRefusedError: something is at the target.
         SparksigError: files are missing.
     """
-    if target.renames_at_once and is_replacing and target.names():
+    if target.renames_at_once and is_replacing and target.list_names():
         replace_directory(source, target)
         return
     if target.renames_at_once:
-        if target.is_directory() and not target.names():
+        if target.is_directory() and not target.list_names():
             target.delete()
         source.move_to(target)
         return
     files = staging.read_published_files()
     if not files:
-        files = sorted(source.files(), key=lambda name: (name == MARKER, name))
+        files = sorted(source.list_files(), key=lambda name: (name == MARKER, name))
         staging.note_publishing(files)
-    unknown = set(target.files() if target.exists() else ()) - set(files)
+    unknown = set(target.list_files() if target.exists() else ()) - set(files)
     if unknown and not is_replacing:
         raise OutputRefusedError(f"the output {target.uri!r} has files that the run has not written")
     for name in filter(lambda name: (source / name).exists(), files):
         if name == MARKER and is_replacing:  # it comes last, because with it the run is done
             _remove_files(target, {*unknown, MARKER})
         (source / name).move_file_to(target / name)
-    missing = set(files) - set(target.files())
+    missing = set(files) - set(target.list_files())
     if missing:
         raise SparksigError(
             f"{target.uri}: {len(missing)} files of the run are missing in the staging and in the output"

@@ -144,7 +144,7 @@ class RunReport(TextView):
         return cls(**body | {"check": check, "evidence": evidence, "predictions": predictions})
 
     def _render(self) -> str:
-        return self._rendered(whole=False)
+        return self._rendered(is_page=False)
 
     def to_html(self, path: str | Path) -> None:
         """Write the report as a self-contained page of HTML.
@@ -157,13 +157,13 @@ class RunReport(TextView):
 
     def render_page(self) -> str:
         """Return the page of HTML as text."""
-        return self._rendered(whole=True)
+        return self._rendered(is_page=True)
 
-    def _rendered(self, *, whole: bool) -> str:
+    def _rendered(self, *, is_page: bool) -> str:
         checked = None if self.check is None else self.check.render(nested=True)
         digests = {"model digest": self.model_digest, "input digest": self.input.get("sha256")}
         return render(
-            "run.html", report=self, facts=self.facts(), checked=checked, digests=digests, whole=whole
+            "run.html", report=self, facts=self.facts(), checked=checked, digests=digests, is_page=is_page
         )
 
     def facts(self) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from sparksig.engine.absent import format_absent_column
 from sparksig.errors import Code, ContractError, Finding
 from sparksig.jobs.config import BudgetSection, ScoreConfig
 from sparksig.jobs.score_run import ScoreRun
-from sparksig.views import TextView, aligned
+from sparksig.views import TextView, align_cells
 
 if TYPE_CHECKING:
     from sparksig.jobs.local_outputs import TargetPlan
@@ -100,7 +100,7 @@ class ScorePlan(TextView):
                 *(f"  {name}: {actual} -> {transfer}" for name, actual, transfer in self.casts),
             ]
         if self.columns:
-            lines += ["output columns", *aligned([("", name, dtype) for name, dtype in self.columns])]
+            lines += ["output columns", *align_cells([("", name, dtype) for name, dtype in self.columns])]
         lines += [str(plan) for plan in (self.write, self.quarantine) if plan is not None]
         if self.findings:
             lines += [f"the job would end with exit code {self.exit_code}"]

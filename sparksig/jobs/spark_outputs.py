@@ -77,9 +77,9 @@ def read_published(spark: SparkSession, config: ScoreConfig, run_id: str) -> Map
     if section.format == "delta":
         target = _resolve_target(spark, section)
         exists = read_delta(spark, target) is not None
-        if not exists or not delta.committed(spark, target, run_id):
+        if not exists or not delta.has_run(spark, target, run_id):
             return None
-        return parse_object(delta.noted(spark, target, run_id)) or {}
+        return parse_object(delta.read_note(spark, target, run_id)) or {}
     marker = read_json((_locate_run(spark, section, run_id) / MARKER).uri, {})
     return marker if marker is not None and marker.get("run_id") == run_id else None
 
@@ -95,7 +95,7 @@ def refuse_quarantined(spark: SparkSession, config: ScoreConfig) -> None:
         return
     if section.format == "delta":
         target = _resolve_target(spark, section)
-        is_taken = read_delta(spark, target) is not None and delta.committed(spark, target, run_id)
+        is_taken = read_delta(spark, target) is not None and delta.has_run(spark, target, run_id)
     else:
         is_taken = _locate_quarantined(spark, section, run_id).exists()
     if is_taken:
@@ -261,7 +261,7 @@ def _prepare_output(run: ScoreRun, result: StagedResult, staged: DataFrame) -> H
         return resolved
     is_moving = bool(run.staging.read_published_files())
     target = HadoopPath.qualify(staged.sparkSession, section.place)
-    if not is_moving and target.exists() and not (target.is_directory() and not target.names()):
+    if not is_moving and target.exists() and not (target.is_directory() and not target.list_names()):
         raise OutputRefusedError(f"{target.uri!r} already exists; nothing was written")
     directory = _staging(run) / result.data
     if run.config.quarantine is not None or section.partition_by:

@@ -75,7 +75,7 @@ def build_staged_rows(
         refuse_reserved_names(rows.columns)
     rows = rows.observe(counts.input, F.count(F.lit(1)).alias("rows"))
     limit = build_limit(config)
-    udf = udf.with_(limit=limit, observer=counts.predictions)
+    udf = udf.replace_work(limit=limit, observer=counts.predictions)
     staged = add_predictions(
         rows,
         udf,

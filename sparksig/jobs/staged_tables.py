@@ -93,7 +93,7 @@ def publish_tables(
         written = {config.quarantine.place: result.counts.rejected}
     run.note(written=written)  # for the report, if the output fails
     try:
-        target.parent.make()
+        target.parent.create()
         move_directory(run.staging, output, target, is_replacing=config.output.mode == "overwrite")
     except OutputRefusedError:
         if quarantine is not None and is_moved:
@@ -113,22 +113,22 @@ def _prepare_output(run: ScoreRun, result: StagedResult, output: Directory, targ
     """
     if run.staging.read_published_files():  # an earlier attempt has begun to move files
         return
-    is_free = not target.exists() or (target.is_directory() and not target.names())
+    is_free = not target.exists() or (target.is_directory() and not target.list_names())
     if run.config.output.mode != "overwrite" and not is_free:
         raise OutputRefusedError(f"{target.uri!r} already exists; nothing was written")
-    if MARKER not in output.names():
+    if MARKER not in output.list_names():
         mark_directory(output, run.describe_result(result))
 
 
 def _move_rejected(source: Any, target: Any) -> bool:
     """Move the rejected rows to the quarantine or back; return False if an earlier attempt has done it."""
     if not target.renames_at_once:
-        files = list(source.files())
+        files = list(source.list_files())
         for name in files:
             (source / name).move_file_to(target / name)
         return bool(files)
     if target.exists():
         return False
-    target.parent.make()
+    target.parent.create()
     source.move_to(target)
     return True

@@ -73,13 +73,13 @@ class Directory(Protocol):
 
     def __truediv__(self, name: str) -> Any: ...
 
-    def names(self) -> list[str]:
+    def list_names(self) -> list[str]:
         """Return the names of the entries of the directory; an empty list if it does not exist."""
 
     def is_owned(self) -> bool:
         """Return whether the user of this process owns it; True if the file system has no users."""
 
-    def make(self) -> None:
+    def create(self) -> None:
         """Create the directory and its parents."""
 
     def delete(self) -> None:
@@ -109,7 +109,7 @@ class StagingDirectory:
         Raises:
             OutputRefusedError: it belongs to another user, or has files that no run writes.
         """
-        names = self.directory.names()
+        names = self.directory.list_names()
         unknown = [name for name in names if not KNOWN_NAMES.fullmatch(name)]
         if unknown:
             raise OutputRefusedError(
@@ -133,7 +133,7 @@ class StagingDirectory:
         with lock_directory(self.directory):
             unclaimed, others = self._divide_names(is_done=False)
             if self.read_published_files() is None or self.read_result() is None:
-                for name in unclaimed if others else self.directory.names():
+                for name in unclaimed if others else self.directory.list_names():
                     if name != LOCK:
                         (self.directory / name).delete()
             self._claim(data)
@@ -142,7 +142,7 @@ class StagingDirectory:
     def claim_rows(self, data: str) -> bool:
         """Claim the rows of an earlier attempt; return False if they do not exist any more."""
         with lock_directory(self.directory):
-            if data not in self.directory.names():
+            if data not in self.directory.list_names():
                 return False
             self._claim(data)
         return True
@@ -230,7 +230,7 @@ class StagingDirectory:
         self.verify()
         own = set(self._claims)
         self.close()
-        if not self.directory.names():  # or it does not exist
+        if not self.directory.list_names():  # or it does not exist
             with contextlib.suppress(OSError):
                 os.rmdir(self.directory.local or "")
             return
@@ -245,7 +245,7 @@ class StagingDirectory:
         """Return the names of directories that no attempt has claimed, and of those of other attempts."""
         local = self.directory.local
         unclaimed, others = list[str](), list[str]()
-        for name in self.directory.names():
+        for name in self.directory.list_names():
             match = _ATTEMPT.search(name)
             if match is None:
                 continue

@@ -34,7 +34,7 @@ from sparksig.errors import Code, Finding, quote
 from sparksig.jobs.config import InputSection
 from sparksig.jobs.config_errors import build_config_error, build_value_error
 from sparksig.spark.names import get_name_folding
-from sparksig.tables.sql import SqlRule, flag, format_findings, is_broken, name_column
+from sparksig.tables.sql import SqlRule, build_broken_condition, flag, format_findings, name_column
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -94,7 +94,7 @@ def read_text(spark: SparkSession, section: InputSection, place: str) -> Text:
     schema = T.StructType([*declared.fields, T.StructField(record, T.StringType())])
     rows = spark.read.schema(schema).options(**section.options, **options).format(section.format).load(place)
     rules = [_build_record_rule(declared, record, section.format), *_build_value_rules(declared, record)]
-    return Text(rows, record, is_broken(rules), format_findings(rules))
+    return Text(rows, record, build_broken_condition(rules), format_findings(rules))
 
 
 _TIMES = "spark.sql.legacy.timeParserPolicy"

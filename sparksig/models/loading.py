@@ -22,7 +22,7 @@ from sparksig.engine.features import has_features
 from sparksig.engine.frames import build_model_frame, build_model_input
 from sparksig.engine.predictions import check
 from sparksig.engine.selection import select_features
-from sparksig.engine.text_dtypes import OBJECTS, TextDtypes, text_labels
+from sparksig.engine.text_dtypes import OBJECTS, TextDtypes, list_text_labels
 from sparksig.errors import ModelDamagedError, ModelError, name_type
 from sparksig.infer.outputs import count_rows
 from sparksig.models import examples, flavors
@@ -329,7 +329,11 @@ def _resolve_text_dtypes(
     """Return the dtypes of a model's text columns: recorded in the directory, else known to the model."""
     inputs = None if signature is None else signature.inputs
     dtypes = dict(recorded.columns)
-    if inputs is not None and isinstance(predictor, HasTextDtypes) and set(text_labels(inputs)) - set(dtypes):
+    if (
+        inputs is not None
+        and isinstance(predictor, HasTextDtypes)
+        and set(list_text_labels(inputs)) - set(dtypes)
+    ):
         dtypes = {**dict(predictor.infer_text_dtypes(inputs).columns), **dtypes}
     return TextDtypes.from_mapping(dtypes)
 

@@ -14,7 +14,7 @@ from typing import Any
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.engine.selection import select_features
 from sparksig.engine.text_dtypes import OBJECTS
-from sparksig.engine.texts import example_dtypes
+from sparksig.engine.texts import find_example_dtypes
 from sparksig.errors import (
     ContractError,
     ModelError,
@@ -358,7 +358,7 @@ def _record_text_dtypes(
     if data is None or inputs is None:
         return
     fitted_dtypes = predictor.infer_text_dtypes(inputs) if isinstance(predictor, HasTextDtypes) else OBJECTS
-    dtypes = example_dtypes(data, inputs, fitted_dtypes)
+    dtypes = find_example_dtypes(data, inputs, fitted_dtypes)
     if dtypes.columns:
         config["flavors"]["python_function"][TEXT_DTYPES] = {
             name: dtype.value for name, dtype in dtypes.columns

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparksig.engine.text_dtypes import TextDtype, TextDtypes, text_labels
+from sparksig.engine.text_dtypes import TextDtype, TextDtypes, list_text_labels
 from sparksig.schema import Schema
 
 
@@ -42,7 +42,7 @@ def infer_dtypes(estimator: Any, inputs: Schema) -> TextDtypes:
     names = _get_names(estimator)
     if names is None:
         names = labels if _get_width(estimator) in (None, len(labels)) else []
-    texts = set(text_labels(inputs))
+    texts = set(list_text_labels(inputs))
     categories: dict[str, set[TextDtype]] = {}
     settings: dict[str, set[TextDtype]] = {}
     for evidence in _collect(estimator, list(range(len(names))), names, set()):

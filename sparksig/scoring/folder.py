@@ -87,19 +87,19 @@ class Folder:
         owner = None if self.local is None else getattr(os.lstat(self.local), "st_uid", None)
         return owner is None or owner == os.geteuid()
 
-    def names(self) -> list[str]:
+    def list_names(self) -> list[str]:
         """Return the names of the entries of the directory; an empty list if it does not exist."""
         selector = pafs.FileSelector(self.path, allow_not_found=True)
         return sorted(info.base_name for info in self.store.get_file_info(selector))
 
-    def files(self) -> Iterator[str]:
+    def list_files(self) -> Iterator[str]:
         """Yield the files below the directory, at any depth, by their paths in it."""
         selector = pafs.FileSelector(self.path, allow_not_found=True, recursive=True)
         for info in self.store.get_file_info(selector):
             if info.type is pafs.FileType.File:
                 yield info.path[len(self.path.rstrip("/")) + 1 :]
 
-    def make(self) -> None:
+    def create(self) -> None:
         """Create the directory and its parents.
 
         Raises:
@@ -155,7 +155,7 @@ class Folder:
         """Copy the directory beside the target, on another file system, and rename the copy."""
         copy = target.parent / f".{target.name}.sparksig-write-{secrets.token_hex(8)}"
         try:
-            copy.make()
+            copy.create()
             self._copy_files(copy)
             copy.move_to(target)
         except BaseException:
@@ -170,7 +170,7 @@ class Folder:
 
     def move_file_to(self, target: Folder) -> None:
         """Move a file; on object stores, and to another file system, it is copied."""
-        target.parent.make()
+        target.parent.create()
         if self.store.equals(target.store):
             self.store.move(self.path, target.path)
             return

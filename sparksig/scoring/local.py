@@ -62,7 +62,8 @@ class ScoredFiles(TextView):
         files: the number of files that were written.
         size: the size of these files in bytes.
         digest: the digest of the model directory.
-        seconds: the time of each step. Those of ``read``, ``score`` and ``write`` are sums over processes.
+        seconds: the time of each step. Those of ``load``, ``read``, ``score`` and ``write`` are sums over
+            processes.
 
     Example:
         >>> report = ScoredFiles("scored", "local", 2, 2, 0, (), {}, 1, 1024, "", {"run": 0.1})
@@ -169,7 +170,7 @@ def score_files(
             understood, like ``spark.sql.session.timeZone``; None for that of the session, or of this machine.
         processes: the number of processes or tasks that score at the same time. None for one per core; with
             the engine "local" at most one for each 64 MB of the table, because a process takes seconds to
-            start. This process is one of them.
+            start. If it is 1, this process scores; otherwise new processes do.
 
     Returns:
         The report: rows, findings, a summary of the predictions, and the seconds of each step.

@@ -6,28 +6,42 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from sparksig.engine.features import find_misplaced_features
 from sparksig.errors import HINTS, Code, ContractError, Finding, name_type, quote, suggest
+from sparksig.schema import Schema
 
 
-def find_missing_columns(table: Sequence[str], columns: Sequence[str]) -> list[Finding]:
-    """Report the columns that the caller chose for a model and the table lacks.
+def judge_chosen_columns(
+    table: Sequence[str], columns: Sequence[str] | None, inputs: Schema, features: Sequence[str] | None
+) -> list[Finding]:
+    """Report columns that the caller chose for a model, and that the table lacks or the model has elsewhere.
+
+    Args:
+        table: the columns of the table.
+        columns: the chosen columns; None if the caller chose none.
+        inputs: the model's input schema.
+        features: the names of the model's features; None if it knows none.
 
     Raises:
-        ContractError: the columns are not a list of names.
+        ContractError: the columns are not a list of names, or the model's columns have names.
     """
+    if columns is None:
+        return []
+    if inputs.has_input_names():
+        raise ContractError(
+            "columns= applies to a model whose columns have no names, and this model's columns have names"
+        )
     if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
         raise ContractError(f"columns: expected a list of names, got {name_type(columns)}")
     existing = dict.fromkeys(table)
-    return [
-        Finding(
-            Code.MISSING_COLUMN,
-            quote(name),
-            "a column of the table",
-            "no such column",
-            suggest(name, existing if index < HINTS else ()),
-        )
-        for index, name in enumerate(name for name in columns if name not in existing)
+    missing = [name for name in columns if name not in existing]
+    hints = [suggest(name, existing if index < HINTS else ()) for index, name in enumerate(missing)]
+    expected, actual = "a column of the table", "no such column"
+    findings = [
+        Finding(Code.MISSING_COLUMN, quote(name), expected, actual, hint)
+        for name, hint in zip(missing, hints)
     ]
+    return findings + find_misplaced_features(columns, inputs, features)
 
 
 def find_name_conflicts(
@@ -42,7 +56,7 @@ def find_name_conflicts(
         fold: folds names as the engine compares them.
 
     Example:
-        >>> [found.path for found in find_name_conflicts(["id", "x"], ["X"], ["id", "y"], str.casefold)]
+        >>> [finding.path for finding in find_name_conflicts(["id", "x"], ["X"], ["id", "y"], str.casefold)]
         ['y']
     """
     if isinstance(keep, str) and keep != "*":

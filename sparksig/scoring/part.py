@@ -19,7 +19,8 @@ from sparksig.scoring.failures import FINDINGS
 from sparksig.scoring.results import finish_predictions
 from sparksig.scoring.scan import ScanPlan
 from sparksig.scoring.selection import Selection
-from sparksig.scoring.storage import SPARK_SCHEMA_KEY, build_spark_schema, convert_array, with_zone
+from sparksig.scoring.storage import build_spark_schema, convert_array, set_zone
+from sparksig.tables.readers import SPARK_SCHEMA_KEY
 
 _GROUP_ROWS, _GROUP_BYTES = 2**20, 2**26
 """The number of rows, or of bytes in memory, from which on a row group is written."""
@@ -51,13 +52,13 @@ def name_predictions(predictions: pa.Array, plan: ScanPlan) -> dict[str, pa.Arra
     return {f"{plan.output}_{name}": part for name, part in zip(names, predictions.flatten())}
 
 
-def output_schema(plan: ScanPlan) -> pa.Schema:
+def build_output_schema(plan: ScanPlan) -> pa.Schema:
     """Return the schema of the files that are written."""
     encoded = pa.array([], result_type(plan.outputs))
     nothing = finish_predictions(encoded, plan.zone, plan.outputs, plan.returned)
     fields = [pa.field(name, _stored_type(plan.source.field(name).type)) for name in plan.kept_columns]
     fields += [
-        pa.field(name, _stored_type(with_zone(array.type, "UTC")))
+        pa.field(name, _stored_type(set_zone(array.type, "UTC")))
         for name, array in name_predictions(nothing, plan).items()
     ]
     if plan.lenient:
@@ -136,7 +137,7 @@ class _TableWriter:
         self.files: list[str] = []
         self.size = 0
         self._target, self._name, self._selection = target, name, selection
-        schema = selection.describe(output_schema(plan))
+        schema = selection.describe(build_output_schema(plan))
         self._schema = _add_metadata(
             pa.schema([part for part in schema if part.name not in selection.partition_by]),
             _rename_fields(plan.spark_fields, selection),
@@ -218,7 +219,7 @@ class SplitWriter:
     """The files of a split, in each of the tables that it is divided among."""
 
     def __init__(self, target: Target, index: int, plan: ScanPlan) -> None:
-        self._schema = output_schema(plan)
+        self._schema = build_output_schema(plan)
         self._tables: list[_TableWriter] = []
         try:
             for selection in target.selections:

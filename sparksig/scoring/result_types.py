@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from sparksig.convert.ddl import from_ddl
+from sparksig.convert.variant import is_variant
 from sparksig.errors import ContractError, ConversionError, SignatureError, UnsupportedError, name_type
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.results import LOCAL_TIME
@@ -36,28 +37,30 @@ def read_result_type(text: str) -> tuple[Schema, pa.DataType]:
             failure = error
             continue
         declared = {str(spec.name): spec.type for spec in outputs if isinstance(spec, ColSpec)}
-        types = [_place_later(source_to_arrow(field.source, field.name, [])) for field in fields]
+        types = [remove_zones(source_to_arrow(field.source, field.name, [])) for field in fields]
         dtype = pa.struct(list(zip(declared, types))) if ddl is text else types[0]
         if ddl is not text and isinstance(declared["prediction"], Object):  # which has columns, as DDL has
             known = {prop.name: prop.dtype for prop in declared["prediction"].properties}
             declared = {part.name: known[part.name] for part in dtype}
         return Schema([ColSpec(part, name, required=False) for name, part in declared.items()]), dtype
-    raise ContractError(f"result_type {text!r} is not a Spark type: {failure.message}") from None
+    raise ContractError(f"result_type {text!r} is not a Spark type: {failure.message}")
 
 
-def _place_later(dtype: pa.DataType) -> pa.DataType:
-    """Return a type in which timestamps are local times, as predictions have them at first.
+def remove_zones(dtype: pa.DataType) -> pa.DataType:
+    """Return a type with local times in place of timestamps, as predictions have them before a zone is set.
 
     Raises:
         UnsupportedError: predictions cannot have the type.
     """
+    if is_variant(dtype):
+        return dtype
     if pa.types.is_struct(dtype):
         parts = [dtype.field(index) for index in range(dtype.num_fields)]
-        return pa.struct([pa.field(part.name, _place_later(part.type)) for part in parts])
+        return pa.struct([pa.field(part.name, remove_zones(part.type)) for part in parts])
     if pa.types.is_list(dtype):
-        return pa.list_(_place_later(dtype.value_type))
+        return pa.list_(remove_zones(dtype.value_type))
     if pa.types.is_map(dtype):
-        return pa.map_(_place_later(dtype.key_type), _place_later(dtype.item_type))
+        return pa.map_(remove_zones(dtype.key_type), remove_zones(dtype.item_type))
     if pa.types.is_decimal(dtype):
         raise UnsupportedError(
             "predictions cannot be decimals. Use double or bigint as result_type, and cast the predictions"

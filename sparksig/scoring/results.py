@@ -24,7 +24,7 @@ from sparksig.scoring.limits import RejectionCount
 from sparksig.scoring.tally import FindingTally
 
 
-def score_pairs(
+def score_and_finish(
     batches: Iterable[pa.RecordBatch],
     predict: Predict,
     inputs: Schema,

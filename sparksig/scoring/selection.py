@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.errors import Code, ContractError, Finding, quote
-from sparksig.tables.partitions import NOTHING, judge_partition_text, refuse_partition_type
+from sparksig.tables.partitions import NULL_PARTITION, judge_partition_text, report_partition_type
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def find_unsafe_partitions(schema: pa.Schema, by: Sequence[str]) -> list[Finding
             expected = "whole numbers, dates or texts, in a column to partition by"
             findings.append(Finding(Code.TYPE_MISMATCH, quote(name), expected, str(dtype), hint))
         elif not (pa.types.is_integer(dtype) or dtype in (pa.string(), pa.date32())):
-            findings.append(refuse_partition_type(quote(name), str(dtype)))
+            findings.append(report_partition_type(quote(name), str(dtype)))
     return findings
 
 
@@ -108,7 +108,7 @@ def _name_folders(
         texts = values.dictionary.cast(pa.string()).to_pylist()
         folders = [f"{_escape(name)}={_escape(text)}" for text in texts]
         findings += _judge_lengths(name, folders)
-        nothing = f"{_escape(name)}={NOTHING}"
+        nothing = f"{_escape(name)}={NULL_PARTITION}"
         parts.append(pa.array(folders, pa.string()).take(values.indices).fill_null(nothing))
     if findings:
         raise ContractError.of("the rows cannot be partitioned", findings)

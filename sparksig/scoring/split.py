@@ -29,7 +29,7 @@ from sparksig.models.loading import LoadedModel
 from sparksig.scoring.batches import Predict
 from sparksig.scoring.limits import count_rejections
 from sparksig.scoring.part import Target, name_predictions, open_writer
-from sparksig.scoring.results import finish_predictions, score_pairs, select_column
+from sparksig.scoring.results import finish_predictions, score_and_finish, select_column
 from sparksig.scoring.scan import ReadCount, ScanPlan, Split, read_batches
 from sparksig.scoring.tally import (
     FieldPath,
@@ -131,7 +131,7 @@ def _score_batches(
         BudgetExceededError: many more rows were rejected than the limit allows.
     """
     count = None if plan.limit is None else count_rejections(plan.limit, 0, split.index, next(_ATTEMPTS))
-    return score_pairs(
+    return score_and_finish(
         batches,
         _guard(model, plan),
         plan.inputs,

@@ -6,36 +6,35 @@ Spark read the table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from sparksig.engine.absent import Absent
-from sparksig.engine.features import find_misplaced_features
 from sparksig.engine.predictions import result_type
 from sparksig.errors import ContractError, ConversionError, Finding, UnsupportedError, quote
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.scoring.bounds import Bounds
 from sparksig.scoring.filters import compile_filter
 from sparksig.scoring.limits import RejectionLimit
-from sparksig.scoring.names import find_missing_columns, find_name_conflicts
-from sparksig.scoring.part import output_schema
+from sparksig.scoring.names import find_name_conflicts, judge_chosen_columns
+from sparksig.scoring.part import build_output_schema
 from sparksig.scoring.prepared import PreparedModel
 from sparksig.scoring.scan import Piece, ScanPlan, Split
 from sparksig.scoring.storage import (
+    convert_type,
     place_partition,
     read_spark_fields,
     require_same_type,
-    spark_type,
-    with_zone,
+    set_zone,
 )
-from sparksig.tables.columns import arrow_columns
-from sparksig.tables.contract import Contract
+from sparksig.tables.columns import list_arrow_columns
+from sparksig.tables.contract import build_model_contract
 from sparksig.tables.footers import File
 from sparksig.tables.parquet import ParquetTable
-from sparksig.tables.partitions import partition_value
+from sparksig.tables.partitions import parse_partition_value
 from sparksig.tables.types import match_columns
 from sparksig.types import AnyType, Object
 
@@ -94,12 +93,13 @@ def plan_scan(
     spark_fields = read_spark_fields(table.files[0].metadata)
     source = _require_supported(table, pa.schema([schema.field(name) for name in needed]), spark_fields)
     names = fed if is_row or model.inputs.has_input_names() else map(str, range(len(fed)))
+    transfer = [(name, set_zone(source.field(column).type, options.zone)) for name, column in zip(names, fed)]
     shared = ("output", "flatten", "lenient", "findings", "zone", "batch_rows", "absent", "returned", "limit")
     scan = ScanPlan(
         store=table.store,
         source=source,
         fed=tuple(fed),
-        transfer=pa.schema(_name_transfer(names, [source.field(name).type for name in fed], options.zone)),
+        transfer=pa.schema(transfer),
         is_row=is_row,
         kept_columns=kept_columns,
         inputs=model.inputs,
@@ -109,7 +109,7 @@ def plan_scan(
         spark_fields={name: spark_fields[name] for name in kept_columns if name in spark_fields},
         **{name: getattr(options, name) for name in shared},
     )
-    output_schema(scan)  # raises an error if a type is not supported
+    build_output_schema(scan)  # raises an error if a type is not supported
     return scan
 
 
@@ -117,13 +117,6 @@ def _raise_findings(findings: Sequence[Finding], conflicts: Sequence[Finding]) -
     if findings or conflicts:
         problem = "does not fit the model's input schema" if findings else "cannot be scored"
         raise ContractError.of(f"the table {problem}", [*findings, *conflicts])
-
-
-def _name_transfer(
-    names: Iterable[str], types: Sequence[pa.DataType], zone: str
-) -> Iterator[tuple[str, pa.DataType]]:
-    """Yield the columns of the model's input."""
-    return ((name, with_zone(dtype, zone)) for name, dtype in zip(names, types))
 
 
 def _type_partitions(table: ParquetTable) -> pa.Schema:
@@ -152,7 +145,7 @@ def _refuse_empty_partitions(table: ParquetTable, needed: Sequence[str]) -> None
 
 def _spark_or_own(part: pa.Field) -> pa.DataType:
     try:
-        return spark_type(part.type, quote(part.name))
+        return convert_type(part.type, quote(part.name))
     except UnsupportedError:
         return part.type
 
@@ -189,26 +182,14 @@ def _choose_columns(
 ) -> tuple[list[str], bool]:
     """Return the columns that the model receives, and whether each row is an object; add the findings."""
     inputs, columns = model.inputs, options.columns
-    if inputs.has_input_names() and columns is not None:
-        raise ContractError(
-            "columns= applies to a model whose columns have no names, and this model's columns have names"
-        )
+    findings += judge_chosen_columns(table.names, columns, inputs, features)
+    if findings:
+        return [], False
     if columns is not None:
-        findings += find_missing_columns(table.names, columns) + find_misplaced_features(
-            columns, inputs, features
-        )
-        if findings:
-            return [], False
         table = pa.schema([table.field(name) for name in columns])
-    contract = Contract(
-        "model",
-        "the model's input schema",
-        inputs,
-        features=None if features is None else tuple(features),
-        missing="forbid" if options.absent == "forbid" else "allow",
-        extra="allow",
-    )
-    match = match_columns(contract, arrow_columns(table), by_position=columns is not None)
+    missing = "forbid" if options.absent == "forbid" else "allow"
+    contract = build_model_contract(inputs, "the model's input schema", features, missing=missing)
+    match = match_columns(contract, list_arrow_columns(table), by_position=columns is not None)
     findings += match.findings
     if match.row is not None:
         assert isinstance(match.row.type, Object)
@@ -235,7 +216,7 @@ def _require_supported(
         dtype = part.type
         if part.name in partitions and pa.types.is_timestamp(dtype):
             dtype = pa.timestamp("us", "UTC")  # a local time of the session
-        field = pa.field(part.name, spark_type(dtype, quote(part.name)))
+        field = pa.field(part.name, convert_type(dtype, quote(part.name)))
         if part.name in spark_fields and not pa.types.is_null(part.type):
             require_same_type(field, spark_fields[part.name])
         fields.append(field)
@@ -287,7 +268,7 @@ def plan_splits(table: ParquetTable, scan: ScanPlan, cores: int) -> list[Split]:
 def _cut_file(file: File, scan: ScanPlan) -> list[Piece]:
     """Return a piece for each row group with rows."""
     partitions = {
-        name: place_partition(partition_value(text, file.schema.field(name).type), scan.zone).cast(
+        name: place_partition(parse_partition_value(text, file.schema.field(name).type), scan.zone).cast(
             scan.source.field(name).type
         )
         for name, text in file.values.items()

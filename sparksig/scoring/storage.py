@@ -10,11 +10,9 @@ import pyarrow as pa
 
 from sparksig.engine.zones import to_zoned_times
 from sparksig.errors import UnsupportedError, below, quote
+from sparksig.tables.readers import SPARK_SCHEMA_KEY
 
-SPARK_SCHEMA_KEY = b"org.apache.spark.sql.parquet.row.metadata"
-"""The key under which Spark stores the schema of a table in the footers of its files."""
-
-INSTANT = pa.timestamp("us", "UTC")
+TIMESTAMP = pa.timestamp("us", "UTC")
 
 _PLAIN = {
     dtype.id: spark
@@ -44,7 +42,7 @@ _PLAIN = {
 }
 
 
-def spark_type(dtype: pa.DataType, path: str) -> pa.DataType:
+def convert_type(dtype: pa.DataType, path: str) -> pa.DataType:
     """Return the Arrow type in which Spark reads a Parquet column.
 
     Args:
@@ -55,41 +53,41 @@ def spark_type(dtype: pa.DataType, path: str) -> pa.DataType:
         UnsupportedError: Spark and pyarrow read the column differently, or Spark cannot read it.
 
     Example:
-        >>> spark_type(pa.list_(pa.uint8()), "x")
+        >>> convert_type(pa.list_(pa.uint8()), "x")
         ListType(list<item: int16>)
     """
     if dtype.id in _PLAIN:
         return _PLAIN[dtype.id]
     if pa.types.is_dictionary(dtype):
-        return spark_type(dtype.value_type, path)
+        return convert_type(dtype.value_type, path)
     if pa.types.is_timestamp(dtype):
-        return pa.timestamp("us") if dtype.tz is None else INSTANT
+        return pa.timestamp("us") if dtype.tz is None else TIMESTAMP
     if pa.types.is_decimal(dtype) and dtype.precision <= 38 and 0 <= dtype.scale <= dtype.precision:
         return pa.decimal128(dtype.precision, dtype.scale)
     if pa.types.is_map(dtype):
         inner = f"{path}[]"
-        return pa.map_(spark_type(dtype.key_type, inner), spark_type(dtype.item_type, inner))
+        return pa.map_(convert_type(dtype.key_type, inner), convert_type(dtype.item_type, inner))
     if pa.types.is_list(dtype) or pa.types.is_large_list(dtype) or pa.types.is_fixed_size_list(dtype):
-        return pa.list_(spark_type(dtype.value_type, f"{path}[]"))
+        return pa.list_(convert_type(dtype.value_type, f"{path}[]"))
     if pa.types.is_struct(dtype):
         parts = [dtype.field(index) for index in range(dtype.num_fields)]
         return pa.struct(
-            [pa.field(part.name, spark_type(part.type, below(path, part.name))) for part in parts]
+            [pa.field(part.name, convert_type(part.type, below(path, part.name))) for part in parts]
         )
     raise UnsupportedError(f"{path} is {dtype}, which only Spark reads as Spark does")
 
 
-def with_zone(dtype: pa.DataType, zone: str) -> pa.DataType:
+def set_zone(dtype: pa.DataType, zone: str) -> pa.DataType:
     """Return a type with its timestamps in another time zone, at any depth."""
     if pa.types.is_timestamp(dtype):
         return dtype if dtype.tz is None else pa.timestamp(dtype.unit, zone)
     if pa.types.is_list(dtype):
-        return pa.list_(with_zone(dtype.value_type, zone))
+        return pa.list_(set_zone(dtype.value_type, zone))
     if pa.types.is_map(dtype):
-        return pa.map_(with_zone(dtype.key_type, zone), with_zone(dtype.item_type, zone))
+        return pa.map_(set_zone(dtype.key_type, zone), set_zone(dtype.item_type, zone))
     if pa.types.is_struct(dtype):
         parts = [dtype.field(index) for index in range(dtype.num_fields)]
-        return pa.struct([pa.field(part.name, with_zone(part.type, zone)) for part in parts])
+        return pa.struct([pa.field(part.name, set_zone(part.type, zone)) for part in parts])
     return dtype
 
 
@@ -112,11 +110,11 @@ def place_partition(value: pa.Scalar, zone: str) -> pa.Scalar:
         UnsupportedError: the zone lacks this local time, or has it twice.
     """
     if not pa.types.is_timestamp(value.type) or not value.is_valid:
-        return value.cast(INSTANT) if pa.types.is_timestamp(value.type) else value
+        return value.cast(TIMESTAMP) if pa.types.is_timestamp(value.type) else value
     placed, unplaced = to_zoned_times(pa.array([value.as_py()], pa.timestamp("us")), zone)
     if unplaced.any():
         raise UnsupportedError(f"the partition value {value.as_py()} is not exactly one local time in {zone}")
-    return placed.cast(INSTANT)[0]
+    return placed.cast(TIMESTAMP)[0]
 
 
 # --- Spark's schema in a footer ---------------------------------------------------------------------------
@@ -200,7 +198,7 @@ _NAMES = {
     pa.binary(): "binary",
     pa.date32(): "date",
     pa.timestamp("us"): "timestamp_ntz",
-    INSTANT: "timestamp",
+    TIMESTAMP: "timestamp",
     pa.null(): "integer",
 }
 

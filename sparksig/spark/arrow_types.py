@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 from pyspark.sql import types as T
 
+from sparksig.convert.variant import VARIANT
 from sparksig.errors import UnsupportedError
-from sparksig.spark.variants import VARIANT
 
 _ARROW: dict[str, pa.DataType] = {
     "NullType": pa.null(),
@@ -28,7 +28,7 @@ _ARROW: dict[str, pa.DataType] = {
 }
 
 
-def arrow_type(dtype: T.DataType) -> pa.DataType:
+def to_arrow_type(dtype: T.DataType) -> pa.DataType:
     """Return the Arrow type in which a Spark type reaches Python.
 
     Raises:
@@ -40,9 +40,9 @@ def arrow_type(dtype: T.DataType) -> pa.DataType:
     if isinstance(dtype, T.DecimalType):
         return pa.decimal128(dtype.precision, dtype.scale)
     if isinstance(dtype, T.ArrayType):
-        return pa.list_(arrow_type(dtype.elementType))
+        return pa.list_(to_arrow_type(dtype.elementType))
     if isinstance(dtype, T.MapType):
-        return pa.map_(arrow_type(dtype.keyType), arrow_type(dtype.valueType))
+        return pa.map_(to_arrow_type(dtype.keyType), to_arrow_type(dtype.valueType))
     if isinstance(dtype, T.StructType):
-        return pa.struct([pa.field(part.name, arrow_type(part.dataType)) for part in dtype.fields])
+        return pa.struct([pa.field(part.name, to_arrow_type(part.dataType)) for part in dtype.fields])
     raise UnsupportedError(f"Spark cannot pass values of the type {dtype.simpleString()} to Python")

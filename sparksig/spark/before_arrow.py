@@ -21,7 +21,7 @@ from sparksig.convert.arrow import from_arrow
 from sparksig.convert.json import dumps, from_json, loads, to_json
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.spark import bind as binding
-from sparksig.spark.arrow_types import arrow_type
+from sparksig.spark.arrow_types import to_arrow_type
 from sparksig.spark.bind import Bound
 from sparksig.spark.work import Work, Zone, list_columns
 
@@ -36,7 +36,7 @@ def _is_json(dtype: T.DataType) -> bool:
     return not isinstance(dtype, _SIMPLE)
 
 
-def pandas_columns(bound: Bound) -> list[Column]:
+def build_pandas_columns(bound: Bound) -> list[Column]:
     """Return the columns in their transfer types, integers as pairs."""
     sent: list[Column] = []
     for value, dtype in zip(bound.values, bound.types):
@@ -50,7 +50,7 @@ def pandas_columns(bound: Bound) -> list[Column]:
     return sent
 
 
-def pandas_function(work: Work, bound: Bound, convert: Callable[[pa.Array], Any]) -> Callable[..., Any]:
+def build_pandas_function(work: Work, bound: Bound, convert: Callable[[pa.Array], Any]) -> Callable[..., Any]:
     """Return the function that scores batches; ``convert`` converts predictions for Spark."""
     names, specs, types = bound.names, bound.specs, bound.types
 
@@ -76,7 +76,7 @@ def pandas_function(work: Work, bound: Bound, convert: Callable[[pa.Array], Any]
 
 def _from_series(series: list[pd.Series], spec: ColSpec | TensorSpec | None, dtype: T.DataType) -> pa.Array:
     values = series.pop(0)
-    target = arrow_type(dtype)
+    target = to_arrow_type(dtype)
     if _is_json(dtype):
         return _from_texts(values, spec, target)
     if isinstance(dtype, _INTEGERS):
@@ -92,7 +92,7 @@ def _from_texts(values: pd.Series, spec: ColSpec | TensorSpec | None, target: pa
     return pa.array(items, type=target)
 
 
-INSTANTS = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
+TIMESTAMP_FORMAT = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
 
 
 def is_sent_as_json(dtype: T.DataType, is_nested: bool = False) -> bool:

@@ -16,16 +16,15 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import source, to_spark
+from sparksig.convert.variant import is_variant
 from sparksig.engine.absent import Absent
-from sparksig.engine.features import find_misplaced_features
-from sparksig.errors import Code, ContractError, Finding, UnsupportedError, quote
+from sparksig.errors import Code, ContractError, UnsupportedError, quote
 from sparksig.lattice import widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.scoring.names import find_missing_columns
+from sparksig.scoring.names import judge_chosen_columns
 from sparksig.spark.names import Fold
-from sparksig.spark.variants import is_variant
-from sparksig.tables.columns import spark_columns
-from sparksig.tables.contract import model_contract
+from sparksig.tables.columns import list_spark_columns
+from sparksig.tables.contract import build_model_contract
 from sparksig.tables.sql import name_column, quote_name
 from sparksig.tables.types import match_columns
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
@@ -102,18 +101,12 @@ def bind(
     Raises:
         ContractError: columns are missing, duplicate, too many, too few, or of types that do not widen.
     """
-    if schema.has_input_names() and columns is not None:
-        raise ContractError(
-            "columns= applies to a model whose columns have no names, and this model's columns have names"
-        )
+    findings = judge_chosen_columns(table.names, columns, schema, features)
     missing = "forbid" if absent == "forbid" else "allow"
-    contract = model_contract(schema, "the model's input schema", features, missing=missing)
-    findings: list[Finding] = []
+    contract = build_model_contract(schema, "the model's input schema", features, missing=missing)
     if columns is not None:
-        findings += find_missing_columns(table.names, columns)
         table = T.StructType([table[name] for name in columns if name in table.names])
-        findings += find_misplaced_features(columns, schema, features)
-    table_columns = spark_columns(table)
+    table_columns = list_spark_columns(table)
     if not findings:
         match = match_columns(contract, table_columns, fold=fold, by_position=columns is not None)
         findings += match.findings
@@ -344,24 +337,24 @@ _SPARK: dict[DataType, T.DataType] = {
 """The transfer type of each scalar type."""
 
 
-def spark_type(arrow: pa.DataType) -> T.DataType:
+def to_spark_type(arrow: pa.DataType) -> T.DataType:
     """Return the Spark type of predictions of an Arrow type.
 
     Raises:
         UnsupportedError: Spark has no such type.
     """
     if pa.types.is_list(arrow):
-        return T.ArrayType(spark_type(arrow.value_type))
+        return T.ArrayType(to_spark_type(arrow.value_type))
     if pa.types.is_map(arrow):
-        return T.MapType(spark_type(arrow.key_type), spark_type(arrow.item_type))
+        return T.MapType(to_spark_type(arrow.key_type), to_spark_type(arrow.item_type))
     if is_variant(arrow):
-        if not hasattr(F, "arrow_udf"):
+        if not HAS_ARROW:
             raise UnsupportedError(
                 "predictions of the type Any need Spark 4.1 or newer, which returns them as variants"
             )
         return T.VariantType()
     if pa.types.is_struct(arrow):
-        return T.StructType([T.StructField(field.name, spark_type(field.type)) for field in arrow])
+        return T.StructType([T.StructField(field.name, to_spark_type(field.type)) for field in arrow])
     if pa.types.is_timestamp(arrow):
         return T.TimestampType()  # the local time in the session's zone
     plain: dict[pa.DataType, T.DataType] = {

@@ -2,7 +2,7 @@
 
 The class of an error depends on the version of Spark, and differs on Connect and inside of tasks. The class
 and the error condition decide if Spark has them, otherwise the text of the error decides. Nothing here
-imports pyspark, so that a missing pyspark, or a missing Java, can be convert_spark_errors, too.
+imports pyspark, so that a missing pyspark, or a missing Java, can be diagnosed, too.
 """
 
 from __future__ import annotations
@@ -63,8 +63,9 @@ def diagnose(error: BaseException) -> SparksigError | None:
     """
     if isinstance(error, SparksigError):
         return error
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "pyspark":
-        return MissingDependencyError.naming("pyspark", "Spark", "spark")
+    if isinstance(error, ModuleNotFoundError):
+        missing = MissingDependencyError.for_spark(error, "Spark")
+        return missing if isinstance(missing, SparksigError) else None
     if not isinstance(error, Exception):
         return None
     text = _text_of(error)

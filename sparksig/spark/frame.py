@@ -116,7 +116,7 @@ def score(
     refuse_arguments("score", arguments)
     require_frame(df, "score(df, model)", model)
     if isinstance(model, ModelUDF):
-        _refuse(
+        _refuse_arguments(
             params=params,
             method=method,
             result_type=result_type,
@@ -215,7 +215,7 @@ def add_predictions(
 ) -> DataFrame:
     """Return the kept columns and the predictions of a table that :func:`judge_table` has bound."""
     lenient = findings is not None
-    prediction = udf.with_(lenient=lenient, observed=observation is not None).predict_column(bound)
+    prediction = udf.replace_work(lenient=lenient, observed=observation is not None).predict_column(bound)
     columns = ["*"] if keep == "*" else [binding.column(name) for name in keep]
     if not flatten and not lenient and observation is None:
         return df.select(*columns, prediction.alias(output))
@@ -223,7 +223,7 @@ def add_predictions(
     return _split_details(scored, udf, output, flatten, lenient, findings or "", observation)
 
 
-def _refuse(**arguments: Any) -> None:
+def _refuse_arguments(**arguments: Any) -> None:
     wrong = [name for name, value in arguments.items() if value is not None]
     if wrong:
         raise ContractError(

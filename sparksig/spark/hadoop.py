@@ -27,7 +27,7 @@ def is_connect(frame: SparkSession | DataFrame) -> bool:
     return type(frame).__module__.startswith("pyspark.sql.connect")
 
 
-def is_nowhere(spark: SparkSession, path: str) -> bool:
+def is_missing(spark: SparkSession, path: str) -> bool:
     """Return whether a path certainly does not exist; always False on Spark Connect.
 
     Spark's readers report a missing path, too, but first log a warning with a stack trace.
@@ -100,14 +100,14 @@ class HadoopPath:
         _, files, place = get_file_system(self.spark, self.uri)
         return bool(files.exists(place) and files.getFileStatus(place).isDirectory())
 
-    def names(self) -> list[str]:
+    def list_names(self) -> list[str]:
         """Return the names of the entries of the directory; an empty list if it does not exist."""
         _, files, place = get_file_system(self.spark, self.uri)
         if not files.exists(place):
             return []
         return sorted(str(entry.getPath().getName()) for entry in files.listStatus(place))
 
-    def files(self) -> Iterator[str]:
+    def list_files(self) -> Iterator[str]:
         """Yield the relative paths of all files below the directory."""
         _, files, place = get_file_system(self.spark, self.uri)
         entries = files.listFiles(place, True)
@@ -125,7 +125,7 @@ class HadoopPath:
         user = java.org.apache.hadoop.security.UserGroupInformation.getCurrentUser().getShortUserName()
         return bool(files.getFileStatus(place).getOwner() == user)
 
-    def status(self) -> tuple[int, int]:
+    def read_status(self) -> tuple[int, int]:
         """Return the size of a file in bytes, and the time of its last change in milliseconds."""
         if self.local is not None:
             local_status = os.stat(self.local)
@@ -134,7 +134,7 @@ class HadoopPath:
         status = files.getFileStatus(place)
         return int(status.getLen()), int(status.getModificationTime())
 
-    def make(self) -> None:
+    def create(self) -> None:
         """Create the directory and its parents.
 
         Raises:
@@ -186,6 +186,6 @@ class HadoopPath:
     def move_file_to(self, target: HadoopPath) -> None:
         """Move a file; on object stores it is copied."""
         _, files, place = get_file_system(self.spark, self.uri)
-        target.parent.make()
+        target.parent.create()
         if not files.rename(place, get_file_system(self.spark, target.uri)[2]):
             raise OSError(f"{self.uri} cannot be moved to {target.uri}")

@@ -31,9 +31,8 @@ class _Console:
             self._users += 1
             if self._users > 1:
                 return
-            with contextlib.suppress(
-                Exception
-            ):  # Connect has no JVM, and other logging libraries have other APIs
+            # Connect has no JVM, and other logging libraries have other APIs
+            with contextlib.suppress(Exception):
                 self._replaced = list(_replace_appenders(spark._jvm))
 
     def unmute(self) -> None:

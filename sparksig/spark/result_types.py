@@ -9,10 +9,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import from_spark, walk_spark
-from sparksig.errors import ContractError, SignatureError, SparksigError, UnsupportedError, name_type
+from sparksig.errors import ContractError, SparksigError, name_type
 from sparksig.schema import ColSpec, Schema
-from sparksig.scoring.results import LOCAL_TIME
-from sparksig.spark.arrow_types import arrow_type
+from sparksig.scoring.result_types import remove_zones
+from sparksig.spark.arrow_types import to_arrow_type
 
 
 def read_result_type(session: SparkSession, result_type: T.DataType | str) -> T.DataType:
@@ -44,7 +44,7 @@ def build_outputs(returned: T.DataType) -> Schema:
     """
     try:
         outputs = from_spark(returned)
-    except (SparksigError, SignatureError) as error:
+    except SparksigError as error:
         raise ContractError(f"result_type {returned.simpleString()} has no signature: {error}") from None
     if isinstance(outputs, Schema):
         return Schema(
@@ -59,23 +59,9 @@ def to_arrow_result(returned: T.DataType) -> pa.DataType:
     Raises:
         UnsupportedError: predictions cannot have the type.
     """
-    if isinstance(returned, T.StructType):
-        return pa.struct([pa.field(part.name, to_arrow_result(part.dataType)) for part in returned.fields])
-    if isinstance(returned, T.ArrayType):
-        return pa.list_(to_arrow_result(returned.elementType))
-    if isinstance(returned, T.MapType):
-        return pa.map_(to_arrow_result(returned.keyType), to_arrow_result(returned.valueType))
-    if isinstance(returned, T.TimestampNTZType):
-        return LOCAL_TIME
-    if isinstance(returned, T.TimestampType):
-        return pa.timestamp("ns")  # until it is placed in the zone
-    if isinstance(returned, T.DecimalType):
-        raise UnsupportedError(
-            "predictions cannot be decimals. Use double or bigint as result_type, and cast the predictions"
-        )
-    return arrow_type(returned)
+    return remove_zones(to_arrow_type(returned))
 
 
-def has_times(dtype: T.DataType) -> bool:
+def has_timestamps(dtype: T.DataType) -> bool:
     """Return whether a Spark type is, or contains, a timestamp with a time zone."""
     return any(isinstance(part, T.TimestampType) for _, part in walk_spark(dtype))

@@ -189,8 +189,8 @@ def ship(spark: SparkSession, model: PreparedModel, shipping: str = "auto") -> S
                     "shipping='path' for a path that the workers can read"
                 ) from error
             return _ship_without_files(model, _first_line(error))
-    package = "" if _add_package(spark) else _hash_package()
-    files = "" if environment is None or not _add_files(spark, [environment]) else environment.name
+    package = "" if _try_to_send(spark, _pack_package(), is_package=True) else _hash_package()
+    files = "" if environment is None or not _try_to_send(spark, environment) else environment.name
     if shipping == "path":
         return Shipment(model.digest, source=find_location(model.source), package=package, environment=files)
     return Shipment(model.digest, content=_read_packed(model), package=package, environment=files)
@@ -198,13 +198,14 @@ def ship(spark: SparkSession, model: PreparedModel, shipping: str = "auto") -> S
 
 def _ship_files(spark: SparkSession, model: PreparedModel, environment: Path | None) -> Shipment:
     """Let Spark distribute the package, the model, and its environment if it has a built one."""
-    files = [_pack(model.directory.path, model.digest)]
+    packed = _pack(model.directory.path, model.digest)
+    _send(spark, _pack_package(), is_package=True)
+    _send(spark, packed)
     if environment is not None:
-        files.append(environment)
-    _send(spark, _package(), is_package=True)
-    for file in files:
-        _send(spark, file)
-    return Shipment(model.digest, archive=files[0].name, environment=files[1].name if files[1:] else "")
+        _send(spark, environment)
+    return Shipment(
+        model.digest, archive=packed.name, environment="" if environment is None else environment.name
+    )
 
 
 def _ship_without_files(model: PreparedModel, reason: str) -> Shipment:
@@ -249,15 +250,10 @@ def _read_packed(model: PreparedModel) -> bytes:
     return packed.read_bytes()
 
 
-def _add_package(spark: SparkSession) -> bool:
-    """Let Spark distribute this package; return False if the server refuses files."""
-    return _add_files(spark, [_package()], is_package=True)
-
-
-def _add_files(spark: SparkSession, files: list[Path], is_package: bool = False) -> bool:
+def _try_to_send(spark: SparkSession, file: Path, is_package: bool = False) -> bool:
+    """Let Spark distribute a file; return False if the server refuses files."""
     try:
-        for file in files:
-            _send(spark, file, is_package)
+        _send(spark, file, is_package)
     except Exception:  # its class depends on the server
         return False
     return True
@@ -319,7 +315,7 @@ def _hash_package() -> str:
     return content.hexdigest() if sources else ""
 
 
-def _package() -> Path:
+def _pack_package() -> Path:
     """Return this package as an importable archive, for workers that lack it or have another version."""
     root, sources = _list_package()
     if not sources:  # it was imported from an archive, for example of --py-files

@@ -33,27 +33,27 @@ from sparksig.schema import ColSpec, TensorSpec
 from sparksig.scoring.prepared import PreparedModel, prepare_model
 from sparksig.spark import bind as binding
 from sparksig.spark.before_arrow import (
-    INSTANTS,
+    TIMESTAMP_FORMAT,
+    build_pandas_columns,
+    build_pandas_function,
     is_sent_as_json,
-    pandas_columns,
-    pandas_function,
     to_frame,
     to_series,
     to_texts,
 )
 from sparksig.spark.bind import HAS_ARROW, Bound
-from sparksig.spark.calls import CallBinding, format_spec
+from sparksig.spark.calls import CallBinding
 from sparksig.spark.diagnosis import refuse_stopped_session
 from sparksig.spark.names import get_name_folding
 from sparksig.spark.result_types import (
     build_outputs,
-    has_times,
+    has_timestamps,
     read_result_type,
     to_arrow_result,
 )
 from sparksig.spark.ship import ship
 from sparksig.spark.variants import variant_result_type
-from sparksig.spark.work import Work, Zone, explode, list_columns
+from sparksig.spark.work import Work, Zone, list_columns, split_struct
 
 
 def spark_udf(
@@ -200,7 +200,7 @@ def require_result_type(model: PreparedModel) -> None:
         UnsupportedError: they have no type in this version of Spark.
     """
     try:
-        binding.spark_type(variant_result_type(model.outputs))
+        binding.to_spark_type(variant_result_type(model.outputs))
     except (ConversionError, UnsupportedError) as error:
         raise UnsupportedError(
             f"{model.directory.path}: the outputs have no Spark type: {error}. Pass result_type"
@@ -229,7 +229,7 @@ class ModelUDF:
         self.digest = work.shipment.digest
         self.shipping = work.shipment.shipping
         self.absent = work.absent
-        self.return_type: T.DataType = returned or binding.spark_type(variant_result_type(work.outputs))
+        self.return_type: T.DataType = returned or binding.to_spark_type(variant_result_type(work.outputs))
         if not HAS_ARROW and "array<timestamp>" in self.return_type.simpleString():
             raise UnsupportedError("predictions that are arrays of times need Spark 4.1 or newer")
 
@@ -239,10 +239,7 @@ class ModelUDF:
         return self._work
 
     def __repr__(self) -> str:
-        accepted = ", ".join(
-            str(name) if name is not None else format_spec(spec)
-            for name, spec in zip(self.inputs.input_names(), self.inputs)
-        )
+        accepted = ", ".join(map(str, self.inputs.input_names()))
         return f"ModelUDF({accepted}) -> {self.return_type.simpleString()}"
 
     def __call__(self, *columns: Column | str, **named: Column | str) -> Column:
@@ -279,8 +276,10 @@ class ModelUDF:
         names = _transfer_names(plain)
         return self._pandas_column(Bound(names, tuple(sent), tuple(plain), tuple(types)))
 
-    def on(self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None) -> Column:
-        """Return the predictions for a table as a Column; the entire schema is checked at once.
+    def bind(
+        self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None
+    ) -> Bound:
+        """Bind the columns of a table to the model; the entire schema is checked at once.
 
         Args:
             table: the schema of a table.
@@ -290,22 +289,16 @@ class ModelUDF:
         Raises:
             ContractError: columns are missing, duplicate, or of types that do not widen; all findings.
         """
-        return self.predict_column(self.bind(table, columns, session=session))
+        fold = get_name_folding(session)
+        return binding.bind(table, self.inputs, columns, self._work.features, fold, self.absent)
 
     def predict_column(self, bound: Bound) -> Column:
-        """Return the predictions for columns that were bound."""
+        """Return the predictions for the columns that :meth:`bind` returned."""
         if HAS_ARROW:
             return self._arrow_column(list(bound.values), bound.names, is_packed=bound.is_packed)
         return self._pandas_column(bound)
 
-    def bind(
-        self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None
-    ) -> Bound:
-        """Bind the columns of a table to the model; the arguments and errors are those of :meth:`on`."""
-        fold = get_name_folding(session)
-        return binding.bind(table, self.inputs, columns, self._work.features, fold, self.absent)
-
-    def with_(self, **changes: Any) -> ModelUDF:
+    def replace_work(self, **changes: Any) -> ModelUDF:
         """Return the same function with other instructions for its workers, by the attributes of Work."""
         return ModelUDF(replace(self._work, **changes), self.return_type)
 
@@ -337,28 +330,29 @@ class ModelUDF:
     def _arrow_column(
         self, values: list[Column], names: tuple[str, ...] | None, *, is_packed: bool
     ) -> Column:
-        zoned = [F.current_timezone()] if has_times(self.return_type) else []
+        zoned = [F.current_timezone()] if has_timestamps(self.return_type) else []
         function = _arrow_function(self._work, names, zoned=bool(zoned), is_packed=is_packed)
         scorer = F.arrow_udf(function, self._column_type)  # type: ignore[attr-defined]
         return self._named(scorer(*values, *zoned))
 
     def _pandas_column(self, bound: Bound) -> Column:
-        zoned = [F.current_timezone()] if has_times(self.return_type) else []
-        sent, column_type = pandas_columns(bound), self._column_type
+        zoned = [F.current_timezone()] if has_timestamps(self.return_type) else []
+        sent, column_type = build_pandas_columns(bound), self._column_type
         if is_sent_as_json(column_type):
-            function = pandas_function(self._work, bound, to_texts)
+            function = build_pandas_function(self._work, bound, to_texts)
             texts = F.pandas_udf(function, "string")(*sent, *zoned)  # type: ignore[attr-defined]
             return self._named(
-                F.from_json(texts, column_type.json(), {"mode": "FAILFAST", "timestampFormat": INSTANTS})
+                F.from_json(
+                    texts, column_type.json(), {"mode": "FAILFAST", "timestampFormat": TIMESTAMP_FORMAT}
+                )
             )
         as_frame = isinstance(column_type, T.StructType)
-        function = pandas_function(self._work, bound, to_frame if as_frame else to_series)
+        function = build_pandas_function(self._work, bound, to_frame if as_frame else to_series)
         scorer = F.pandas_udf(function, column_type)  # type: ignore[attr-defined]
         return self._named(scorer(*sent, *zoned))
 
     def _named(self, predictions: Column) -> Column:
-        names = ", ".join(str(name) for name in self.inputs.input_names() if name is not None)
-        return predictions.alias(f"score({names})"[:200])
+        return predictions.alias(f"score({', '.join(map(str, self.inputs.input_names()))})"[:200])
 
 
 _FINDING = T.StructType(
@@ -400,7 +394,7 @@ def _arrow_function(
         elif names is None:
             zone.name = zone.name or _find_zone(arrays)
         if names is None:
-            return explode(arrays, work.inputs, work.features)
+            return split_struct(arrays, work.inputs, work.features)
         if is_packed:
             arrays = arrays[0].flatten()
         return pa.RecordBatch.from_arrays(arrays, names=list(names))

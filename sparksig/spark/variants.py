@@ -28,17 +28,6 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, Type
 from sparksig.walks import contains, transform
 
-__all__ = [
-    "VARIANT",
-    "contains_any",
-    "decode_variants",
-    "encode_variants",
-    "is_variant",
-    "mark_variants",
-    "replace_any",
-    "variant_result_type",
-]
-
 # --- in ---------------------------------------------------------------------------------------------------
 
 Decoder = Callable[[Any], Any]

@@ -32,7 +32,7 @@ from sparksig.scoring import (
     finish_predictions,
     load_cached,
     regroup_batches,
-    score_pairs,
+    score_and_finish,
     select_column,
 )
 from sparksig.scoring.batches import Predict
@@ -64,7 +64,7 @@ class _MergedSummaries(AccumulatorParam[Summaries]):
 
 
 class PredictionObserver:
-    """Summarizes the predictions of a query while its tasks compute them.
+    """A collector of summaries of a query's predictions, while its tasks compute them.
 
     Spark adds the summaries of the successful attempt of each task, once, as long as the query has no
     shuffle after the predictions.
@@ -155,7 +155,7 @@ class Work:
         if after.loads > before.loads:
             _freeze_objects()
         arrivals = _Arrivals(batches, self.inputs)
-        pairs = score_pairs(
+        pairs = score_and_finish(
             regroup_batches(arrivals, self.batch_rows, self.batch_bytes),
             self._build_predict(model, arrivals),
             self.inputs,
@@ -256,7 +256,7 @@ def _freeze_objects() -> None:
 # --- a struct of all columns --------------------------------------------------------------------------------
 
 
-def explode(
+def split_struct(
     arrays: list[pa.Array], inputs: Schema, features: tuple[str, ...] | None = None
 ) -> pa.RecordBatch:
     """Return the columns of a call as a batch.
@@ -272,7 +272,7 @@ def explode(
     Raises:
         ContractError: another number of columns than the model has, or a feature without a field.
     """
-    names = [str(name) if inputs.has_input_names() else str(i) for i, name in enumerate(inputs.input_names())]
+    names = [str(name) for name in inputs.input_names()]
     only = arrays[0] if len(arrays) == 1 else None
     if only is not None and pa.types.is_struct(only.type) and not _is_value(only.type, inputs):
         parts, labels = only.flatten(), [field.name for field in only.type]

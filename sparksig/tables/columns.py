@@ -37,11 +37,11 @@ class Column:
         return self.field.name
 
 
-def arrow_columns(schema: pa.Schema) -> list[Column]:
+def list_arrow_columns(schema: pa.Schema) -> list[Column]:
     """Return the columns of an Arrow schema.
 
     Example:
-        >>> [column.text for column in arrow_columns(pa.schema([("a", pa.list_(pa.int8()))]))]
+        >>> [column.text for column in list_arrow_columns(pa.schema([("a", pa.list_(pa.int8()))]))]
         ['list<int8>']
     """
     sources = [arrow_source(part.type) for part in schema]
@@ -51,18 +51,18 @@ def arrow_columns(schema: pa.Schema) -> list[Column]:
     ]
 
 
-def spark_columns(table: T.StructType) -> list[Column]:
+def list_spark_columns(table: T.StructType) -> list[Column]:
     """Return the columns of a Spark schema."""
     from sparksig.errors import UnsupportedError
-    from sparksig.spark.arrow_types import arrow_type
+    from sparksig.spark.arrow_types import to_arrow_type
 
     columns = []
     for part in table.fields:
         try:
-            arrow = arrow_type(part.dataType)
+            arrow = to_arrow_type(part.dataType)
         except (UnsupportedError, ValueError):  # a map whose keys are of the null type
             arrow = None
-        field = spark_field(part)
+        field = convert_spark_field(part)
         text = (
             format_type(field.source)
             if _LENGTHS_KEY in (part.metadata or {})
@@ -72,7 +72,7 @@ def spark_columns(table: T.StructType) -> list[Column]:
     return columns
 
 
-def declared_column(field: Field) -> Column:
+def build_declared_column(field: Field) -> Column:
     """Return a column that only a contract declares, with its type as DDL."""
     return Column(field, format_type(field.source))
 
@@ -105,22 +105,22 @@ _LENGTHS_KEY = "__CHAR_VARCHAR_TYPE_STRING"
 """The metadata key under which Spark stores the type of char and varchar columns."""
 
 
-def spark_field(part: T.StructField) -> Field:
+def convert_spark_field(part: T.StructField) -> Field:
     """Return a field of a Spark schema, with the lengths of char and varchar.
 
     Spark stores ``varchar(5)`` as a string, and the original type in the metadata of the field.
     """
     from sparksig.convert.spark import source
 
-    return with_lengths(Field(part.name, source(part.dataType), part.nullable), part.metadata or {})
+    return restore_lengths(Field(part.name, source(part.dataType), part.nullable), part.metadata or {})
 
 
-def spark_fields(table: T.StructType) -> list[Field]:
+def list_spark_fields(table: T.StructType) -> list[Field]:
     """Return the fields of a Spark schema, with the lengths of char and varchar."""
-    return [spark_field(part) for part in table.fields]
+    return [convert_spark_field(part) for part in table.fields]
 
 
-def with_lengths(field: Field, metadata: dict[str, object]) -> Field:
+def restore_lengths(field: Field, metadata: dict[str, object]) -> Field:
     """Return a field with the lengths of char and varchar that Spark has stored in its metadata."""
     text = metadata.get(_LENGTHS_KEY)
     if not isinstance(text, str):

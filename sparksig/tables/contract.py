@@ -31,10 +31,16 @@ from sparksig.models.directory import ModelDirectory
 from sparksig.models.features import find_features
 from sparksig.models.registry import fetch_model, fetch_path, is_remote, open_store, redact_uri
 from sparksig.narrowing import find_narrowest_type
-from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
+from sparksig.schema import ColSpec, Schema, TensorSpec, parse_tensor_metadata
 from sparksig.signature import ModelSignature
 from sparksig.source_walks import merge_sources
-from sparksig.tables.columns import Column, arrow_columns, declared_column, format_type, spark_columns
+from sparksig.tables.columns import (
+    Column,
+    build_declared_column,
+    format_type,
+    list_arrow_columns,
+    list_spark_columns,
+)
 from sparksig.tables.signatures import is_signature_file, read_signature
 from sparksig.types import AnyType, Array, Map, Object, Type
 
@@ -73,7 +79,8 @@ class Contract:
         extra: "forbid", "allow" or "warn" for columns that the contract does not declare.
         partitions: columns whose types the table's directories do not store; only their presence is checked.
         filled: the columns that a Delta table fills itself, with the way ("default", "generated", ...).
-        promises: whether NOT NULL counts. It does not in Parquet files, which declare all columns nullable.
+        declares_nulls: whether NOT NULL counts. It does not in Parquet files, which declare all columns
+            nullable, unless this package has written them.
         is_delta: whether it is a Delta table, in which a field of a null struct breaks NOT NULL.
 
     Example:
@@ -92,7 +99,7 @@ class Contract:
     extra: str = "forbid"
     partitions: frozenset[str] = frozenset()
     filled: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    promises: bool = True
+    declares_nulls: bool = True
     is_delta: bool = False
 
     @property
@@ -177,7 +184,7 @@ def resolve_contract(
         if value not in _OPTIONS[name]:
             choices = ", ".join(map(repr, _OPTIONS[name]))
             raise ContractError(f"{name}: expected one of {choices}, got {value!r}")
-    contract = _load(source, reader)
+    contract = _resolve_source(source, reader)
     if isinstance(contract, _Signed):
         contract = contract.choose(side)
     if types is not None and not contract.is_table:
@@ -201,7 +208,7 @@ def resolve_sides(source: Any, *, reader: Reader | None = None) -> ModelSignatur
     Raises:
         SparksigError: as in :func:`resolve_contract`.
     """
-    loaded = _load(source, reader)
+    loaded = _resolve_source(source, reader)
     if isinstance(loaded, _Signed):
         return loaded.signature
     return loaded if loaded.is_table else loaded.schema
@@ -225,29 +232,29 @@ class _Signed:
         if schema is None:
             raise ContractError(f"{self.name} has no {side}")
         features = self.features if side == "inputs" else None
-        return model_contract(schema, f"{self.name.removeprefix('the ')}, {side}", features)
+        return build_model_contract(schema, f"{self.name.removeprefix('the ')}, {side}", features)
 
 
-def _load(source: Any, reader: Reader | None) -> Contract | _Signed:
+def _resolve_source(source: Any, reader: Reader | None) -> Contract | _Signed:
     source = source if isinstance(source, Contract) else from_mlflow(source)
     if isinstance(source, Contract):
         return source
     if isinstance(source, Schema):
-        return model_contract(source, "schema")
+        return build_model_contract(source, "schema")
     if isinstance(source, Mapping):
         source = ModelSignature.from_dict(source)
     if isinstance(source, ModelSignature):
         return _Signed(source)
     if isinstance(source, pa.Schema):
         if any(TENSOR_KEY.encode() in (part.metadata or {}) for part in source):
-            return model_contract(from_arrow(source), "Arrow schema")
-        return _of_columns(arrow_columns(source), {}, "Arrow schema")
+            return build_model_contract(from_arrow(source), "Arrow schema")
+        return _resolve_columns(list_arrow_columns(source), {}, "Arrow schema")
     if type(source).__name__ == "StructType" and type(source).__module__.startswith("pyspark."):
-        return _of_struct_type(source)
+        return _resolve_struct_type(source)
     if isinstance(source, (str, os.PathLike)):
         from sparksig.tables.readers import FileReader
 
-        return _of_text(source, reader or FileReader())
+        return _resolve_text(source, reader or FileReader())
     hint = ". Pass its schema: df.schema" if hasattr(type(source), "schema") else ""
     raise ContractError(
         "contract: expected a ModelSignature, a Schema, a dictionary of a signature, a StructType, an Arrow "
@@ -256,16 +263,16 @@ def _load(source: Any, reader: Reader | None) -> Contract | _Signed:
     )
 
 
-def _of_struct_type(table: T.StructType) -> Contract:
+def _resolve_struct_type(table: T.StructType) -> Contract:
     from sparksig.convert.spark import from_spark
 
     metadata = {part.name: part.metadata or {} for part in table.fields}
     if any(TENSOR_KEY in marks for marks in metadata.values()) and len(set(table.names)) == len(table.names):
-        return model_contract(from_spark(table), "StructType")
-    return _of_columns(spark_columns(table), metadata, "StructType")
+        return build_model_contract(from_spark(table), "StructType")
+    return _resolve_columns(list_spark_columns(table), metadata, "StructType")
 
 
-def model_contract(
+def build_model_contract(
     schema: Schema, name: str, features: Sequence[str] | None = None, *, missing: str = "allow"
 ) -> Contract:
     """Return the contract of a model with the default options of models.
@@ -280,12 +287,12 @@ def model_contract(
     return Contract("model", name, schema, features=known_features, missing=missing, extra="allow")
 
 
-def _of_text(source: str | os.PathLike[str], reader: Reader) -> Contract | _Signed:
+def _resolve_text(source: str | os.PathLike[str], reader: Reader) -> Contract | _Signed:
     text = os.fspath(source)
     if not text.strip():
         raise ContractError("the contract is an empty text")
     name = redact_uri(text)  # a URI may hold credentials
-    if (model := _model_directory(text)) is not None:
+    if (model := _find_model_directory(text)) is not None:
         directory = ModelDirectory.read(fetch_model(model))
         return _Signed(directory.require_signature(name), name, find_features(directory))
     path = None if is_remote(text) else fetch_path(text)
@@ -293,12 +300,12 @@ def _of_text(source: str | os.PathLike[str], reader: Reader) -> Contract | _Sign
         return _Signed(read_signature(path), name)
     table = reader.read_table(text, is_path=not isinstance(source, str))
     if table is not None:
-        return contract_of_table(table, name)
+        return build_table_contract(table, name)
     fields = reader.read_ddl(text)
-    return _of_columns([declared_column(part) for part in fields], {}, "DDL")
+    return _resolve_columns([build_declared_column(part) for part in fields], {}, "DDL")
 
 
-def _model_directory(text: str) -> str | None:
+def _find_model_directory(text: str) -> str | None:
     """Return the model directory that a text names, if it names one."""
     if is_remote(text):
         if text.partition(":")[0].lower() in ("models", "runs", "mlflow-artifacts"):
@@ -326,29 +333,29 @@ def path_exists(path: Path) -> bool:
 # --- tables -------------------------------------------------------------------------------------------------
 
 
-def contract_of_table(table: TableSchema, name: str, *, tensors: bool = True) -> Contract:
-    """Return an existing table as a contract: its types, and the promises of its writer.
+def build_table_contract(table: TableSchema, name: str, *, tensors: bool = True) -> Contract:
+    """Build the contract of an existing table: its types, and the declarations that its writer has stored.
 
     Args:
         table: its schema.
         name: the name of the contract in reports.
-        tensors: whether to read columns that were written as tensors as tensors.
+        tensors: whether columns that were written as tensors become tensors.
     """
     columns = [column for column in table.columns if column.name != RUN_COLUMN]
-    contract = _of_columns(columns, table.metadata, name, tensors=tensors)
-    promises = table.promises or any(CONTRACT_KEY in marks for marks in table.metadata.values())
+    contract = _resolve_columns(columns, table.metadata, name, tensors=tensors)
+    declares_nulls = table.declares_nulls or any(CONTRACT_KEY in marks for marks in table.metadata.values())
     contract = replace(contract, partitions=table.partitions, filled=table.filled)
-    return replace(contract, promises=promises, is_delta=table.promises)
+    return replace(contract, declares_nulls=declares_nulls, is_delta=table.declares_nulls)
 
 
-def _of_columns(
+def _resolve_columns(
     columns: Sequence[Column],
     metadata: Mapping[str, Mapping[str, Any]],
     name: str,
     *,
     tensors: bool = True,
 ) -> Contract:
-    """Return the contract of declared columns, with the promises in their metadata."""
+    """Return the contract of columns, with the declarations in their metadata."""
     findings: list[Finding] = []
     specs: list[ColSpec | TensorSpec] = []
     declared = []
@@ -358,11 +365,11 @@ def _of_columns(
             expected = "one column of that name"
             findings.append(Finding(Code.DUPLICATE_NAME, quote(column.name), expected, "several"))
         marks = metadata.get(column.name, {})
-        promised = _promised_field(column.field, marks.get(CONTRACT_KEY))
+        promised = _restore_declaration(column.field, marks.get(CONTRACT_KEY))
         if "char(" in (text := format_type(promised.source)):
             column = replace(column, text=text)
         column = replace(column, field=promised)
-        tensor = _tensor_of(column, marks) if tensors else None
+        tensor = _read_tensor(column, marks) if tensors else None
         declared.append(column)
         dtype = find_narrowest_type(column.field.source, quote(column.name), []) or AnyType()
         specs.append(tensor or ColSpec(dtype, column.name, required=not column.field.nullable))
@@ -371,20 +378,20 @@ def _of_columns(
     if not specs:
         raise ContractError(f"{name} declares no columns")
     if any(isinstance(spec, TensorSpec) for spec in specs):  # the table of a schema of tensors
-        return model_contract(Schema([spec for spec in specs if isinstance(spec, TensorSpec)]), name)
+        return build_model_contract(Schema([spec for spec in specs if isinstance(spec, TensorSpec)]), name)
     return Contract("table", name, Schema(specs), tuple(declared))
 
 
-def _tensor_of(column: Column, metadata: Mapping[str, Any]) -> TensorSpec | None:
+def _read_tensor(column: Column, metadata: Mapping[str, Any]) -> TensorSpec | None:
     """Return the tensor that a column's metadata describes."""
     text = metadata.get(TENSOR_KEY)
     promised = metadata.get(CONTRACT_KEY)
     if text is None and isinstance(promised, str) and json.loads(promised).get("type") == "tensor":
         text = promised
-    return None if text is None else tensor_from_metadata(text, column.name)
+    return None if text is None else parse_tensor_metadata(text, column.name)
 
 
-def contract_metadata(contract: Contract) -> dict[str, dict[str, str]]:
+def build_contract_metadata(contract: Contract) -> dict[str, dict[str, str]]:
     """Return the metadata with which the columns of a written table store its contract."""
     from sparksig.convert.spark_json import write_spark_field
 
@@ -402,8 +409,8 @@ def contract_metadata(contract: Contract) -> dict[str, dict[str, str]]:
     }
 
 
-def _promised_field(actual: Field, text: object) -> Field:
-    """Return a field of a written table with the promises of its contract.
+def _restore_declaration(actual: Field, text: object) -> Field:
+    """Return a field of a written table with the declaration of its contract.
 
     The types come from the table; nullability and the lengths of char and varchar come from the contract.
 
@@ -419,9 +426,9 @@ def _promised_field(actual: Field, text: object) -> Field:
         if not isinstance(body, dict):
             raise ValueError("not an object")
         if "field" in body:
-            return _with_promises(actual, read_spark_field(body["field"]))
+            return _merge_declarations(actual, read_spark_field(body["field"]))
         if body.get("type") == "tensor":
-            tensor_from_metadata(text, actual.name)
+            parse_tensor_metadata(text, actual.name)
             return actual
         spec = ColSpec.from_json_dict(**{**body, "name": actual.name})
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -429,29 +436,29 @@ def _promised_field(actual: Field, text: object) -> Field:
             f"{quote(actual.name)}: the metadata key {CONTRACT_KEY} cannot be read as a column of a "
             "contract. Pass the contract, or write the table again."
         ) from None
-    source = _with_required(actual.source, spec.type)
+    source = _merge_required(actual.source, spec.type)
     return replace(actual, source=source, nullable=not spec.required)
 
 
-def _with_promises(actual: Field, declared: Field) -> Field:
-    source = merge_sources(actual.source, declared.source, _with_promises)
+def _merge_declarations(actual: Field, declared: Field) -> Field:
+    source = merge_sources(actual.source, declared.source, _merge_declarations)
     if getattr(declared.source, "max_length", None) is not None and source == declared.source:
         source = declared.source
     return replace(actual, source=source, nullable=declared.nullable)
 
 
-def _with_required(source: Source, declared: Type) -> Source:
+def _merge_required(source: Source, declared: Type) -> Source:
     """Return a table's type, in which the required properties of a signature's type are not nullable."""
     if isinstance(source, ListOf) and isinstance(declared, Array):
-        return replace(source, item=_with_required(source.item, declared.dtype))
+        return replace(source, item=_merge_required(source.item, declared.dtype))
     if isinstance(source, MapOf) and isinstance(declared, Map):
-        return replace(source, value=_with_required(source.value, declared.value_type))
+        return replace(source, value=_merge_required(source.value, declared.value_type))
     if isinstance(source, Struct) and isinstance(declared, Object):
         properties = {prop.name: prop for prop in declared.properties}
         parts = []
         for part in source.fields:
             if (prop := properties.get(part.name)) is not None:
-                inner = _with_required(part.source, prop.dtype)
+                inner = _merge_required(part.source, prop.dtype)
                 part = replace(part, source=inner, nullable=not prop.required)
             parts.append(part)
         return replace(source, fields=tuple(parts))

@@ -13,7 +13,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparksig.tables.arrow import Breach, Outcome, add_count, format_keys
-from sparksig.tables.sql import SqlRule, count_nulls, is_broken, list_entries, name_column, quote_name
+from sparksig.tables.sql import (
+    SqlRule,
+    build_broken_condition,
+    count_nulls,
+    list_entries,
+    name_column,
+    quote_name,
+)
 
 MAX_AGGREGATED = 48
 """The greatest number of rules and counted columns for which each gets one aggregate."""
@@ -92,7 +99,7 @@ def _aggregate(
     """Count by one aggregate for each rule; ``null_rules`` only count nulls."""
     table, single = df, [rule for rule in rules if rule.lengths is None]
     if single:  # only rows that break a rule are examined in detail
-        table = table.withColumn(_BAD, F.expr(is_broken(single)))
+        table = table.withColumn(_BAD, F.expr(build_broken_condition(single)))
     if not keys:
         table = table.withColumn(_POSITION, F.monotonically_increasing_id())
     counts = ["count(1) as rows"]

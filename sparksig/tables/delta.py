@@ -52,7 +52,7 @@ def is_path(target: str) -> bool:
     return "/" in target or "\\" in target
 
 
-def delta_name(target: str) -> str:
+def name_delta_table(target: str) -> str:
     """Return the name of a Delta table in SQL."""
     return f"delta.`{target.replace('`', '``')}`" if is_path(target) else target
 
@@ -66,7 +66,7 @@ def read_delta(spark: SparkSession, target: str) -> Existing | None:
     """
     try:
         with mute_query_errors():
-            row, *further = spark.sql(f"DESCRIBE DETAIL {delta_name(target)}").collect()
+            row, *further = spark.sql(f"DESCRIBE DETAIL {name_delta_table(target)}").collect()
     except Exception as error:  # an error of Spark, whose class depends on the session
         message = str(error)
         if "PARSE_SYNTAX_ERROR" in message or "EXPECT_TABLE_NOT_VIEW" in message:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from sparksig.errors import TableNotFoundError, UnsupportedError, quote
 from sparksig.tables.footers import File, Location, read_footers
 from sparksig.tables.parquet import ParquetTable
+from sparksig.tables.readers import SPARK_SCHEMA_KEY
 
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10}))?\.parquet")
@@ -28,8 +29,6 @@ _FEATURES = frozenset(
     ["timestampNtz", "vacuumProtocolCheck", "deletionVectors", "columnMapping", "v2Checkpoint"]
 )
 """The reader features that a table may have; the last three only if the table does not use them."""
-
-_SPARK_SCHEMA_KEY = b"org.apache.spark.sql.parquet.row.metadata"
 
 
 @dataclass(frozen=True)
@@ -220,5 +219,5 @@ def _declare(file: File, declared: Sequence[Mapping[str, Any]], snapshot: Snapsh
             )
         else:
             fields.append(file.schema.field(name))
-    metadata = {**file.metadata, _SPARK_SCHEMA_KEY: snapshot.schema.encode()}
+    metadata = {**file.metadata, SPARK_SCHEMA_KEY: snapshot.schema.encode()}
     return replace(file, schema=pa.schema(fields), metadata=metadata)

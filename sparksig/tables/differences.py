@@ -73,13 +73,15 @@ def _compare_structs(declared: Struct, source: Struct, path: str) -> Iterator[Di
             yield Difference(below(path, part.name), "extra", None, part)
 
 
-def required_fields(field: Field, path: str) -> list[str]:
+def list_required_fields(field: Field, path: str) -> list[str]:
     """Return the paths in a missing field that must have values."""
     if not field.nullable:
         return [path]
     if not isinstance(field.source, Struct):
         return []
-    return [inner for part in field.source.fields for inner in required_fields(part, below(path, part.name))]
+    return [
+        inner for part in field.source.fields for inner in list_required_fields(part, below(path, part.name))
+    ]
 
 
 def list_nullable_parts(expected: Field, actual: Field, path: str) -> Iterator[tuple[str, Field]]:

@@ -90,7 +90,7 @@ class _Column:
         self._types.add(array.type)
         if len(self._types) > 1:
             return
-        values = _plain(array).drop_null()
+        values = _simplify(array).drop_null()
         if pa.types.is_boolean(values.type):
             self._counts["false"] += values.false_count
             self._counts["true"] += values.true_count
@@ -107,7 +107,7 @@ class _Column:
         if len(self._types) != 1:
             return None
         [dtype] = self._types
-        plain = _plain(pa.nulls(0, dtype)).type
+        plain = _simplify(pa.nulls(0, dtype)).type
         if pa.types.is_boolean(plain):
             return tuple(self._counts.items())
         if _to_numbers(pa.nulls(0, plain)) is None:
@@ -122,7 +122,7 @@ class _Column:
         )
 
 
-def _plain(array: pa.Array) -> pa.Array:
+def _simplify(array: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(array.type):
         array = decode_dictionary(array)
     if pa.types.is_timestamp(array.type) and array.type.tz is not None:

@@ -13,7 +13,7 @@ from sparksig.convert.ddl import SPARK_NAMES
 from sparksig.errors import Code, ConversionError, Finding, below, quote
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Source, Struct
 from sparksig.narrowing import find_narrowest_type
-from sparksig.source_walks import source_parts
+from sparksig.source_walks import list_parts
 from sparksig.tables.columns import format_type
 from sparksig.tables.contract import Contract
 from sparksig.tables.differences import normalize
@@ -147,7 +147,7 @@ def find_losses_in_signature(contract: Contract) -> list[Finding]:
         >>> [str(finding) for finding in find_losses_in_signature(resolve_contract("id bigint, day date"))]
         ['day: expected date, got datetime [NOT_EXPRESSED]']
     """
-    parts = (_lost_types(column.field.source, quote(column.name)) for column in contract.columns)
+    parts = (_find_losses(column.field.source, quote(column.name)) for column in contract.columns)
     return [finding for findings in parts for finding in findings]
 
 
@@ -158,10 +158,10 @@ def find_lost_lengths(contract: Contract) -> list[Finding]:
     ]
 
 
-def _lost_types(source: Source, path: str) -> list[Finding]:
+def _find_losses(source: Source, path: str) -> list[Finding]:
     if isinstance(source, (ListOf, MapOf, Struct)) and not getattr(source, "kind", ""):
-        parts = source_parts(source, path)
-        return [finding for where, part in parts for finding in _lost_types(part.source, where)]
+        parts = list_parts(source, path)
+        return [finding for where, part in parts for finding in _find_losses(part.source, where)]
     dtype = find_narrowest_type(source, path, [])
     if dtype is None:
         return [build_loss(path, format_type(source), "Any")]

@@ -1,4 +1,4 @@
-"""The files of Parquet tables: which there are, and what their footers say."""
+"""The files of Parquet tables, and their footers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sparksig.errors import ContractError, TableNotFoundError, UnsupportedError,
 from sparksig.models.registry import format_store_error
 from sparksig.processes import count_cores, run_in_processes
 from sparksig.tables.layout import Layout, read_layout
-from sparksig.tables.partitions import partition_type, partitions_in
+from sparksig.tables.partitions import infer_partition_type, parse_partitions
 
 BATCH_BYTES, BATCH_ROWS = 2**25, 2**16
 """The approximate size of a batch."""
 
-READ_OPTIONS = {"coerce_int96_timestamp_unit": "us"}  # in nanoseconds, far instants would be others
+READ_OPTIONS = {"coerce_int96_timestamp_unit": "us"}  # in nanoseconds, distant times would overflow
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class File:
     """One file of a table.
 
     Attributes:
-        path: in the file system.
-        name: within the table, as people see it.
+        path: the path in the file system.
+        name: the path in the table, for messages.
         schema: its columns, then those of its directories, which replace its own columns of the same names.
         groups: the number of rows in each row group.
-        values: of the columns of its directories.
+        values: the values of the columns of its directories.
         batch_rows: the number of rows in a batch.
         metadata: the metadata of its schema.
-        layout: how it stores its rows.
+        layout: its physical layout.
     """
 
     path: str
@@ -89,7 +89,7 @@ def list_files(store: Any, root: str, place: str) -> list[Location]:
     }
     names = sorted(stamps)
     values = {
-        name: partitions_in(name.split("/")[:-1])
+        name: parse_partitions(name.split("/")[:-1])
         for name in names
         if not any(map(_is_hidden, name.split("/")))
     }
@@ -137,7 +137,7 @@ def _read_footer(store: Any, location: Location, place: str) -> File:
 
 
 def _unwrap_extensions(schema: pa.Schema) -> pa.Schema:
-    """Return a schema with JSON as text and UUIDs as bytes, as most readers give them."""
+    """Return a schema with JSON as text and UUIDs as bytes, like most readers."""
     fields = [
         part.with_type(part.type.storage_type) if isinstance(part.type, pa.BaseExtensionType) else part
         for part in schema
@@ -146,7 +146,7 @@ def _unwrap_extensions(schema: pa.Schema) -> pa.Schema:
 
 
 def add_partitions(files: Sequence[File], place: str) -> Iterator[File]:
-    """Add the columns of the directories to the files, each with one type in all of them."""
+    """Add the columns of the directories to the files; a column has the same type in all files."""
     names = list(files[0].values)
     for file in files:
         if list(file.values) != names:
@@ -155,7 +155,7 @@ def add_partitions(files: Sequence[File], place: str) -> Iterator[File]:
                 f"{place}: the directory of {files[0].name} names the columns {expected}, "
                 f"that of {file.name} {actual}"
             )
-    types = {name: partition_type([file.values[name] for file in files]) for name in names}
+    types = {name: infer_partition_type([file.values[name] for file in files]) for name in names}
     stored: pa.Schema = None
     schema: pa.Schema = None
     for file in files:
@@ -168,7 +168,7 @@ def add_partitions(files: Sequence[File], place: str) -> Iterator[File]:
 
 
 _MANY_FILES, _CHUNK_FILES = 4096, 512
-"""More files are read by processes, so many at a time."""
+"""The number of files from which several processes read the footers, and the files of one task."""
 
 
 def read_footers(store: Any, locations: Sequence[Location], place: str) -> list[File]:

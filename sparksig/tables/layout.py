@@ -39,7 +39,7 @@ def read_layout(metadata: pq.FileMetaData, schema: pa.Schema) -> Layout:
     """
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     keys = metadata.metadata or {}
-    version = _spark_version(keys)
+    version = _read_spark_version(keys)
     fixed = {part.name for part in schema if _has_fixed_lists(part.type)}
     reasons: dict[str, str] = {}
     for index, column, name in _list_special(metadata, frozenset(schema.names), fixed):
@@ -57,7 +57,7 @@ def read_layout(metadata: pq.FileMetaData, schema: pa.Schema) -> Layout:
     return Layout(tuple(group.total_byte_size for group in groups), reasons)
 
 
-def _spark_version(keys: Mapping[bytes, bytes]) -> tuple[int, ...]:
+def _read_spark_version(keys: Mapping[bytes, bytes]) -> tuple[int, ...]:
     """Return the version of Spark that wrote a file; empty for another writer."""
     numbers = re.match(rb"(\d+)\.(\d+)", keys.get(b"org.apache.spark.version", b""))
     return () if numbers is None else tuple(map(int, numbers.groups()))

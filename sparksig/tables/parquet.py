@@ -31,7 +31,7 @@ from sparksig.models.registry import fetch_path, format_store_error, is_remote, 
 from sparksig.schema import Schema
 from sparksig.spark.names import Fold
 from sparksig.tables.arrow import Outcome, Part, count_violations
-from sparksig.tables.columns import Column, arrow_columns
+from sparksig.tables.columns import Column, list_arrow_columns
 from sparksig.tables.differences import normalize
 from sparksig.tables.distributions import Distributions
 from sparksig.tables.footers import (
@@ -42,7 +42,7 @@ from sparksig.tables.footers import (
     list_files,
     read_footers,
 )
-from sparksig.tables.partitions import partition_value
+from sparksig.tables.partitions import parse_partition_value
 from sparksig.tables.readers import FileReader, read_field_metadata
 from sparksig.tables.rules import Rule
 from sparksig.tables.sample import Sample, Sampler
@@ -89,7 +89,7 @@ class ParquetTable:
     @cached_property
     def columns(self) -> list[Column]:
         """The columns."""
-        return arrow_columns(self.schema)
+        return list_arrow_columns(self.schema)
 
     @property
     def rows(self) -> int:
@@ -254,7 +254,7 @@ def _complete_batch(
     arrays = []
     for name in columns:
         if name in file.values:
-            value = partition_value(file.values[name], file.schema.field(name).type)
+            value = parse_partition_value(file.values[name], file.schema.field(name).type)
             arrays.append(pa.repeat(value, rows))
         else:
             assert batch is not None

@@ -15,18 +15,18 @@ from sparksig.convert.arrow import source
 from sparksig.errors import Code, Finding, quote
 from sparksig.lattice import is_lossless
 
-NOTHING = "__HIVE_DEFAULT_PARTITION__"
-"""The name of the directory of rows that have no value."""
+NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+"""The value in the name of a directory whose rows have a null."""
 
 
-def partitions_in(folders: Sequence[str]) -> dict[str, str | None] | None:
+def parse_partitions(folders: Sequence[str]) -> dict[str, str | None] | None:
     """Return the columns and values that directories name.
 
     Returns:
         The value of each column; None if a directory names no column, or a column that another one names.
 
     Example:
-        >>> partitions_in(["day=2026-01-31", "note=a%2Fb"]), partitions_in(["archive"])
+        >>> parse_partitions(["day=2026-01-31", "note=a%2Fb"]), parse_partitions(["archive"])
         ({'day': '2026-01-31', 'note': 'a/b'}, None)
     """
     values: dict[str, str | None] = {}
@@ -34,7 +34,7 @@ def partitions_in(folders: Sequence[str]) -> dict[str, str | None] | None:
         name, equal, value = folder.partition("=")
         if not equal or not name or not value or unquote(name) in values:
             return None
-        values[unquote(name)] = None if value == NOTHING else unquote(value)
+        values[unquote(name)] = None if value == NULL_PARTITION else unquote(value)
     return values
 
 
@@ -49,16 +49,16 @@ _DIGITS = {pa.int32(): 10, pa.int64(): 20}
 """The precision of the decimals that Spark gives to integers among longer ones in partition values."""
 
 
-def partition_type(values: Sequence[str | None]) -> pa.DataType:
+def infer_partition_type(values: Sequence[str | None]) -> pa.DataType:
     """Return the type of a partition column by the rules of Spark: values without a common type are text.
 
     Longer integers are decimals. With fractions among them they are text, because a double would round them.
 
     Example:
-        >>> partition_type(["2025", "2026"]), partition_type(["1", "0.5"]), partition_type(["1", "x"])
-        (DataType(int32), DataType(double), DataType(string))
+        >>> [str(infer_partition_type(values)) for values in (["2025", "2026"], ["1", "0.5"], ["1", "x"])]
+        ['int32', 'double', 'string']
     """
-    types = {_type_of(value) for value in values if value is not None}
+    types = {_infer_type(value) for value in values if value is not None}
     if len(types) < 2:
         return next(iter(types), pa.null())
     if types == {pa.date32(), pa.timestamp("us")}:
@@ -72,7 +72,7 @@ def partition_type(values: Sequence[str | None]) -> pa.DataType:
     return pa.decimal128(min(max(_DIGITS.get(dtype) or dtype.precision for dtype in types), 38), 0)
 
 
-def _type_of(text: str) -> pa.DataType:
+def _infer_type(text: str) -> pa.DataType:
     if _INTEGER.fullmatch(text):
         for dtype in (pa.int32(), pa.int64()):
             half = 2 ** (dtype.bit_width - 1)
@@ -82,19 +82,19 @@ def _type_of(text: str) -> pa.DataType:
         _, digits, exponent = Decimal(text).as_tuple()
         if isinstance(exponent, int) and exponent >= 0 and len(digits) + exponent <= 38:
             return pa.decimal128(len(digits) + exponent, 0)
-    if _double(text) is not None:
+    if _parse_double(text) is not None:
         return pa.float64()
     moments = (pa.timestamp("us"), pa.date32())
-    return next((dtype for dtype in moments if _moment(text, dtype) is not None), pa.string())
+    return next((dtype for dtype in moments if _parse_moment(text, dtype) is not None), pa.string())
 
 
-def _double(text: str) -> float | None:
+def _parse_double(text: str) -> float | None:
     """Read a double as Java does: blanks around it and the letter of a type after it are allowed."""
     text = text.strip(_BLANKS)
     return float(text.rstrip("dDfF")) if _DOUBLE.fullmatch(text) else None
 
 
-def _moment(text: str, dtype: pa.DataType) -> datetime.date | None:
+def _parse_moment(text: str, dtype: pa.DataType) -> datetime.date | None:
     day = pa.types.is_date(dtype)
     if not (_DAY if day else _TIMESTAMP).fullmatch(text):
         return None
@@ -105,14 +105,14 @@ def _moment(text: str, dtype: pa.DataType) -> datetime.date | None:
     return moment.date() if day else moment
 
 
-def partition_value(text: str | None, dtype: pa.DataType) -> Any:
+def parse_partition_value(text: str | None, dtype: pa.DataType) -> Any:
     """Return a partition's value as a scalar of its column's type."""
     if text is None:
         return pa.scalar(None, dtype)
     if pa.types.is_temporal(dtype):  # a day among timestamps is its midnight
-        return pa.scalar(_moment(text, dtype) or datetime.datetime.fromisoformat(text), dtype)
+        return pa.scalar(_parse_moment(text, dtype) or datetime.datetime.fromisoformat(text), dtype)
     if pa.types.is_floating(dtype):
-        return pa.scalar(_double(text), dtype)
+        return pa.scalar(_parse_double(text), dtype)
     convert: Any = int if pa.types.is_integer(dtype) else Decimal if pa.types.is_decimal(dtype) else str
     return pa.scalar(convert(text), dtype)
 
@@ -137,26 +137,29 @@ def judge_partition_names(names: Sequence[str], by: Sequence[str]) -> list[Findi
     return findings
 
 
-def refuse_partition_type(path: str, actual: str) -> Finding:
+def report_partition_type(path: str, actual: str) -> Finding:
     """Return the finding for a column whose type is lost in the names of directories."""
     hint = "Spark reads partitions back as others: cast it explicitly, or write Delta"
     expected = "whole numbers, doubles, dates or texts, in a column to partition by"
     return Finding(Code.TYPE_MISMATCH, path, expected, actual, hint)
 
 
-def refuse_other_partition(path: str, expected: str, actual: str) -> Finding:
+def report_other_type(path: str, expected: str, actual: str) -> Finding:
     """Return the finding for a column that an existing table has with another type in its directories."""
     return Finding(Code.TYPE_MISMATCH, path, expected, actual, "as the table's partitions are read")
 
 
-def share_partition(existing: pa.DataType, actual: pa.DataType) -> bool:
-    """Return whether directories of a table may name values of a type, texts aside."""
+def can_share_partition(existing: pa.DataType, actual: pa.DataType) -> bool:
+    """Return whether a partition column of an existing type accepts values of another type.
+
+    Texts are accepted here, because :func:`judge_partition_text` judges their values.
+    """
     if pa.types.is_string(existing) or pa.types.is_string(actual) or pa.types.is_null(existing):
         return True
     return is_lossless(source(existing), source(actual)) or is_lossless(source(actual), source(existing))
 
 
-# --- texts
+# --- texts that readers change --------------------------------------------------------------------------
 
 _NUMBER_TEXT = r"[+-]?(\p{Nd}+\.?\p{Nd}*|\.\p{Nd}+)([eE][+-]?\p{Nd}+)?[fFdD]?|[+-]?0[xX].*[pP].*"
 _MOMENT_TEXT = r"\p{Nd}{4}-\p{Nd}{2}-\p{Nd}{2} \p{Nd}{2}:.*"
@@ -169,11 +172,11 @@ EXACT = r"0|-?[1-9][0-9]{0,36}"
 _AMBIGUOUS = re.compile(AMBIGUOUS.replace(r"\p{Nd}", r"\d"))
 
 
-def reads_back_otherwise(text: str) -> bool:
+def is_ambiguous(text: str) -> bool:
     """Return whether Spark may read the name of a partition as a value that is written in another way.
 
     Example:
-        >>> [reads_back_otherwise(text) for text in ("7", "007", "2024-01-02", "1.50", "v1.50")]
+        >>> [is_ambiguous(text) for text in ("7", "007", "2024-01-02", "1.50", "v1.50")]
         [False, True, False, True, False]
     """
     return bool(_AMBIGUOUS.fullmatch(text)) and not re.fullmatch(EXACT, text)
@@ -193,8 +196,8 @@ def report_ambiguous(column: str) -> Finding:
     return Finding(Code.INVALID_VALUE, quote(column), expected, actual, hint)
 
 
-def refuse_unlike_text(path: str, dtype: str) -> Finding:
-    """Return the finding for texts beside the directories of an existing table that read as a type."""
+def report_unlike_text(path: str, dtype: str) -> Finding:
+    """Return the finding for texts that do not have the type of an existing table's directories."""
     hint = "readers of Parquet would see all partitions of the table as texts"
     return Finding(Code.TYPE_MISMATCH, path, f"texts that read as {dtype}", "others", hint)
 
@@ -212,14 +215,14 @@ def judge_partition_text(name: str, text: str, existing: pa.DataType | None = No
         >>> judge_partition_text("zip", "").actual
         'empty texts, which would be null'
     """
-    if text in ("", NOTHING):
+    if text in ("", NULL_PARTITION):
         return report_empty(name)
     if "\0" in text:
         expected = "texts without NUL, in a column to partition by"
         return Finding(Code.INVALID_VALUE, quote(name), expected, "others")
-    if reads_back_otherwise(text):
+    if is_ambiguous(text):
         return report_ambiguous(name)
     if existing is None or pa.types.is_null(existing) or pa.types.is_string(existing):
         return None
-    is_alike = is_lossless(source(_type_of(text)), source(existing))
-    return None if is_alike else refuse_unlike_text(quote(name), str(existing))
+    is_alike = is_lossless(source(_infer_type(text)), source(existing))
+    return None if is_alike else report_unlike_text(quote(name), str(existing))

@@ -23,7 +23,7 @@ from sparksig.errors import (
 from sparksig.lattice import Field, Source
 from sparksig.models.registry import fetch_path, is_remote
 from sparksig.source_walks import rebuild_source
-from sparksig.tables.columns import Column, arrow_columns, spark_columns, with_lengths
+from sparksig.tables.columns import Column, list_arrow_columns, list_spark_columns, restore_lengths
 from sparksig.tables.contract import path_exists
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ class TableSchema:
         metadata: the metadata of each column that the writer has stored.
         partitions: columns whose types the table's directories do not store.
         filled: the columns that the table fills itself, with the way.
-        promises: whether NOT NULL counts.
+        declares_nulls: whether NOT NULL counts.
     """
 
     columns: tuple[Column, ...]
     metadata: Mapping[str, Mapping[str, Any]]
     partitions: frozenset[str] = frozenset()
     filled: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    promises: bool = False
+    declares_nulls: bool = False
 
 
 class Reader(Protocol):
@@ -79,9 +79,9 @@ class FileReader:
             table = open_parquet(text)
             metadata = read_field_metadata(table.files[0].metadata)
             columns = []
-            for column in arrow_columns(table.schema):
-                part = Field(column.name, _nullable(column.field.source))
-                columns.append(replace(column, field=with_lengths(part, metadata.get(column.name, {}))))
+            for column in list_arrow_columns(table.schema):
+                part = Field(column.name, _allow_nulls(column.field.source))
+                columns.append(replace(column, field=restore_lengths(part, metadata.get(column.name, {}))))
             return TableSchema(tuple(columns), metadata, frozenset(table.files[0].values))
         if re.fullmatch(r"\S*[/\\]\S*|\S+\.(json|parquet)", text):
             problem = f"there is no model directory, signature or table at {text!r}"
@@ -107,22 +107,22 @@ class FileReader:
 _NO_CONTRACT = "is not a model directory, a file, or DDL like 'id bigint not null, name string'"
 
 
-def _nullable(source: Source) -> Source:
+def _allow_nulls(source: Source) -> Source:
     """Return a type with nulls allowed everywhere.
 
     A file may declare a column as required, while other files have nulls in it.
     """
-    return rebuild_source(source, lambda part: replace(part, source=_nullable(part.source), nullable=True))
+    return rebuild_source(source, lambda part: replace(part, source=_allow_nulls(part.source), nullable=True))
 
 
-_SPARK_KEY = b"org.apache.spark.sql.parquet.row.metadata"
+SPARK_SCHEMA_KEY = b"org.apache.spark.sql.parquet.row.metadata"
 """The key under which Spark stores a table's schema in a Parquet file, with the metadata of the fields."""
 
 
 def read_field_metadata(footer: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]]:
     """Return the metadata that Spark has stored for each column; empty if another system wrote the file."""
     try:
-        fields = json.loads(footer.get(_SPARK_KEY, b"{}")).get("fields", [])
+        fields = json.loads(footer.get(SPARK_SCHEMA_KEY, b"{}")).get("fields", [])
         return {part["name"]: part["metadata"] for part in fields if isinstance(part.get("metadata"), dict)}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # another system wrote the file
         return {}
@@ -150,8 +150,8 @@ class SparkReader:
         local = None if is_remote(text) else fetch_path(text)
         exists = local is not None and path_exists(local)
         if is_path or exists or re.fullmatch(r"\S*/\S*", text):
-            return self._table_at(text, exists, exists and path_exists(fetch_path(text) / "_delta_log"))
-        return self._table_named(text) if self._is_table(text) else None
+            return self._read_path(text, exists, exists and path_exists(fetch_path(text) / "_delta_log"))
+        return self._read_named(text) if self._is_table(text) else None
 
     def read_ddl(self, text: str) -> Sequence[Field]:
         """Return the columns that DDL declares; if this package cannot parse it, Spark's parser does.
@@ -168,9 +168,9 @@ class SparkReader:
         except Exception:  # an error of the parser: the first reason has the position
             message = failure.message.replace("a file", "a table", 1)
             raise ContractError(message, failure.findings) from None
-        return [column.field for column in spark_columns(table)]
+        return [column.field for column in list_spark_columns(table)]
 
-    def _table_at(self, path: str, exists: bool, is_delta: bool) -> TableSchema:
+    def _read_path(self, path: str, exists: bool, is_delta: bool) -> TableSchema:
         forms = (["delta"] if is_delta else ["parquet"]) if exists else ["delta", "parquet"]
         for form in forms:
             try:
@@ -180,8 +180,8 @@ class SparkReader:
             except Exception as error:  # an error of Spark, whose class depends on the session
                 reason = str(error).strip().partition("\n")[0]
                 continue
-            filled = self._filled(path) if form == "delta" else {}
-            return replace(spark_table(table, partitions, filled), promises=form == "delta")
+            filled = self._read_filled(path) if form == "delta" else {}
+            return replace(describe_spark_table(table, partitions, filled), declares_nulls=form == "delta")
         raise TableNotFoundError(f"{path}: cannot read a table ({' or '.join(forms)}): {reason}")
 
     def _is_table(self, text: str) -> bool:
@@ -192,24 +192,24 @@ class SparkReader:
         except Exception:  # an error of the parser: the text is not a name
             return False
 
-    def _table_named(self, name: str) -> TableSchema:
+    def _read_named(self, name: str) -> TableSchema:
         try:
             rows = self.spark.sql(f"DESCRIBE TABLE EXTENDED {name}").collect()
             provider = {row[0]: row[1] for row in rows}.get("Provider", "")
         except Exception:  # a temporary view has no provider
             provider = ""
-        filled = self._filled(name) if str(provider).lower() == "delta" else {}
-        table = spark_table(self.spark.table(name).schema, (), filled)
-        return replace(table, promises=str(provider).lower() == "delta")
+        filled = self._read_filled(name) if str(provider).lower() == "delta" else {}
+        table = describe_spark_table(self.spark.table(name).schema, (), filled)
+        return replace(table, declares_nulls=str(provider).lower() == "delta")
 
-    def _filled(self, target: str) -> dict[str, str]:
+    def _read_filled(self, target: str) -> dict[str, str]:
         from sparksig.tables.delta import read_delta
 
         existing = read_delta(self.spark, target)
         return {} if existing is None else {name: fills.how for name, fills in existing.filled.items()}
 
 
-def spark_table(
+def describe_spark_table(
     table: T.StructType, partitions: Iterable[str] = (), filled: Mapping[str, str] = MappingProxyType({})
 ) -> TableSchema:
     """Return the schema of a table that Spark has read.
@@ -220,7 +220,7 @@ def spark_table(
         filled: the columns that the table fills itself, with the way.
     """
     metadata = {part.name: part.metadata or {} for part in table.fields}
-    return TableSchema(tuple(spark_columns(table)), metadata, frozenset(partitions), filled)
+    return TableSchema(tuple(list_spark_columns(table)), metadata, frozenset(partitions), filled)
 
 
 def find_partitions(files: Sequence[str], target: str) -> tuple[str, ...]:

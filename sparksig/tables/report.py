@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparksig.engine.absent import format_absent_column
 from sparksig.errors import ContractError, Finding, quote
-from sparksig.views import TextView, aligned, count_nouns, format_nulls, render
+from sparksig.views import TextView, align_cells, count_nouns, format_nulls, render
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,13 +159,18 @@ class Report(TextView):
         columns = sorted(self.columns, key=lambda column: column.ok)
         if only_findings:
             columns = [column for column in columns if not column.ok]
-        notes = [] if only_findings else self._notes()
+        notes = [] if only_findings else self._list_notes()
         notes += [self.claim] if self.claim else []
         return "\n".join(
-            [self._headline(), *aligned(self._rows(columns)), *self._describe_findings(), *notes]
+            [
+                self._format_headline(),
+                *align_cells(self._format_columns(columns)),
+                *self._describe_findings(),
+                *notes,
+            ]
         )
 
-    def _headline(self) -> str:
+    def _format_headline(self) -> str:
         fits = "fits" if self.ok else "breaks"
         rows = "schema checked" if self.rows is None else f"{count_nouns(self.rows, 'row')} checked"
         broken = ""
@@ -173,7 +178,7 @@ class Report(TextView):
             broken = f", {count_nouns(self.bad_rows, 'row')} {'breaks' if self.bad_rows == 1 else 'break'} it"
         return f"the table {fits} the contract ({self.contract}): {rows}{broken}"
 
-    def _rows(self, columns: Sequence[ColumnReport]) -> list[Sequence[str]]:
+    def _format_columns(self, columns: Sequence[ColumnReport]) -> list[Sequence[str]]:
         has_nulls = any(column.nulls is not None for column in self.columns)
         rows: list[Sequence[str]] = []
         for column in columns:
@@ -189,7 +194,7 @@ class Report(TextView):
             lines.append(f"- {finding}" + (f" e.g. {', '.join(keys)}" if keys else ""))
         return lines
 
-    def _notes(self) -> list[str]:
+    def _list_notes(self) -> list[str]:
         notes = [f"- {format_absent_column(column)}" for column in self.absent]
         notes += [f"- warning: {finding}" for finding in self.warnings]
         return notes
@@ -237,15 +242,15 @@ class Report(TextView):
     def _render(self) -> str:
         return self.render()
 
-    def render(self, *, whole: bool = False, nested: bool = False, footer: str = "") -> str:
+    def render(self, *, is_page: bool = False, nested: bool = False, footer: str = "") -> str:
         """Render the report as HTML.
 
         Args:
-            whole: whether it is a page of its own.
+            is_page: whether it is a page of its own.
             nested: whether it is a section of another page.
             footer: the text at the end of a page.
         """
-        return render("report.html", report=self, whole=whole, nested=nested, footer=footer)
+        return render("report.html", report=self, is_page=is_page, nested=nested, footer=footer)
 
     def to_html(self, path: str | Path) -> None:
         """Write the report as a self-contained page of HTML, without scripts and external resources.
@@ -259,4 +264,4 @@ class Report(TextView):
         """
         created = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
         footer = ", ".join([*([self.table] if self.table else []), self.contract, created])
-        Path(path).write_text(self.render(whole=True, footer=footer), encoding="utf-8")
+        Path(path).write_text(self.render(is_page=True, footer=footer), encoding="utf-8")

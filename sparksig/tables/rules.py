@@ -39,7 +39,7 @@ class Step:
 
 
 ITEMS, KEYS, VALUES = Step(StepKind.ITEMS), Step(StepKind.KEYS), Step(StepKind.VALUES)
-_REPEATING = (ITEMS, KEYS, VALUES)
+REPEATING = (ITEMS, KEYS, VALUES)
 
 
 class Test(Enum):
@@ -84,7 +84,7 @@ class Rule:
     @property
     def is_repeating(self) -> bool:
         """Whether one row can break the rule several times."""
-        return any(step in _REPEATING for step in self.steps)
+        return any(step in REPEATING for step in self.steps)
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _walk(
     else:
         parts = _split_type(declared, actual, path)
     for part, inner, actual_part, where, is_required in parts:
-        strict = is_delta and part not in _REPEATING  # inside lists and maps, a struct may be null
+        strict = is_delta and part not in REPEATING  # inside lists and maps, a struct may be null
         for finding, steps, condition in _walk(inner, actual_part, where, is_required, options, strict):
             yield finding, (part, *steps), condition
 
@@ -215,7 +215,7 @@ def _test_value(
         finding = Finding(Code.INVALID_VALUE, path, f"{words} without NaN", "NaN")
         yield finding, Condition(Test.NAN)
     if declared is DataType.datetime and actual != Scalar("null"):
-        yield _range_finding(path), Condition(Test.OUTSIDE_NANOSECONDS)
+        yield _build_range_finding(path), Condition(Test.OUTSIDE_NANOSECONDS)
     elif isinstance(declared, Scalar) and declared.max_length is not None:
         expected = f"texts of up to {declared.max_length} characters"
         finding = Finding(Code.OUT_OF_RANGE, path, expected, "longer texts")
@@ -230,7 +230,7 @@ def _test_value(
                 yield finding, Condition(Test.MISSING_KEY, prop.name)
 
 
-def _range_finding(path: str) -> Finding:
+def _build_range_finding(path: str) -> Finding:
     return Finding(Code.OUT_OF_RANGE, path, IN_RANGE, OUT_OF_RANGE, RANGE_HINT)
 
 
@@ -301,4 +301,4 @@ def _walk_tensor(spec: TensorSpec, path: str, options: ValueOptions) -> Iterator
         finding = Finding(Code.INVALID_VALUE, where, f"{spec.type.name} without NaN", "NaN")
         yield finding, steps, Condition(Test.NAN)
     if spec.type.str == "<M8[ns]":
-        yield _range_finding(path), steps, Condition(Test.OUTSIDE_NANOSECONDS)
+        yield _build_range_finding(path), steps, Condition(Test.OUTSIDE_NANOSECONDS)

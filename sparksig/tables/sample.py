@@ -264,7 +264,7 @@ def infer_from_sample(
         values = count_dictionary_nulls(rows.column(index)).combine_chunks()
         suggestion = ""
         if isinstance(spec, ColSpec):
-            suggestion = _suggestion(values, spec)
+            suggestion = _suggest_tensor(values, spec)
             spec = ColSpec(observe_nulls(spec.type, [values]), spec.name, required=not values.null_count)
         specs.append(spec)
         evidence.append(Evidence(str(spec.name), len(values), values.null_count, partitions, suggestion))
@@ -273,7 +273,7 @@ def infer_from_sample(
     return SampledSignature(ModelSignature(inputs=schema), tuple(evidence), noun)
 
 
-def _suggestion(values: pa.Array, spec: ColSpec) -> str:
+def _suggest_tensor(values: pa.Array, spec: ColSpec) -> str:
     """Suggest a tensor where all lists of numbers have one length."""
     shape: list[int] = []
     while pa.types.is_list(values.type) and len(values) and not values.null_count:

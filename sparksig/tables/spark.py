@@ -17,11 +17,11 @@ from pyspark.sql import functions as F
 from sparksig.convert.spark import from_spark
 from sparksig.errors import ContractError
 from sparksig.schema import Schema
-from sparksig.spark.arrow_types import arrow_type
+from sparksig.spark.arrow_types import to_arrow_type
 from sparksig.spark.names import Fold, get_name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.tables.arrow import Outcome, Part
-from sparksig.tables.columns import Column, spark_columns, spark_fields
+from sparksig.tables.columns import Column, list_spark_columns, list_spark_fields
 from sparksig.tables.counting import count_rows
 from sparksig.tables.readers import SparkReader
 from sparksig.tables.rules import Rule
@@ -53,7 +53,7 @@ class SparkTable:
     @cached_property
     def columns(self) -> list[Column]:
         """The columns."""
-        return spark_columns(self.df.schema)
+        return list_spark_columns(self.df.schema)
 
     def select(self, names: Sequence[str]) -> SparkTable:
         """Return the table with some of its columns, in this order."""
@@ -95,7 +95,7 @@ class SparkTable:
     def run(self, rules: Sequence[Rule], names: Sequence[str], keys: Sequence[str]) -> Outcome:
         """Apply rules to all rows, by one Spark job without Python."""
         df = convert_vectors_to_arrays(self.df)
-        return count_rows(df, compile_rules(rules, spark_fields(df.schema)), names, keys)
+        return count_rows(df, compile_rules(rules, list_spark_fields(df.schema)), names, keys)
 
 
 def convert_vectors_to_arrays(df: DataFrame) -> DataFrame:
@@ -252,6 +252,6 @@ def _split_tables(tables: Sequence[pa.Table], df: DataFrame) -> tuple[tuple[Part
     if tables:
         schema = tables[0].schema
     else:
-        schema = pa.schema([(field.name, arrow_type(field.dataType)) for field in df.schema.fields])
+        schema = pa.schema([(field.name, to_arrow_type(field.dataType)) for field in df.schema.fields])
     batches = (batch for table in tables for batch in table.combine_chunks().to_batches())
     return tuple(map(Part, batches)), schema

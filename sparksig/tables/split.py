@@ -15,13 +15,19 @@ from sparksig.source_walks import rebuild_source
 from sparksig.spark.arguments import require_frame
 from sparksig.spark.names import Fold, get_name_folding
 from sparksig.tables.check import build_rules
-from sparksig.tables.columns import spark_columns, spark_fields
+from sparksig.tables.columns import list_spark_columns, list_spark_fields
 from sparksig.tables.contract import Contract, resolve_contract
 from sparksig.tables.exact import columns_to_ddl
 from sparksig.tables.readers import SparkReader
 from sparksig.tables.rules import ValueOptions
 from sparksig.tables.spark import SparkTable
-from sparksig.tables.sql import FINDINGS_TYPE, compile_rules, format_findings, is_broken, quote_name
+from sparksig.tables.sql import (
+    FINDINGS_TYPE,
+    build_broken_condition,
+    compile_rules,
+    format_findings,
+    quote_name,
+)
 from sparksig.tables.types import judge_types
 
 
@@ -86,10 +92,10 @@ def _drop_lengths(field: Field) -> Field:
 
 def _build_findings(contract: Contract, table: T.StructType, fold: Fold, options: ValueOptions) -> Column:
     """Build the column of findings, for a session that compares names by ``fold``."""
-    findings = judge_types(contract, spark_columns(table), fold=fold)
+    findings = judge_types(contract, list_spark_columns(table), fold=fold)
     if findings:
         raise ContractError.of(f"the table does not fit the contract ({contract.name})", findings)
-    fields = spark_fields(table)
+    fields = list_spark_fields(table)
     rules = compile_rules(build_rules(contract, fields, options), fields)
     rules = [rule for rule in rules if rule.lengths is None]
     if not rules:
@@ -100,7 +106,7 @@ def _build_findings(contract: Contract, table: T.StructType, fold: Fold, options
             f"cannot check tensors in vectors of Spark ML ({', '.join(vectors)}): convert the vectors with "
             "vector_to_array first"
         )
-    return F.expr(f"case when {is_broken(rules)} then {format_findings(rules)} end")
+    return F.expr(f"case when {build_broken_condition(rules)} then {format_findings(rules)} end")
 
 
 def split(

@@ -12,7 +12,7 @@ from operator import itemgetter
 
 from sparksig.errors import Code, Finding, quote
 from sparksig.lattice import Field, ListOf, MapOf, Source, Struct
-from sparksig.tables.rules import Condition, Rule, Step, StepKind, Test
+from sparksig.tables.rules import REPEATING, Condition, Rule, Step, StepKind, Test
 
 FINDINGS_TYPE = "array<struct<code:string,path:string,detail:string>>"
 """The type of a column of findings."""
@@ -146,8 +146,7 @@ def _count_places(value: str, source: Source, steps: Sequence[Step], condition: 
     inner = _step_into(source, step)
     if step.kind in (StepKind.FIELD, StepKind.DELTA_FIELD):
         count = _count_places(_name_field(value, source, step.name), inner, inner_steps, condition)
-        is_own = step.kind is StepKind.FIELD
-        return f"case when {value} is not null then {count} end" if is_own else count
+        return f"case when {value} is not null then {count} end" if step.kind is StepKind.FIELD else count
     if step.kind is StepKind.KEY:
         key = quote_text(step.name)
         count = _count_places(f"element_at({value}, {key})", inner, inner_steps, condition)
@@ -155,13 +154,10 @@ def _count_places(value: str, source: Source, steps: Sequence[Step], condition: 
     parts = {StepKind.KEYS: f"map_keys({value})", StepKind.VALUES: f"map_values({value})"}
     items = parts.get(step.kind, value)
     # the depth gives nested variables different names
-    depth = sum(inner_step.kind in _LOOPS for inner_step in inner_steps)
+    depth = sum(inner_step in REPEATING for inner_step in inner_steps)
     count = _count_places(f"item{depth}", inner, inner_steps, condition)
     total = f"so_far{depth} + coalesce({count}, 0)"
     return f"aggregate({items}, 0, (so_far{depth}, item{depth}) -> {total})"
-
-
-_LOOPS = (StepKind.ITEMS, StepKind.KEYS, StepKind.VALUES)
 
 
 def _step_into(source: Source, step: Step) -> Source:
@@ -212,7 +208,7 @@ _CONDITIONS: Mapping[Test, Callable[[str, int | str], str]] = {
 }
 
 
-def is_broken(rules: Sequence[SqlRule]) -> str:
+def build_broken_condition(rules: Sequence[SqlRule]) -> str:
     """Return the condition that a row breaks any rule: a balanced tree, as parsers recurse into chains."""
     parts = [rule.broken for rule in rules if rule.lengths is None]
     while len(parts) > 1:

@@ -1,4 +1,4 @@
-"""Judging the types of a table's columns by a contract."""
+"""The judgement of the types of a table's columns by a contract."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sparksig.source_walks import walk_source
 from sparksig.spark.names import Fold
 from sparksig.tables.columns import Column, format_type
 from sparksig.tables.contract import RUN_COLUMN, Contract
-from sparksig.tables.differences import Difference, compare_fields, list_nullable_parts, required_fields
+from sparksig.tables.differences import Difference, compare_fields, list_nullable_parts, list_required_fields
 from sparksig.types import AnyType, Object, describe
 from sparksig.walks import contains
 
@@ -43,9 +43,9 @@ def judge_types(
 
     Example:
         >>> from sparksig.lattice import Decimal, Field
-        >>> from sparksig.tables.columns import declared_column
+        >>> from sparksig.tables.columns import build_declared_column
         >>> from sparksig.tables.contract import resolve_contract
-        >>> table = [declared_column(Field("total", Decimal(8, 1)))]
+        >>> table = [build_declared_column(Field("total", Decimal(8, 1)))]
         >>> [str(finding) for finding in judge_types(resolve_contract("total decimal(10,2)"), table)]
         ["total: expected decimal(10,2), got decimal(8,1) (cast it, or pass types='lossless') [TYPE_MISMATCH]"]
     """  # noqa: E501  as it is printed
@@ -90,16 +90,19 @@ def find_duplicate_columns(columns: Sequence[Column], fold: Fold) -> list[Findin
     for column in columns:
         names.setdefault(fold(column.name), []).append(column.name)
     return [
-        _duplicate(name, equal) for equal in names.values() if len(equal) > 1 for name in dict.fromkeys(equal)
+        _build_duplicate(name, equal)
+        for equal in names.values()
+        if len(equal) > 1
+        for name in dict.fromkeys(equal)
     ]
 
 
-def _duplicate(name: str, names: Sequence[str]) -> Finding:
+def _build_duplicate(name: str, names: Sequence[str]) -> Finding:
     actual = ", ".join(map(quote, names))
     return Finding(Code.DUPLICATE_NAME, quote(name), "one column of that name", actual, DUPLICATES_HINT)
 
 
-def duplicate_fields(source: Source, path: str, fold: Fold) -> list[Finding]:
+def find_duplicate_fields(source: Source, path: str, fold: Fold) -> list[Finding]:
     """Report fields of structs, at every depth, whose names readers do not distinguish."""
     findings: list[Finding] = []
     expected = "one field of that name"
@@ -130,7 +133,7 @@ class _Names:
         column = self._exact.get(name)
         duplicates = self._folded.get(self._fold(name), [])
         if column is not None and len(duplicates) > 1:
-            findings.append(_duplicate(name, duplicates))
+            findings.append(_build_duplicate(name, duplicates))
             return None
         if column is None and expected is not None:
             hint = suggest(name, self.names if len(findings) < HINTS else ())
@@ -175,7 +178,7 @@ def match_columns(
         by_position: whether the caller has chosen the columns, for a contract without names.
     """
     schema = contract.schema
-    if not by_position and (row := _row_object(schema, columns)) is not None:
+    if not by_position and (row := _find_row_object(schema, columns)) is not None:
         row_type = Struct(tuple(column.field for column in columns))
         return Match([], find_mismatches(row_type, row.type, "", row.required), row)
     if schema.has_input_names():
@@ -191,7 +194,7 @@ def match_columns(
     return _match_positions(schema, chosen)
 
 
-def _row_object(schema: Schema, columns: Sequence[Column]) -> ColSpec | None:
+def _find_row_object(schema: Schema, columns: Sequence[Column]) -> ColSpec | None:
     """Return the only column of a contract, if it is an unnamed object and each row is such an object."""
     spec = schema.inputs[0]
     if schema.has_input_names() or len(schema) > 1 or not isinstance(spec, ColSpec):
@@ -253,11 +256,11 @@ def _judge_column(column: Column, spec: ColSpec, fold: Fold) -> list[Finding]:
     if not findings and column.arrow is not None:
         findings = find_unknown_zones(column.arrow, spec.type, path)
     if not findings and column.arrow is None and contains(spec.type, lambda part: isinstance(part, AnyType)):
-        findings = _unreachable(column.field.source, path)
-    return findings + duplicate_fields(column.field.source, path, fold)
+        findings = _find_unreachable(column.field.source, path)
+    return findings + find_duplicate_fields(column.field.source, path, fold)
 
 
-def _unreachable(source: Source, path: str) -> list[Finding]:
+def _find_unreachable(source: Source, path: str) -> list[Finding]:
     """Report types, at every depth, that Spark cannot pass to Python."""
     hint = "cast it explicitly, or drop it"
     return [
@@ -315,7 +318,7 @@ def _judge_table(contract: Contract, columns: Sequence[Column], fold: Fold) -> l
     for declared in contract.columns:
         how = contract.filled.get(declared.name)
         optional = how is not None or (
-            contract.missing == "allow" and not required_fields(declared.field, declared.name)
+            contract.missing == "allow" and not list_required_fields(declared.field, declared.name)
         )
         column = names.find(declared.name, None if optional else declared.text, findings)
         if column is None:
@@ -326,18 +329,18 @@ def _judge_table(contract: Contract, columns: Sequence[Column], fold: Fold) -> l
             findings.append(Finding(Code.EXTRA_COLUMN, path, "no values", column.text, hint))
         elif declared.name not in contract.partitions:
             for difference in compare_fields(declared.field, column.field, path):
-                findings += _difference_finding(difference, contract, declared, column)
-        findings += duplicate_fields(column.field.source, path, fold)
+                findings += _judge_difference(difference, contract, declared, column)
+        findings += find_duplicate_fields(column.field.source, path, fold)
     return findings
 
 
-def _difference_finding(
+def _judge_difference(
     difference: Difference, contract: Contract, declared: Column, column: Column
 ) -> list[Finding]:
     expected, actual, path = difference.expected, difference.actual, difference.path
     top = path == quote(column.name)
     if difference.verdict == "missing" and expected is not None:
-        if contract.missing == "allow" and not required_fields(expected, path):
+        if contract.missing == "allow" and not list_required_fields(expected, path):
             return []
         return [Finding(Code.MISSING_FIELD, path, format_type(expected.source), "no such field")]
     if difference.verdict == "extra" and actual is not None:

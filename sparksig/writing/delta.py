@@ -1,4 +1,4 @@
-"""Writes to Delta tables: refusals, and commits that happen exactly once."""
+"""Writes to Delta tables: find_refusals, and commits that happen exactly once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyspark.sql import types as T
 
 from sparksig.errors import Code, Finding, OutputRefusedError, below, quote
 from sparksig.spark.bind import column
-from sparksig.tables.delta import Existing, delta_name, is_path, read_delta
+from sparksig.tables.delta import Existing, is_path, name_delta_table, read_delta
 from sparksig.writing.request import WriteRequest
 
 # --- the dry run ------------------------------------------------------------------------------------------
@@ -22,7 +22,9 @@ from sparksig.writing.request import WriteRequest
 _SPECIAL = frozenset(" ,;{}()\n\t=")
 
 
-def refusals(spark: SparkSession, table: T.StructType, existing: Existing | None, mode: str) -> list[Finding]:
+def find_refusals(
+    spark: SparkSession, table: T.StructType, existing: Existing | None, mode: str
+) -> list[Finding]:
     """Report what Delta refuses independently of values: overwrites of some tables, and some names."""
     findings, properties = [], {} if existing is None else existing.properties
     if mode == "overwrite" and str(properties.get("delta.appendOnly", "false")).lower() == "true":
@@ -56,7 +58,7 @@ def _names(dtype: T.DataType, path: str) -> list[tuple[str, str]]:
     return [name for where, field in named for name in [(where, field.name), *_names(field.dataType, where)]]
 
 
-def partition_refusals(table: T.StructType, partition_by: Collection[str]) -> list[Finding]:
+def find_partition_refusals(table: T.StructType, partition_by: Collection[str]) -> list[Finding]:
     """Report nested columns to partition by."""
     expected = "a column to partition by that is not nested"
     return [
@@ -79,15 +81,15 @@ _RUN, _WRITE, _NOTE = "sparksig.run_id", "sparksig.write", "sparksig.note"
 """The keys that mark a commit, or the table that it created: run id, call, note."""
 
 
-def counts(spark: SparkSession) -> bool:
+def records_counts(spark: SparkSession) -> bool:
     """Return whether Delta records the number of rows of a commit."""
     return str(spark.conf.get("spark.databricks.delta.history.metricsEnabled", "true")).lower() == "true"
 
 
 def commit(rows: DataFrame, request: WriteRequest, *, exists: bool) -> int | None:
-    """Commit rows, and count them; None if any writer has committed this run before.
+    """Commit rows, and count them; None if any writer has has_run this run before.
 
-    The count is 0 if Delta does not record it (:func:`counts`).
+    The count is 0 if Delta does not record it (:func:`records_counts`).
 
     Raises:
         OutputRefusedError: another writer created or changed the table meanwhile.
@@ -108,19 +110,19 @@ def commit(rows: DataFrame, request: WriteRequest, *, exists: bool) -> int | Non
     return _count_rows(spark, request.target, _WRITE, token)
 
 
-def committed(spark: SparkSession, target: str, run_id: str) -> bool:
+def has_run(spark: SparkSession, target: str, run_id: str) -> bool:
     """Return whether a Delta table has a run already."""
     return _count_rows(spark, target, _RUN, run_id) is not None
 
 
-def noted(spark: SparkSession, target: str, run_id: str) -> str:
+def read_note(spark: SparkSession, target: str, run_id: str) -> str:
     """Return the note of a run in a Delta table; empty without one."""
     metadata = F.col("userMetadata")
     marked = F.get_json_object(metadata, f"$['{_RUN}']") == F.lit(run_id)
-    history = spark.sql(f"DESCRIBE HISTORY {delta_name(target)}").where(marked)
+    history = spark.sql(f"DESCRIBE HISTORY {name_delta_table(target)}").where(marked)
     notes = history.select(F.get_json_object(metadata, f"$['{_NOTE}']")).collect()
     if not notes and not is_path(target):
-        [detail] = spark.sql(f"DESCRIBE DETAIL {delta_name(target)}").select("properties").collect()
+        [detail] = spark.sql(f"DESCRIBE DETAIL {name_delta_table(target)}").select("properties").collect()
         properties = detail[0] or {}
         return str(properties.get(_NOTE, "")) if properties.get(_RUN) == run_id else ""
     return str(notes[0][0] or "") if notes else ""
@@ -154,18 +156,18 @@ def _has_run(spark: SparkSession, request: WriteRequest, exists: bool) -> bool:
     for wait in (0.0, 0.5, 1.0, 2.0, 4.0) if is_new else (0.0,):
         time.sleep(wait)
         if read_delta(spark, request.target) is not None:
-            return committed(spark, request.target, str(request.run_id))
+            return has_run(spark, request.target, str(request.run_id))
     return False
 
 
 def _count_rows(spark: SparkSession, target: str, key: str, value: str) -> int | None:
     """Return the number of rows that the commit with a mark has written; None without such a commit."""
     recent = " LIMIT 1000" if key == _WRITE else ""  # the commit of this write is recent
-    history = spark.sql(f"DESCRIBE HISTORY {delta_name(target)}{recent}")
+    history = spark.sql(f"DESCRIBE HISTORY {name_delta_table(target)}{recent}")
     marked = F.get_json_object("userMetadata", f"$['{key}']") == F.lit(value)
     metrics = history.where(marked).select("operationMetrics").collect()
     if not metrics and not is_path(target):
-        [detail] = spark.sql(f"DESCRIBE DETAIL {delta_name(target)}").select("properties").collect()
+        [detail] = spark.sql(f"DESCRIBE DETAIL {name_delta_table(target)}").select("properties").collect()
         if (detail[0] or {}).get(key) == value:
             metrics = history.where("version = 0").select("operationMetrics").collect()
     return int((metrics[0][0] or {}).get("numOutputRows", 0)) if metrics else None

@@ -8,15 +8,15 @@ from pyspark.sql import types as T
 
 from sparksig.errors import Code, Finding, quote
 from sparksig.lattice import Field
-from sparksig.tables.columns import spark_fields
+from sparksig.tables.columns import list_spark_fields
 from sparksig.tables.delta import Existing
 from sparksig.tables.partitions import (
     AMBIGUOUS,
     EXACT,
-    NOTHING,
-    refuse_unlike_text,
+    NULL_PARTITION,
     report_ambiguous,
     report_empty,
+    report_unlike_text,
 )
 from sparksig.tables.rules import Rule, ValueOptions, build_table_rules
 from sparksig.tables.sql import SqlRule, flag, name_column, quote_text
@@ -29,7 +29,7 @@ def constrain_columns(existing: Existing, columns: Sequence[Field]) -> list[Rule
         existing: the target.
         columns: the columns to write, and those that the target computes by an expression.
     """
-    return build_table_rules(spark_fields(existing.schema), columns, ValueOptions(), is_delta=True)
+    return build_table_rules(list_spark_fields(existing.schema), columns, ValueOptions(), is_delta=True)
 
 
 def constrain_generated(existing: Existing, names: Sequence[str]) -> list[SqlRule]:
@@ -69,7 +69,7 @@ def constrain_partitions(
         if not isinstance(column.dataType, T.StringType):
             continue
         value, path = name_column(column.name), quote(column.name)
-        nothing = flag(f"{value} = '' or {value} = {quote_text(NOTHING)}")
+        nothing = flag(f"{value} = '' or {value} = {quote_text(NULL_PARTITION)}")
         rules.append(SqlRule(report_empty(column.name), nothing))
         if format != "parquet":
             continue
@@ -80,5 +80,5 @@ def constrain_partitions(
         if not isinstance(target, T.StringType):  # as the existing directories read
             text = target.simpleString()
             broken = f"{value} is not null and try_cast({value} as {text}) is null"
-            rules.append(SqlRule(refuse_unlike_text(path, text), flag(broken)))
+            rules.append(SqlRule(report_unlike_text(path, text), flag(broken)))
     return rules

@@ -41,7 +41,7 @@ class Movable(Protocol):
     def exists(self) -> bool:
         """Return whether a file or a directory exists at the path."""
 
-    def files(self) -> Iterator[str]:
+    def list_files(self) -> Iterator[str]:
         """Yield the files below the directory, at any depth, by their paths in it."""
 
     def delete(self) -> None:
@@ -73,7 +73,7 @@ def add_files(source: Movable, target: Movable) -> None:
     """
     moved: list[Movable] = []
     try:
-        for name in sorted(source.files()):
+        for name in sorted(source.list_files()):
             if name.rpartition("/")[2].startswith(("_", ".")):
                 continue
             (source / name).move_file_to(target / name)
@@ -87,7 +87,7 @@ def add_files(source: Movable, target: Movable) -> None:
 def replace_directory(staged: Movable, target: Movable) -> None:
     """Replace a table by the staged table."""
     if not target.renames_at_once:
-        old_files = list(target.files())
+        old_files = list(target.list_files())
         add_files(staged, target)
         for name in old_files:
             (target / name).delete()

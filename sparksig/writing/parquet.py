@@ -10,23 +10,23 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.errors import Code, Finding, OutputRefusedError, quote
-from sparksig.spark.hadoop import is_connect, is_nowhere
+from sparksig.spark.hadoop import is_connect, is_missing
 from sparksig.tables.contract import RUN_COLUMN
 from sparksig.tables.delta import Existing
-from sparksig.tables.partitions import refuse_other_partition, refuse_partition_type
+from sparksig.tables.partitions import report_other_type, report_partition_type
 from sparksig.tables.readers import find_partitions
 from sparksig.writing.request import WriteRequest
 from sparksig.writing.staged import save as save_staged
-from sparksig.writing.target import holds
+from sparksig.writing.target import can_hold
 
 
-def existing(spark: SparkSession, target: str) -> Existing | None:
+def read_existing(spark: SparkSession, target: str) -> Existing | None:
     """Read the schema of the Parquet table at a path; None for a path without files.
 
     Raises:
         OutputRefusedError: the path is not a Parquet table.
     """
-    if is_nowhere(spark, target):
+    if is_missing(spark, target):
         return None
     if is_delta(spark, target):
         raise OutputRefusedError(f"{target} is a Delta table: format='delta'; nothing was written")
@@ -55,7 +55,7 @@ def is_delta(spark: SparkSession, path: str) -> bool:
 
 
 def _can_list(spark: SparkSession, path: str) -> bool:
-    if is_nowhere(spark, path):
+    if is_missing(spark, path):
         return False
     if is_connect(spark):  # some servers read a path that does not exist as an empty table
         return _has_files(spark, path)
@@ -65,14 +65,14 @@ def _can_list(spark: SparkSession, path: str) -> bool:
         return False
 
 
-def holds_others(spark: SparkSession, path: str) -> bool:
+def has_other_files(spark: SparkSession, path: str) -> bool:
     """Return whether a path has files, and is not a Delta table."""
     return _has_files(spark, path) and not is_delta(spark, path)
 
 
 def _has_files(spark: SparkSession, path: str) -> bool:
     """Return whether a path has files, at any depth."""
-    if is_nowhere(spark, path):
+    if is_missing(spark, path):
         return False
     reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
     try:
@@ -86,7 +86,7 @@ def _has_files(spark: SparkSession, path: str) -> bool:
 _COMMITTER = "mapreduce.fileoutputcommitter.algorithm.version"
 
 
-def unsafe(spark: SparkSession) -> list[Finding]:
+def find_unsafe_settings(spark: SparkSession) -> list[Finding]:
     """Report settings with which a failed job may leave rows in the table.
 
     Speculative execution is safe: Spark lets a single attempt of each task commit.
@@ -101,7 +101,7 @@ def unsafe(spark: SparkSession) -> list[Finding]:
 _READ_BACK = (T.ByteType, T.ShortType, T.IntegerType, T.LongType, T.DoubleType, T.DateType, T.StringType)
 
 
-def partition_refusals(table: T.StructType, by: Sequence[str], layout: Existing | None) -> list[Finding]:
+def find_partition_refusals(table: T.StructType, by: Sequence[str], layout: Existing | None) -> list[Finding]:
     """Report columns to partition by whose types are lost in the names of directories."""
     findings = []
     types = {} if layout is None else {field.name: field.dataType for field in layout.schema.fields}
@@ -111,12 +111,12 @@ def partition_refusals(table: T.StructType, by: Sequence[str], layout: Existing 
         actual, path = field.dataType, quote(field.name)
         is_integer = isinstance(actual, T.DecimalType) and actual.scale == 0
         if not is_integer and not isinstance(actual, _READ_BACK):
-            findings.append(refuse_partition_type(path, actual.simpleString()))
+            findings.append(report_partition_type(path, actual.simpleString()))
             continue
         target = types.get(field.name, actual)
         is_text = isinstance(target, T.StringType) or isinstance(actual, T.StringType)
-        if not is_text and not holds(target, actual) and not holds(actual, target):
-            findings.append(refuse_other_partition(path, target.simpleString(), actual.simpleString()))
+        if not is_text and not can_hold(target, actual) and not can_hold(actual, target):
+            findings.append(report_other_type(path, target.simpleString(), actual.simpleString()))
     return findings
 
 

@@ -19,11 +19,11 @@ from sparksig.spark.arguments import require_frame
 from sparksig.spark.names import Fold, find_variables, get_name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.spark.quiet import mute_query_errors
-from sparksig.tables.columns import spark_columns
+from sparksig.tables.columns import list_spark_columns
 from sparksig.tables.contract import RUN_COLUMN, Contract
 from sparksig.tables.delta import Existing, is_path, read_delta
 from sparksig.tables.findings import find_equal_names, find_missing
-from sparksig.tables.partitions import judge_partition_names, reads_back_otherwise
+from sparksig.tables.partitions import is_ambiguous, judge_partition_names
 from sparksig.tables.types import judge_types
 from sparksig.views import TextView
 from sparksig.writing import delta, parquet
@@ -194,9 +194,13 @@ def resolve_write(df: DataFrame, contract: Any, request: WriteRequest) -> Resolv
     findings += _find_null_types(df.schema) if layout is None else _find_evolving_null_types(columns)
     findings += _judge_partitions(df.schema, layout, request, partition_by)
     if is_delta:
-        findings += delta.refusals(spark, df.schema, existing, mode)
+        findings += delta.find_refusals(spark, df.schema, existing, mode)
     else:
-        findings += [*parquet.unsafe(spark), *find_variables(df.schema), *_judge_run_id(request.run_id)]
+        findings += [
+            *parquet.find_unsafe_settings(spark),
+            *find_variables(df.schema),
+            *_judge_run_id(request.run_id),
+        ]
         findings += find_source_overlap(df, target)
     findings += refused
     distinct = tuple(dict.fromkeys(findings))
@@ -207,15 +211,15 @@ def resolve_write(df: DataFrame, contract: Any, request: WriteRequest) -> Resolv
 def _read_existing(spark: SparkSession, target: str, format: str) -> Existing | None:
     """Read the schema of the table at a target; None if the target does not exist."""
     if format == "parquet":
-        return parquet.existing(spark, target)
+        return parquet.read_existing(spark, target)
     existing = read_delta(spark, target)
-    if existing is None and is_path(target) and parquet.holds_others(spark, target):
+    if existing is None and is_path(target) and parquet.has_other_files(spark, target):
         raise OutputRefusedError(f"{target} has files and is not a Delta table; nothing was written")
     return existing
 
 
 def _judge(df: DataFrame, contract: Contract) -> list[Finding]:
-    columns = spark_columns(restore_null_types(df, contract.schema))
+    columns = list_spark_columns(restore_null_types(df, contract.schema))
     return judge_types(contract, columns, fold=get_name_folding(df.sparkSession))
 
 
@@ -226,11 +230,11 @@ def _plan_columns(
     if layout is None:
         plans = [
             ColumnPlan(quote(column.name), "ok", column.text, column.text)
-            for column in spark_columns(df.schema)
+            for column in list_spark_columns(df.schema)
         ]
         return plans, []
     contract = request.resolve_target(layout)
-    columns = spark_columns(restore_null_types(df, contract.schema))
+    columns = list_spark_columns(restore_null_types(df, contract.schema))
     return plan_columns(
         columns, contract, layout, fold, is_delta=request.format == "delta", evolve=request.evolve
     )
@@ -323,7 +327,7 @@ _VOID = "it has only nulls and no type: cast it to its intended type"
 
 def _judge_run_id(run_id: str | None) -> list[Finding]:
     """Report a run id that readers of partitions return differently, for example as a number."""
-    if run_id is None or not reads_back_otherwise(run_id):
+    if run_id is None or not is_ambiguous(run_id):
         return []
     expected = "a name that readers of Parquet return unchanged"
     hint = "use run-007 instead of 007, for example"
@@ -337,9 +341,9 @@ def _judge_partitions(
     if not table.fields:
         findings.append(Finding(Code.EMPTY, "", "a table with columns", "none"))
     if request.format == "parquet":
-        findings += parquet.partition_refusals(table, partition_by, layout)
+        findings += parquet.find_partition_refusals(table, partition_by, layout)
     else:
-        findings += delta.partition_refusals(table, partition_by)
+        findings += delta.find_partition_refusals(table, partition_by)
     requested = list(request.partition_by)
     if request.run_id is not None and request.format == "parquet":
         requested.insert(0, RUN_COLUMN)

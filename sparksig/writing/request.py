@@ -8,9 +8,9 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from sparksig.tables.contract import Contract, contract_of_table, resolve_contract
+from sparksig.tables.contract import Contract, build_table_contract, resolve_contract
 from sparksig.tables.delta import Existing
-from sparksig.tables.readers import SparkReader, spark_table
+from sparksig.tables.readers import SparkReader, describe_spark_table
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,6 @@ class WriteRequest:
         """Return an existing target as a contract that forbids extra columns."""
         filled = {column: fills.how for column, fills in existing.filled.items()}
         partitions = existing.partitions if self.format == "parquet" else ()
-        table = spark_table(existing.schema, partitions, filled)
-        contract = contract_of_table(table, self.target, tensors=False)
+        table = describe_spark_table(existing.schema, partitions, filled)
+        contract = build_table_contract(table, self.target, tensors=False)
         return resolve_contract(contract, types=self.types, missing=self.missing)

@@ -68,7 +68,7 @@ def _run_partition(target: HadoopPath, request: WriteRequest) -> HadoopPath:
 
 def _publish(staged: HadoopPath, target: HadoopPath, request: WriteRequest) -> bool:
     """Move the staged table to the target; return False if another writer has published the same run."""
-    if target.is_directory() and not target.names():
+    if target.is_directory() and not target.list_names():
         target.delete()
     if not target.exists() and move_new(staged, target):
         return True

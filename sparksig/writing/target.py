@@ -14,7 +14,7 @@ from sparksig.spark.names import Fold
 from sparksig.tables.columns import Column, format_type
 from sparksig.tables.contract import Contract
 from sparksig.tables.delta import Existing
-from sparksig.tables.differences import Difference, compare_fields, required_fields
+from sparksig.tables.differences import Difference, compare_fields, list_required_fields
 from sparksig.tables.types import KEYS_HINT, judge_types
 
 
@@ -195,7 +195,7 @@ class _Planner:
         how = self._contract.filled.get(declared.name) if path == quote(declared.name) else None
         if how is not None:
             return ColumnPlan(path, "ok", "", declared.text, _FILLS[how])
-        if required_fields(declared.field, path):
+        if list_required_fields(declared.field, path):
             return ColumnPlan(path, "refused", "", declared.text, "the target requires it")
         if self._contract.missing == "allow":
             return ColumnPlan(path, "ok", "", declared.text, "null in every row")
@@ -210,11 +210,11 @@ class _Planner:
         )
 
 
-def holds(target: T.DataType, actual: T.DataType) -> bool:
+def can_hold(target: T.DataType, actual: T.DataType) -> bool:
     """Return whether a scalar Spark type holds all values of another, exactly, with the same meaning.
 
     Example:
-        >>> holds(T.LongType(), T.IntegerType()), holds(T.DoubleType(), T.LongType())
+        >>> can_hold(T.LongType(), T.IntegerType()), can_hold(T.DoubleType(), T.LongType())
         (True, False)
     """
     return is_lossless(source(actual), source(target))

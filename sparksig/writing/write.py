@@ -20,8 +20,8 @@ from sparksig.options import Extra, Missing, SaveMode, Side, TableFormat, TypeRu
 from sparksig.spark.bind import column
 from sparksig.spark.diagnosis import convert_spark_errors
 from sparksig.tables.check import build_rules, report_outcome
-from sparksig.tables.columns import spark_columns, spark_fields
-from sparksig.tables.contract import CONTRACT_KEY, Contract, contract_metadata
+from sparksig.tables.columns import list_spark_columns, list_spark_fields
+from sparksig.tables.contract import CONTRACT_KEY, Contract, build_contract_metadata
 from sparksig.tables.counting import count_rows
 from sparksig.tables.delta import Existing
 from sparksig.tables.differences import normalize
@@ -40,7 +40,7 @@ from sparksig.writing.limits import (
 )
 from sparksig.writing.plan import ResolvedWrite, WritePlan, plan_write, resolve_write
 from sparksig.writing.request import WriteRequest
-from sparksig.writing.target import ColumnPlan, can_widen, holds
+from sparksig.writing.target import ColumnPlan, can_hold, can_widen
 
 __all__ = ["ColumnPlan", "WritePlan", "Written", "plan_write", "require_writable", "write", "write_resolved"]
 
@@ -194,7 +194,7 @@ _BEFORE = Report("schema", "written before", (), ())
 
 def _has_run(spark: SparkSession, plan: WritePlan, run_id: str) -> bool:
     if plan.format == "delta":
-        return delta.committed(spark, plan.target, run_id)
+        return delta.has_run(spark, plan.target, run_id)
     return parquet.has_run(spark, plan.target, run_id)
 
 
@@ -204,7 +204,7 @@ def _has_run(spark: SparkSession, plan: WritePlan, run_id: str) -> bool:
 def _align_rows(df: DataFrame, resolved: ResolvedWrite) -> DataFrame:
     """Return the rows in the target's types, without the columns that the target fills itself."""
     contract, layout = resolved.contract, resolved.layout
-    metadata = {} if contract is None else contract_metadata(contract)
+    metadata = {} if contract is None else build_contract_metadata(contract)
     fields = {field.name: field for field in df.schema.fields}
     columns = []
     targets = _declare_fields(df.schema, contract) if layout is None else layout.schema.fields
@@ -278,7 +278,7 @@ def _align(value: Column, actual: T.DataType, target: T.DataType) -> Column:
         value_types = actual.valueType, target.valueType
         return F.transform_values(value, lambda _, item: _align(item, *value_types))
     # Delta itself widens its narrower column
-    evolves = can_widen(source(target), source(actual)) and not holds(target, actual)
+    evolves = can_widen(source(target), source(actual)) and not can_hold(target, actual)
     return value if evolves else value.cast(target)
 
 
@@ -289,25 +289,25 @@ def _check_values(rows: DataFrame, resolved: ResolvedWrite, options: ValueOption
     """
     contract, layout, is_delta = resolved.contract, resolved.layout, resolved.plan.format == "delta"
     df, rules = convert_vectors_to_arrays(rows), []
-    columns = spark_columns(df.schema)
+    columns = list_spark_columns(df.schema)
     if contract is not None:
-        rules = build_rules(contract, spark_fields(df.schema), options)
+        rules = build_rules(contract, list_spark_fields(df.schema), options)
     partitions = [field for field in df.schema.fields if field.name in resolved.partition_by]
     sql = constrain_partitions(partitions, resolved.plan.format, layout)
     if layout is not None:
         df = _fill_columns(df, layout)
-        rules += constrain_columns(layout, spark_fields(df.schema))
+        rules += constrain_columns(layout, list_spark_fields(df.schema))
         sql += constrain_generated(layout, rows.columns)
     if resolved.existing is not None and is_delta:
         is_complete = layout is not None and not layout.filled
         sql += [rule for rule in constrain_checks(resolved.existing) if is_complete or _resolves(df, rule)]
     distinct = {(rule.column, rule.steps, rule.condition): rule for rule in reversed(rules)}
-    sql = [*compile_rules([*reversed(distinct.values())], spark_fields(df.schema)), *sql]
+    sql = [*compile_rules([*reversed(distinct.values())], list_spark_fields(df.schema)), *sql]
     name = contract.name if contract is not None else "the target's constraints"
     report = Report("full", name, (), report_columns(contract, columns))
     if contract is not None:
         report = replace(report, kind=contract.kind, options=contract.options)
-    is_counted = delta.counts(df.sparkSession) if is_delta else parquet.can_observe(df)
+    is_counted = delta.records_counts(df.sparkSession) if is_delta else parquet.can_observe(df)
     if not sql and is_counted:
         return replace(report, mode="schema")
     names = SparkTable(df).find_unambiguous([column.name for column in report.columns if column.actual])

@@ -188,7 +188,11 @@ def _case(home, spark, name, frame, model, signature, targets):
     def mlflows():
         return mlflow.pyfunc.spark_udf(spark, str(path), env_manager="local")(*names)
 
-    ways = {"sparksig": lambda: sparksig.spark_udf(spark, path, allow_pickle=True).on(frame.schema)}
+    def sparksigs():
+        udf = sparksig.spark_udf(spark, path, allow_pickle=True)
+        return udf.predict_column(udf.bind(frame.schema))
+
+    ways = {"sparksig": sparksigs}
     if theirs:
         ways["MLflow"] = mlflows
     if by_hand:

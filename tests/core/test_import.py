@@ -77,15 +77,23 @@ def test_an_unknown_name():
         _ = sparksig.scroe
 
 
-def test_without_pyspark_the_error_says_what_to_install():
+NEED_SPARK = {
+    "sparksig.score": "sparksig.score",
+    "DataType.to_spark": "sparksig.DataType.long.to_spark()",
+    "Schema.as_spark_schema": "sparksig.Schema([sparksig.ColSpec('long', 'a')]).as_spark_schema()",
+}
+
+
+@pytest.mark.parametrize("name", NEED_SPARK)
+def test_without_pyspark_the_error_says_what_to_install(name):
     code = (
         "import sys; sys.modules['pyspark'] = None\n"
         "import sparksig\n"
-        "try: sparksig.score\n"
+        f"try: {NEED_SPARK[name]}\n"
         "except sparksig.MissingDependencyError as error: print(error)"
     )
     output = in_a_process_of_its_own(code)
-    assert output == "sparksig.score needs the package 'pyspark': pip install 'sparksig[spark]'"
+    assert output == f"{name} needs the package 'pyspark': pip install 'sparksig[spark]'"
 
 
 def test_there_are_at_most_75_public_names():

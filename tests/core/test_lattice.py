@@ -22,11 +22,11 @@ from sparksig.lattice import (
     Scalar,
     Struct,
     find_mismatches,
-    upper_bounds,
+    find_upper_bounds,
     widens,
 )
 from sparksig.narrowing import find_narrowest_type
-from sparksig.scalars import scalar_mismatch
+from sparksig.scalars import describe_mismatch
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.cases import describe_case
 from tests.core.helpers import copies
@@ -571,7 +571,7 @@ FITS = {
     ids=describe_case,
 )
 def test_a_scalar_that_fits(value, target):
-    assert scalar_mismatch(value, target) == ""
+    assert describe_mismatch(value, target) == ""
 
 
 @pytest.mark.parametrize(
@@ -624,7 +624,7 @@ def test_a_scalar_that_fits(value, target):
     ids=lambda v: type(v).__name__ if type(v) in (object, memoryview) else repr(v)[:30],
 )
 def test_a_scalar_that_would_change(value, target, reason):
-    assert scalar_mismatch(value, DataType[target]) == reason
+    assert describe_mismatch(value, DataType[target]) == reason
 
 
 @pytest.mark.parametrize("target", list(DataType), ids=describe_case)
@@ -632,7 +632,7 @@ def test_a_scalar_that_would_change(value, target, reason):
     "array", [np.array([1, 2]), np.array([True]), np.array(["a"]), np.zeros(1)], ids=describe_case
 )
 def test_an_array_is_no_scalar(array, target):
-    assert scalar_mismatch(array, target)
+    assert describe_mismatch(array, target)
 
 
 @pytest.mark.parametrize(
@@ -641,16 +641,16 @@ def test_an_array_is_no_scalar(array, target):
 @pytest.mark.parametrize("target", list(DataType), ids=describe_case)
 def test_a_scalar_of_numpy_is_judged_by_the_table(name, target):
     value = np.dtype(name).type(0)
-    assert (scalar_mismatch(value, target) == "") is (MODEL_TYPE[target] in upper_bounds(name))
+    assert (describe_mismatch(value, target) == "") is (MODEL_TYPE[target] in find_upper_bounds(name))
 
 
 @given(st.integers(-(2**70), 2**70))
 def test_an_int_that_fits_comes_back(value):
-    assert (scalar_mismatch(value, DataType.integer) == "") is (-(2**31) <= value < 2**31)
-    assert (scalar_mismatch(value, DataType.long) == "") is (-(2**63) <= value < 2**63)
-    if scalar_mismatch(value, DataType.double) == "":
+    assert (describe_mismatch(value, DataType.integer) == "") is (-(2**31) <= value < 2**31)
+    assert (describe_mismatch(value, DataType.long) == "") is (-(2**63) <= value < 2**63)
+    if describe_mismatch(value, DataType.double) == "":
         assert int(float(value)) == value
-    if scalar_mismatch(value, DataType.float) == "":
+    if describe_mismatch(value, DataType.float) == "":
         assert int(np.float32(value)) == value
 
 
@@ -658,5 +658,5 @@ def test_an_int_that_fits_comes_back(value):
 def test_a_float_that_fits_comes_back(value):
     with np.errstate(over="ignore"):
         equal = float(np.float32(value)) == value or value != value
-    assert (scalar_mismatch(value, DataType.float) == "") is equal
-    assert scalar_mismatch(value, DataType.double) == ""
+    assert (describe_mismatch(value, DataType.float) == "") is equal
+    assert describe_mismatch(value, DataType.double) == ""

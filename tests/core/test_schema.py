@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyspark.sql import types as T
 
 from sparksig.errors import ConversionError, SignatureError, SignatureTypeError
-from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
+from sparksig.schema import ColSpec, Schema, TensorSpec, parse_tensor_metadata
 from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.cases import describe_case
 from tests.core.helpers import attempt, copies, json_entries, json_values, nested, places
@@ -797,7 +797,7 @@ def test_the_name_of_a_dtype_may_crash_numpy_but_not_us(dtype):
 @given(tensor_dtypes, st.sampled_from(["a", "", "a.b", "cls"]))
 def test_a_tensor_is_read_from_the_metadata_of_a_field(dtype, name):
     text = json.dumps(TensorSpec(dtype, (-1, 3)).to_dict())
-    assert tensor_from_metadata(text, name) == TensorSpec(dtype, (-1, 3), name)
+    assert parse_tensor_metadata(text, name) == TensorSpec(dtype, (-1, 3), name)
 
 
 @pytest.mark.parametrize(
@@ -830,7 +830,7 @@ def test_a_tensor_is_read_from_the_metadata_of_a_field(dtype, name):
 )
 def test_metadata_that_describes_no_tensor_is_refused(text, message):
     with pytest.raises(SignatureError, match=r"^malformed .*: 1 finding\n") as caught:
-        tensor_from_metadata(text, "a.b")
+        parse_tensor_metadata(text, "a.b")
     assert places(caught.value) == [("INVALID_VALUE", "`a.b`")]
     assert message in str(caught.value)
 

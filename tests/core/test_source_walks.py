@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Struct
-from sparksig.source_walks import merge_sources, rebuild_source, source_parts, walk_source, zip_sources
+from sparksig.source_walks import list_parts, merge_sources, rebuild_source, walk_source, zip_sources
 
 LEAVES = st.sampled_from(
     [Scalar("int8"), Scalar("string", max_length=5), Decimal(9, 2), Struct((), "variant")]
@@ -46,8 +46,8 @@ def test_walk_visits_the_parts_of_each_part(source):
     visited = dict(walk_source(source, "root"))
     assert visited["root"] is source
     for path, part in visited.items():
-        assert [where for where, _ in source_parts(part, path)] == [
-            where for where, inner in source_parts(part, path) if visited[where] is inner.source
+        assert [where for where, _ in list_parts(part, path)] == [
+            where for where, inner in list_parts(part, path) if visited[where] is inner.source
         ]
 
 
@@ -62,7 +62,7 @@ def test_keys_of_maps_are_visited_on_request_alone(source):
 
 @given(SOURCES)
 def test_a_type_shares_all_parts_with_itself(source):
-    assert [(where, part) for where, part, _ in zip_sources(source, source, "root")] == source_parts(
+    assert [(where, part) for where, part, _ in zip_sources(source, source, "root")] == list_parts(
         source, "root"
     )
     assert all(part == other for _, part, other in zip_sources(source, source))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sparksig.errors import InferenceError, SignatureError, SignatureTypeError, below
 from sparksig.infer.merging import merge
-from sparksig.type_json import parse_type, parse_typed
+from sparksig.type_json import parse_field, parse_type
 from sparksig.types import (
     MAX_DEPTH,
     AnyType,
@@ -555,13 +555,13 @@ def test_required_is_true_unless_said_otherwise(dtype, text, data, extra):
     ids=describe_case,
 )
 def test_a_column_is_required_unless_it_says_otherwise(more, required):
-    assert parse_typed({"type": "long"} | more, "c") == (DataType.long, required)
+    assert parse_field({"type": "long"} | more, "c") == (DataType.long, required)
 
 
 @pytest.mark.parametrize("value", [0, 1, "true", [], {}], ids=describe_case)
 def test_required_is_a_boolean(value):
     with pytest.raises(SignatureError, match=r"c\.required: expected true or false, got a value"):
-        parse_typed({"type": "long", "required": value}, "c")
+        parse_field({"type": "long", "required": value}, "c")
 
 
 @pytest.mark.parametrize(

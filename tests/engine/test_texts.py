@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sparksig import Array, Code, ColSpec, ContractError, Schema, enforce
 from sparksig.engine.frames import build_model_frame
 from sparksig.engine.text_dtypes import TextDtype, TextDtypes
-from sparksig.engine.texts import example_dtypes, text_column
+from sparksig.engine.texts import build_text_column, find_example_dtypes
 from tests.cases import describe_case
 
 CITY = Schema([ColSpec("string", "city", required=False)])
@@ -143,7 +143,7 @@ def test_every_way_in_gives_the_same_objects(cells):
 @pytest.mark.parametrize("distinct", [3, 5000], ids=["few values", "many values"])
 def test_long_columns_keep_their_order_and_nulls(distinct):
     cells = [None if row % 7 == 3 else f"city {row % distinct}" for row in range(6000)]
-    column = text_column(pa.array([*cells, "last"]).slice(0, 6000), TextDtype.OBJECT)
+    column = build_text_column(pa.array([*cells, "last"]).slice(0, 6000), TextDtype.OBJECT)
     assert column.tolist() == cells
     column[0] = "another"
     assert column[distinct if distinct < 6000 else 1] != "another"
@@ -233,17 +233,17 @@ EXAMPLES = {
 def test_an_example_shows_its_dtypes(column, expected):
     displayed = {"city": expected} if expected else {}
     unnamed = {"0": expected} if expected else {}
-    assert dict(example_dtypes(pd.DataFrame({"n": 1, "city": column}), CITY).columns) == displayed
-    assert dict(example_dtypes({"city": column}, CITY).columns) == displayed
-    assert dict(example_dtypes({"city": column.array, "n": [1]}, CITY).columns) == displayed
-    assert dict(example_dtypes(column.rename("city"), CITY).columns) == displayed
-    assert dict(example_dtypes(column.rename(None), UNNAMED).columns) == unnamed
-    assert dict(example_dtypes(pd.DataFrame({"any": column}), UNNAMED).columns) == unnamed
+    assert dict(find_example_dtypes(pd.DataFrame({"n": 1, "city": column}), CITY).columns) == displayed
+    assert dict(find_example_dtypes({"city": column}, CITY).columns) == displayed
+    assert dict(find_example_dtypes({"city": column.array, "n": [1]}, CITY).columns) == displayed
+    assert dict(find_example_dtypes(column.rename("city"), CITY).columns) == displayed
+    assert dict(find_example_dtypes(column.rename(None), UNNAMED).columns) == unnamed
+    assert dict(find_example_dtypes(pd.DataFrame({"any": column}), UNNAMED).columns) == unnamed
 
 
 @pytest.mark.parametrize(
     "data", [None, [{"city": "a"}], arrow(pa.string()), np.array(["a"])], ids=lambda data: type(data).__name__
 )
 def test_other_examples_have_no_pandas_dtype(data):
-    assert example_dtypes(data, CITY).columns == ()
-    assert example_dtypes(data, None).columns == ()
+    assert find_example_dtypes(data, CITY).columns == ()
+    assert find_example_dtypes(data, None).columns == ()

@@ -47,13 +47,13 @@ class LocalDirectory:
     def __truediv__(self, name):
         return LocalDirectory(self.path / name, self.owned)
 
-    def names(self):
+    def list_names(self):
         return sorted(os.listdir(self.path)) if self.path.exists() else []
 
     def is_owned(self):
         return self.owned
 
-    def make(self):
+    def create(self):
         self.path.mkdir(exist_ok=True)
 
     def delete(self):
@@ -132,9 +132,9 @@ def start_attempt(staging):
 def test_attempts_keep_the_rows_of_each_other(staging):
     first, rows = start_attempt(staging)
     second, others = start_attempt(staging)
-    assert {rows, others} <= set(staging.directory.names())
+    assert {rows, others} <= set(staging.directory.list_names())
     second.remove()
-    assert others not in staging.directory.names()
+    assert others not in staging.directory.list_names()
     assert (staging.directory.path / rows / "part.parquet").exists()
     staging.close()
     first.remove(is_done=True)
@@ -149,8 +149,8 @@ def test_attempts_keep_the_rows_of_each_other_without_locks(staging, monkeypatch
     first, rows = start_attempt(staging)
     second, others = start_attempt(staging)
     second.remove()
-    assert rows in staging.directory.names()
-    assert others not in staging.directory.names()
+    assert rows in staging.directory.list_names()
+    assert others not in staging.directory.list_names()
     first.remove(is_done=True)
     assert not staging.directory.path.exists()
 
@@ -172,8 +172,8 @@ def test_rows_of_a_dead_attempt_are_removed_by_the_next_one(staging):
     _, others = start_attempt(staging)
     dead.close()  # as the end of its process does
     start_attempt(staging)
-    assert rows not in staging.directory.names()
-    assert others in staging.directory.names()
+    assert rows not in staging.directory.list_names()
+    assert others in staging.directory.list_names()
 
 
 def test_claimed_rows_of_an_earlier_attempt_stay(staging):
@@ -181,7 +181,7 @@ def test_claimed_rows_of_an_earlier_attempt_stay(staging):
     dead.close()
     assert staging.claim_rows(rows)
     start_attempt(staging)
-    assert rows in staging.directory.names()
+    assert rows in staging.directory.list_names()
     assert not staging.claim_rows("data-00000000")
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig.lattice import IMMEDIATE, MODEL_TYPE, Decimal, Scalar, upper_bounds, widens
+from sparksig.lattice import IMMEDIATE, MODEL_TYPE, Decimal, Scalar, find_upper_bounds, widens
 from sparksig.types import DataType
 from tests.cases import describe_case
 
@@ -220,18 +220,20 @@ def test_every_edge_leads_to_a_type_of_the_table():
 
 @pytest.mark.parametrize(("name", "edges"), IMMEDIATE.items(), ids=IMMEDIATE)
 def test_the_order_is_reflexive_and_holds_every_edge(name, edges):
-    assert {name, *edges} <= upper_bounds(name)
+    assert {name, *edges} <= find_upper_bounds(name)
 
 
 @pytest.mark.parametrize("name", IMMEDIATE, ids=describe_case)
 def test_the_order_is_transitive(name):
-    for wider in upper_bounds(name):
-        assert upper_bounds(wider) <= upper_bounds(name)
+    for wider in find_upper_bounds(name):
+        assert find_upper_bounds(wider) <= find_upper_bounds(name)
 
 
 @pytest.mark.parametrize("value", IMMEDIATE, ids=describe_case)
 def test_the_order_is_antisymmetric_so_it_has_no_cycle(value):
-    assert not [other for other in upper_bounds(value) if other != value and value in upper_bounds(other)]
+    assert not [
+        other for other in find_upper_bounds(value) if other != value and value in find_upper_bounds(other)
+    ]
 
 
 @pytest.mark.parametrize("name", IMMEDIATE, ids=describe_case)
@@ -241,12 +243,12 @@ def test_the_closure_is_no_larger_than_the_paths(name):
         here = ahead.pop()
         reached.add(here)
         ahead += [wider for wider in IMMEDIATE[here] if wider not in reached]
-    assert upper_bounds(name) == reached
+    assert find_upper_bounds(name) == reached
 
 
 @pytest.mark.parametrize("name", ["uint64", "time32", "duration", "decimal", "nope", ""], ids=describe_case)
 def test_what_is_not_in_the_table_has_no_bounds(name):
-    assert upper_bounds(name) == frozenset()
+    assert find_upper_bounds(name) == frozenset()
 
 
 # --- decimals -------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sparksig import Code, ContractError, InferenceError, UnsupportedError, infer_signature
 from sparksig.tables.check import check_parquet
 from sparksig.tables.infer import infer_parquet
-from sparksig.tables.partitions import partition_type, partition_value, partitions_in
+from sparksig.tables.partitions import infer_partition_type, parse_partition_value, parse_partitions
 
 
 @pytest.fixture
@@ -194,15 +194,15 @@ def test_what_is_inferred_from_all_rows_is_kept_by_all_rows(tmp_path_factory, ro
     ],
 )
 def test_partitions_are_of_the_types_that_spark_gives_them(values, dtype):
-    assert partition_type(values) == partition_type(values[::-1]) == dtype
+    assert infer_partition_type(values) == infer_partition_type(values[::-1]) == dtype
     for value in values:
-        assert (partition_value(value, dtype).as_py() is None) == (value is None)
+        assert (parse_partition_value(value, dtype).as_py() is None) == (value is None)
 
 
 def test_names_of_directories():
-    assert partitions_in([]) == {}
-    assert partitions_in(["a=1", "b%3D=x%2Fy=z"]) == {"a": "1", "b=": "x/y=z"}
-    assert partitions_in(["=1"]) is partitions_in(["a="]) is partitions_in(["a=1", "a=2"]) is None
+    assert parse_partitions([]) == {}
+    assert parse_partitions(["a=1", "b%3D=x%2Fy=z"]) == {"a": "1", "b=": "x/y=z"}
+    assert parse_partitions(["=1"]) is parse_partitions(["a="]) is parse_partitions(["a=1", "a=2"]) is None
 
 
 def test_tables_and_lists_without_columns(write):

@@ -18,7 +18,7 @@ from sparksig.scoring.folder import Folder
 from sparksig.scoring.part import Target
 from sparksig.scoring.selection import Selection, find_unsafe_partitions
 from sparksig.tables.parquet import open_parquet
-from sparksig.tables.partitions import reads_back_otherwise
+from sparksig.tables.partitions import is_ambiguous
 
 ROWS = pa.table(
     {
@@ -39,7 +39,7 @@ def folder(path):
 
 def describe_plan(schema, monkeypatch):
     """Return a plan whose files have these columns."""
-    monkeypatch.setattr(part, "output_schema", lambda plan: schema)
+    monkeypatch.setattr(part, "build_output_schema", lambda plan: schema)
     return SimpleNamespace(spark_fields={})
 
 
@@ -115,7 +115,7 @@ def test_files_are_removed_after_an_error(tmp_path, monkeypatch):
 
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=5).filter(
-    lambda text: not reads_back_otherwise(text)
+    lambda text: not is_ambiguous(text)
 )
 
 
@@ -189,5 +189,5 @@ def test_a_directory_is_moved_only_to_where_nothing_is(tmp_path):
     with pytest.raises(OutputRefusedError, match=r"old' already exists"):
         folder(tmp_path / "new").move_to(folder(tmp_path / "old"))
     folder(tmp_path / "new").move_to(folder(tmp_path / "other"))
-    assert folder(tmp_path).names() == ["empty", "old", "other"]
-    assert list(folder(tmp_path).files()) == ["old/file"]
+    assert folder(tmp_path).list_names() == ["empty", "old", "other"]
+    assert list(folder(tmp_path).list_files()) == ["old/file"]

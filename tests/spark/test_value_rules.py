@@ -14,7 +14,7 @@ from sparksig.engine import plan as plans
 from sparksig.lattice import Field, ListOf, Scalar, Struct
 from sparksig.tables import counting
 from sparksig.tables.arrow import Part, count_violations
-from sparksig.tables.columns import arrow_columns
+from sparksig.tables.columns import list_arrow_columns
 from sparksig.tables.rules import ValueOptions, build_model_rules, build_table_rules
 from sparksig.tables.spark import SparkTable
 
@@ -85,12 +85,12 @@ def compare(frame_of, table, build):
     """Return the outcome of rules by Arrow, after comparing it with both ways in which Spark counts."""
     names = table.schema.names
     [batch] = table.to_batches()
-    by_arrow = count_violations([Part(batch)], build(arrow_columns(table.schema)), names)
-    spark_table = SparkTable(frame_of(table))
-    by_spark = spark_table.run(build(spark_table.columns), names, ())
+    by_arrow = count_violations([Part(batch)], build(list_arrow_columns(table.schema)), names)
+    describe_spark_table = SparkTable(frame_of(table))
+    by_spark = describe_spark_table.run(build(describe_spark_table.columns), names, ())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counting, "MAX_AGGREGATED", 0)
-        by_entries = spark_table.run(build(spark_table.columns), names, ())
+        by_entries = describe_spark_table.run(build(describe_spark_table.columns), names, ())
     assert summarize(by_entries) == summarize(by_spark) == summarize(by_arrow)
     findings = [breach.finding.actual for breach in by_arrow.breaches]
     assert sorted(breach.finding.actual for breach in by_spark.breaches) == sorted(findings)

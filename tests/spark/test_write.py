@@ -13,7 +13,7 @@ from pyspark.sql import types as T
 import sparksig
 from sparksig import Array, Code, ColSpec, ContractError, Object, OutputRefusedError, Property, Schema
 from sparksig.convert.spark import source
-from sparksig.writing.target import can_widen, holds
+from sparksig.writing.target import can_hold, can_widen
 
 FORMATS = ["parquet", "delta"]
 
@@ -459,7 +459,7 @@ def test_a_type_holds_another_just_if_its_edges_survive(spark, target):
         survive = all(spark.sql("select " + ", ".join(back)).first())
         if isinstance(target, T.FloatType):
             survive = False  # the casting table has no integers as floats, be they small
-        assert holds(target, given) == survive, name
+        assert can_hold(target, given) == survive, name
 
 
 def test_what_delta_can_widen_holds_what_was_there():
@@ -475,7 +475,7 @@ def test_what_delta_can_widen_holds_what_was_there():
     for declared in kinds:
         for actual in kinds:
             if can_widen(source(declared), source(actual)) and declared != actual:
-                assert holds(actual, declared), (declared, actual)
+                assert can_hold(actual, declared), (declared, actual)
 
 
 # --- arguments ---------------------------------------------------------------------------------------------

@@ -21,9 +21,9 @@ from sparksig import (
     Schema,
     TensorSpec,
 )
-from sparksig.tables.columns import spark_columns, spark_field
+from sparksig.tables.columns import convert_spark_field, list_spark_columns
 from sparksig.tables.delta import Existing
-from sparksig.tables.partitions import reads_back_otherwise
+from sparksig.tables.partitions import is_ambiguous
 from sparksig.tables.readers import find_partitions
 from sparksig.tables.sql import compile_rules
 from sparksig.writing.limits import constrain_columns
@@ -165,7 +165,7 @@ def test_lists_and_maps_that_hold_no_nulls(spark):
         "select array(null, named_struct('n', 1), named_struct('n', int(null))) as l, "
         "map('a', int(null), 'b', 1) as m"
     )
-    columns = [column.field for column in spark_columns(df.schema)]
+    columns = [column.field for column in list_spark_columns(df.schema)]
     rules = compile_rules(constrain_columns(Existing(schema, ()), columns), columns)
     assert [rule.finding.path for rule in rules] == ["l[].n", "m[]"]
     assert list(df.selectExpr(*(rule.places for rule in rules)).first()) == [1, 1]
@@ -176,7 +176,9 @@ def test_a_type_with_lengths_is_read_whatever_the_names():
     dtype = T.StructType([T.StructField("a,b", T.ArrayType(inner)), T.StructField("n", T.StringType())])
 
     def read(text):
-        return spark_field(T.StructField("c", dtype, metadata={"__CHAR_VARCHAR_TYPE_STRING": text})).source
+        return convert_spark_field(
+            T.StructField("c", dtype, metadata={"__CHAR_VARCHAR_TYPE_STRING": text})
+        ).source
 
     text = "struct<`a,b`:array<struct<`x y`:varchar(3),d:decimal(10,2)>>,n:char(2)>"
     source = read(text)
@@ -353,7 +355,7 @@ GIVEN_BACK = [
 
 @pytest.mark.parametrize("text", [*TAKEN, *GIVEN_BACK], ids=repr)
 def test_texts_that_partitions_do_not_give_back(text):
-    assert reads_back_otherwise(text) == (text in TAKEN)
+    assert is_ambiguous(text) == (text in TAKEN)
 
 
 def test_partitions_are_read_back_as_they_were_or_refused(spark, tmp_path):
