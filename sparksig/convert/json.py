@@ -80,7 +80,7 @@ def loads(text: str | bytes, *, exact: bool = False) -> Any:
         raise ValueError(f"not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
     except UnicodeDecodeError:
         raise ValueError("not JSON: not UTF-8 text") from None
-    except ValueError as error:  # raised below, or by Python for a long number
+    except ValueError as error:  # of the functions below, or of Python for a long number
         reason = "an integer of thousands of digits" if "digits" in str(error) else error
         raise ValueError(f"unsupported JSON: {reason}") from None
     except RecursionError:

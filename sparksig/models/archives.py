@@ -121,7 +121,7 @@ def read_archive(path: str | os.PathLike[str]) -> EnvironmentInfo:
 def unpack_environment(path: Path, digest: str) -> Path:
     """Return the unpacked environment of an archive; unpack it if this machine has not done so yet.
 
-    The digest of the archive is verified before.
+    The digest of the archive is verified first.
     """
     return build_once("environments", digest, lambda home: _unpack(path, digest, home))
 

@@ -55,14 +55,14 @@ def serve(requests: int, answers: int, *memories: int) -> None:
 
 
 def _is_free(memory: SharedMemory) -> bool:
-    """Return whether memory can be written again, since the model does not keep its data."""
+    """Return whether memory can be written again, because the model has no views of its data."""
     if memory.has_views():
         gc.collect()  # objects that refer to each other
     return not memory.has_views()
 
 
 def _load(source: BinaryIO, sink: BinaryIO) -> Predictor | None:
-    """Load the model of a request; answer with the facts that the parent needs of it."""
+    """Load the model of a request; answer with the facts about it that the parent needs."""
     request = read_message(source)
     loaded: list[Predictor] = []
 

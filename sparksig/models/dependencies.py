@@ -244,8 +244,8 @@ def collect_requirements(package: str) -> frozenset[str]:
 # --- without a new process ----------------------------------------------------------------------------------
 
 
-def inspect_pickle(file: Path, known: Iterable[str] = ()) -> tuple[list[str], bool]:
-    """Return the distributions that a pickle refers to, and whether it may import more.
+def inspect_pickle(file: Path, required: Iterable[str] = ()) -> tuple[list[str], bool]:
+    """Return the distributions that a pickle refers to, and whether it may import more than required.
 
     A pickle contains, as text, the names of the modules that it imports and the names in the code of its
     functions. A module that no text names is imported only if a package imports it when called.
@@ -256,7 +256,9 @@ def inspect_pickle(file: Path, known: Iterable[str] = ()) -> tuple[list[str], bo
     packages = find_packages(sorted(references))
     if any(_is_own_module(module) for module in references):
         return packages, True
-    expected = {name for package in (*_ALWAYS, *known, *packages) for name in collect_requirements(package)}
+    expected = {
+        name for package in (*_ALWAYS, *required, *packages) for name in collect_requirements(package)
+    }
     mentioned = find_packages(sorted(texts))
     return packages, any(normalize_name(package) not in expected for package in mentioned)
 

@@ -131,16 +131,16 @@ class ModelDirectory:
     def text_dtypes(self) -> TextDtypes:
         """The recorded dtypes of the text columns that the model was saved with."""
         record = self.pyfunc.get(TEXT_DTYPES, {})
-        known = {dtype.value: dtype for dtype in TextDtype}
+        dtypes = {dtype.value: dtype for dtype in TextDtype}
         if not isinstance(record, dict) or not all(
-            isinstance(name, str) and isinstance(dtype, str) and dtype in known
+            isinstance(name, str) and isinstance(dtype, str) and dtype in dtypes
             for name, dtype in record.items()
         ):
             raise ModelDamagedError(
                 f"{self.path / MLMODEL}: {TEXT_DTYPES}: expected a mapping of column names to "
-                f"{', '.join(known)}, got something else. Fetch the model again, or save it again"
+                f"{', '.join(dtypes)}, got something else. Fetch the model again, or save it again"
             )
-        return TextDtypes.from_mapping({name: known[dtype] for name, dtype in record.items()})
+        return TextDtypes.from_mapping({name: dtypes[dtype] for name, dtype in record.items()})
 
     def get_flavor(self, name: str) -> Mapping[str, Any] | None:
         """Return the configuration of one flavor, or None."""
@@ -219,7 +219,7 @@ class ModelDirectory:
         """Copy a pinned directory to a private one, for models that open files of the directory themselves.
 
         The copy has exactly the pinned content, and is removed with the returned object. A directory that is
-        not pinned is returned as is.
+        not pinned is returned unchanged.
         """
         if self.digests is None:
             return self
@@ -243,9 +243,9 @@ _MEMORY_BYTES = 64 * 2**20
 
 
 def _create_nameless_file(size: int) -> BinaryIO:
-    """Create a file for some bytes that only this process can open.
+    """Create a file of a size that only this process can open.
 
-    It is in memory where the bytes are few, or the directory for temporary files has no space for them.
+    It is in memory if it is small, or if the directory for temporary files has no space for it.
     """
     if size > _MEMORY_BYTES and shutil.disk_usage(tempfile.gettempdir()).free > 2 * size:
         return tempfile.TemporaryFile()
@@ -253,7 +253,7 @@ def _create_nameless_file(size: int) -> BinaryIO:
 
 
 def _copy_content(source: BinaryIO, target: BinaryIO) -> str:
-    """Copy a stream, and return the SHA-256 of what was copied."""
+    """Copy a stream, and return the SHA-256 of the copied content."""
     content = hashlib.sha256()
     while chunk := source.read(2**20):
         content.update(chunk)

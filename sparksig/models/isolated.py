@@ -140,7 +140,7 @@ class _Process:
         self.stop = weakref.finalize(self, _stop, self._child, opened, self._owner)
 
     def is_usable(self) -> bool:
-        """Return whether the process lives, and belongs to this one and not to the one it was forked from."""
+        """Return whether the process is alive, and was started by this process, not before a fork."""
         return self.stop.alive and self._owner == os.getpid()
 
     def ask(self, message: object) -> Mapping[str, Any]:
@@ -152,7 +152,7 @@ class _Process:
             self._is_free = read_message(self._answers)
         except (EOFError, OSError):
             raise self._describe_death() from None
-        except BaseException:  # an interrupt: a later answer would be taken for that of another question
+        except BaseException:  # such as an interrupt: the next request must not read this answer
             self.stop()
             raise
         return answer
@@ -195,7 +195,7 @@ def _share_memory() -> tuple[SharedMemory, SharedMemory] | None:
 
 
 def _stop(child: subprocess.Popen[bytes], opened: Iterable[BinaryIO | SharedMemory], owner: int) -> None:
-    """End a process; the copies of a forked process leave it alone."""
+    """End a process, unless this process is only a fork of the one that started it."""
     for stream in opened:
         with contextlib.suppress(OSError):
             stream.close()
@@ -241,7 +241,7 @@ def _build_exception(answer: Mapping[str, Any], python: Path) -> BaseException:
 
 @lru_cache(maxsize=1)
 def _locate_package() -> str:
-    """Return a directory, or an archive, from which another interpreter imports this package and no other."""
+    """Return a path from which another interpreter can import this package, and no other package."""
     root = Path(__file__).parents[1]
     if not root.is_dir():  # imported from an archive
         return str(root.parent)

@@ -51,7 +51,7 @@ class LoadedModel:
         path: the directory that the model was loaded from.
         text_dtypes: the dtypes of the model's text columns, as recorded when it was saved. Without a record,
             the categories of an estimator decide.
-        absent: "null", "omit" or "forbid": what the model sees of an optional column that the data lacks.
+        absent: the treatment of optional columns that the data lacks: "null", "omit" or "forbid".
         metadata: the :class:`ModelInfo` of the directory.
 
     Example:
@@ -240,12 +240,12 @@ def load_model(
             ``decision_function``, ``transform``, ... None for the saved one. The outputs of the signature
             describe the saved method; predictions of another method are not checked.
         model_config: overrides entries of the configuration that a PythonModel was saved with.
-        on_version_mismatch: "warn", "fail" or "ignore": the reaction when installed versions of packages
-            differ from those that the model was saved with.
-        absent: what the model sees of an optional column that the data lacks: "null" for a column of nulls,
-            "omit" for no column, "forbid" to refuse the data. None for "null" with estimators and boosters,
-            which refuse a frame without the columns that they were trained with, and for "omit" with
-            PythonModels, functions and loader modules.
+        on_version_mismatch: the reaction when installed versions of packages differ from those that the model
+            was saved with: "warn", "fail" or "ignore".
+        absent: the treatment of an optional column that the data lacks: "null" passes a column of nulls to
+            the model, "omit" no column, and "forbid" refuses the data. None for "null" with estimators and
+            boosters, which refuse a frame without the columns that they were trained with, and for "omit"
+            with PythonModels, functions and loader modules.
         environment: "worker" to run the model in this process; "model" to run it in a process of its own, in
             an environment that is built from the model's requirements; or the path of an environment that
             ``sparksig env build`` has written.
@@ -257,7 +257,7 @@ def load_model(
         The model, which enforces its signature around each prediction.
 
     Raises:
-        ContractError: ``absent`` is none of the choices.
+        ContractError: ``absent`` is not one of the choices.
         ModelNotFoundError: there is no model directory.
         ModelDamagedError: it is malformed, incomplete, changed since it was sealed, or not the pinned one.
         ModelNotTrustedError: loading would execute code that is not allowed.

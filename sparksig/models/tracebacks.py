@@ -16,7 +16,7 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib"
 
 
 def describe_frames(error: BaseException, limit: int = 3) -> list[str]:
-    """Return the innermost frames of the user's code in a traceback; the raising one if there are none."""
+    """Return the innermost frames of the user's code in a traceback, or else the frame that raised it."""
     if (remote := getattr(error, REMOTE_FRAMES, None)) is not None:
         return list(remote)
     frames = [

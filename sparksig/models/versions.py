@@ -135,7 +135,7 @@ class InstalledPackages:
     def find_version(self, name: str) -> str | None:
         """Return the version of a package; None if it is not installed."""
         key = normalize_name(name)
-        return next((version for known, version in self.versions if normalize_name(known) == key), None)
+        return next((version for package, version in self.versions if normalize_name(package) == key), None)
 
 
 def list_differences(directory: ModelDirectory, built: InstalledPackages | None = None) -> list[Difference]:

@@ -32,7 +32,7 @@ def check(directory: ModelDirectory, loading: Loading) -> None:
         ModelDamagedError: a file that MLmodel names is missing or malformed.
         UnsupportedError: this version of sparksig does not support the serialization format or the method.
         MissingDependencyError: the format's package, or one that the model imports, is not installed. A model
-            with an environment of its own is checked again in there.
+            with an environment of its own is checked again in that environment.
     """
     check_code(directory, loading.trust)
     try:
@@ -51,7 +51,7 @@ def opens_files(directory: ModelDirectory) -> bool:
 
 
 def choose_absent(directory: ModelDirectory) -> Absent:
-    """Return what a model sees of an optional column that the data lacks, unless the caller chooses.
+    """Return the treatment of optional columns that the data lacks, unless the caller chooses another.
 
     Estimators and boosters refuse a frame without the columns that they were trained with, so they see a
     column of nulls. A PythonModel, a function, or a model with a loader module of its own sees no column.

@@ -103,8 +103,8 @@ class Flavor(ABC):
         Raises:
             ModelNotTrustedError: loading would execute code, or build types, that the caller did not allow.
             ModelDamagedError: a file that MLmodel names is missing, damaged, or outside of the directory.
-            UnsupportedError: the method, the class or the serialization format is unknown, or the model does
-                not accept the declared columns.
+            UnsupportedError: the class or the serialization format is unknown, or the model does not accept
+                the declared columns.
             MissingDependencyError: a package of the format is not installed.
         """
 
