@@ -8,7 +8,7 @@ from typing import Any, overload
 import numpy as np
 import pyarrow as pa
 
-from sparksig.convert import build_loss, find_lost_names, report_duplicates, walk_schema
+from sparksig.convert import build_loss, find_lost_names, list_names, report_duplicates, walk_schema
 from sparksig.convert.fields import TENSOR_KEY, build_tensor_metadata, read_field
 from sparksig.errors import Code, ConversionError, Finding, below, name_type, quote
 from sparksig.lattice import MODEL_TYPE, Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
@@ -283,9 +283,8 @@ def to_arrow(signature: Schema | Type, any_type: pa.DataType | None = None) -> p
         if findings:
             raise ConversionError.of("no Arrow type", findings)
         return dtype
-    names = [str(name) for name in signature.input_names()]
+    names = list_names(signature, findings)
     fields = [_to_field(spec, name, findings, any_type) for spec, name in zip(signature, names)]
-    findings += report_duplicates(names, "one column of that name as text")
     if findings:
         raise ConversionError.of("no Arrow schema", findings)
     return pa.schema(fields)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import build_loss, report_duplicates, walk_schema
+from sparksig.convert import build_loss, list_names, list_sides, walk_schema
 from sparksig.convert.json import ISO_8601, to_json
 from sparksig.errors import Code, ConversionError, Finding, name_type, quote
 from sparksig.lattice import NEVER_NULL
@@ -71,11 +71,10 @@ def to_json_schema(contract: ModelSignature | Schema) -> Json:
 
 def _build_sides(signature: ModelSignature, findings: list[Finding]) -> Json:
     sides: dict[str, Json] = {}
-    for name, schema in (("inputs", signature.inputs), ("outputs", signature.outputs)):
-        if schema is not None:
-            side_findings: list[Finding] = []
-            sides[name] = _build_record(schema, side_findings)
-            findings += [finding.below(name) for finding in side_findings]
+    for name, schema in list_sides(signature).items():
+        side_findings: list[Finding] = []
+        sides[name] = _build_record(schema, side_findings)
+        findings += [finding.below(name) for finding in side_findings]
     if signature.params is not None:
         sides["params"] = _build_params(signature.params)
     reference = {"$ref": "#/$defs/inputs"} if signature.inputs is not None else {}
@@ -83,8 +82,7 @@ def _build_sides(signature: ModelSignature, findings: list[Finding]) -> Json:
 
 
 def _build_record(schema: Schema, findings: list[Finding]) -> Json:
-    names = [str(name) for name in schema.input_names()]
-    findings += report_duplicates(names, "one column of that name as text")
+    names = list_names(schema, findings)
     parts = [_build_part(spec, quote(name), findings) for name, spec in zip(names, schema)]
     if schema.has_input_names():
         required = [name for name, spec in zip(names, schema) if spec.required]
@@ -247,13 +245,8 @@ def find_losses_in_json_schema(contract: ModelSignature | Schema) -> list[Findin
     """Return the parts of a signature that :func:`to_json_schema` cannot express."""
     if isinstance(contract, Schema):
         return _find_losses(contract)
-    sides = {"inputs": contract.inputs, "outputs": contract.outputs}
-    return [
-        loss.below(side)
-        for side, schema in sides.items()
-        if schema is not None
-        for loss in _find_losses(schema)
-    ]
+    sides = list_sides(contract)
+    return [loss.below(side) for side, schema in sides.items() for loss in _find_losses(schema)]
 
 
 def _find_losses(schema: Schema) -> list[Finding]:

@@ -11,7 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import build_loss, find_lost_names, find_lost_params, report_duplicates, walk_schema
+from sparksig.convert import (
+    build_loss,
+    find_lost_names,
+    find_lost_params,
+    list_names,
+    list_sides,
+    walk_schema,
+)
 from sparksig.convert.ddl import format_spark_type
 from sparksig.errors import ConversionError, Finding, below, name_type, quote
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -103,13 +110,11 @@ def _select_tables(contract: ModelSignature | Schema, name: str) -> dict[str, Sc
         return {name: contract}
     if not isinstance(contract, ModelSignature):
         raise ConversionError(f"to_odcs: expected a ModelSignature or a Schema, got {name_type(contract)}")
-    sides = {"inputs": contract.inputs, "outputs": contract.outputs}
-    return {side: schema for side, schema in sides.items() if schema is not None}
+    return list_sides(contract)
 
 
 def _build_table(name: str, schema: Schema, findings: list[Finding]) -> Json:
-    names = [str(name) for name in schema.input_names()]
-    findings += report_duplicates(names, "one column of that name as text")
+    names = list_names(schema, findings)
     columns = [_build_column(spec, column, findings) for spec, column in zip(schema, names)]
     return {"name": name, "logicalType": "object", "physicalType": "table", "properties": columns}
 
@@ -164,13 +169,9 @@ def find_losses_in_odcs(contract: ModelSignature | Schema) -> list[Finding]:
     """Return the parts of a signature that :func:`to_odcs` cannot express."""
     if isinstance(contract, Schema):
         return _find_losses(contract)
-    findings = [
-        loss.below(side)
-        for side, schema in (("inputs", contract.inputs), ("outputs", contract.outputs))
-        if schema is not None
-        for loss in _find_losses(schema)
-    ]
-    return findings + find_lost_params(contract.params)
+    sides = list_sides(contract)
+    losses = [loss.below(side) for side, schema in sides.items() for loss in _find_losses(schema)]
+    return losses + find_lost_params(contract.params)
 
 
 def _find_losses(schema: Schema) -> list[Finding]:

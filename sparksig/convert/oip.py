@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import build_loss, find_lost_params, report_duplicates
+from sparksig.convert import build_loss, find_lost_params, list_names
 from sparksig.errors import Code, ConversionError, Finding, name_type, quote
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
@@ -91,8 +91,7 @@ def _select_sides(contract: ModelSignature | Schema) -> dict[str, Schema | None]
 
 
 def _build_tensors(schema: Schema, side: str, findings: list[Finding]) -> list[Json]:
-    names = [str(name) for name in schema.input_names()]
-    findings += report_duplicates(names, "one column of that name as text")
+    names = list_names(schema, findings)
     exported = names if schema.has_input_names() else [f"{side[:-1]}-{name}" for name in names]
     return [
         {"name": exported_name, **_build_tensor(spec, quote(name), findings)}

@@ -8,7 +8,7 @@ from typing import Any, overload
 import numpy as np
 from pyspark.sql import types as T
 
-from sparksig.convert import report_duplicates
+from sparksig.convert import list_names, report_duplicates
 from sparksig.convert.ddl import name_element, name_scalar
 from sparksig.convert.fields import TENSOR_KEY, build_tensor_metadata, read_field
 from sparksig.errors import Code, ConversionError, Finding, below, name_type, quote
@@ -192,9 +192,8 @@ def to_spark(signature: Schema | Type) -> T.DataType:
     if not isinstance(signature, Schema):
         dtype = _to_type(as_type(signature), "", findings)
     else:
-        names = [str(name) for name in signature.input_names()]
+        names = list_names(signature, findings)
         dtype = T.StructType([_to_field(spec, name, findings) for spec, name in zip(signature, names)])
-        findings += report_duplicates(names, "one column of that name as text")
     if findings:
         raise ConversionError.of("no Spark schema", findings)
     return dtype
