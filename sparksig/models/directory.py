@@ -114,13 +114,9 @@ class ModelDirectory:
         """The inputs of the signature, or None."""
         return None if self.signature is None else self.signature.inputs
 
-    def require_signature(self, name: str | None = None) -> ModelSignature:
-        """Return the signature.
-
-        The message about a missing one has the name, or else the path, of the model.
-        """
+    def require_signature(self, name: str) -> ModelSignature:
+        """Return the signature. The message about a missing one has the name of the model."""
         if self.signature is None:
-            name = name or str(self.path)
             raise MissingSignatureError(
                 f"{name}: the model has no signature. Set one: sparksig.set_signature({name!r}, "
                 "sparksig.infer_signature(data, predictions))"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -33,7 +32,6 @@ def resolve_environment(
     trust: Trust,
     *,
     allow_install: bool = False,
-    options: Sequence[str] = (),
 ) -> ModelEnvironment | None:
     """Resolve the environment in which a model runs, without building it.
 
@@ -44,7 +42,6 @@ def resolve_environment(
         trust: the permissions of the caller.
         allow_install: allow packages to be installed, which runs code of theirs. A pinned digest allows it,
             too, if the requirements name one exact version each.
-        options: options for ``pip install``.
 
     Returns:
         The environment; None for that of this process.
@@ -74,7 +71,7 @@ def resolve_environment(
             "it with digest= (then each requirement must name one exact version)"
         )
     require_python(requirements.python)
-    return ModelEnvironment(requirements, options=tuple(options))
+    return ModelEnvironment(requirements)
 
 
 def open_archive(path: str | os.PathLike[str]) -> ModelEnvironment:

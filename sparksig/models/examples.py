@@ -312,7 +312,8 @@ def _decode_example(
     inputs = None if signature is None else signature.inputs
     example_type = info.get("type")
     if example_type == "dataframe":
-        frame = frame_from_json(content, inputs, nat=True, texts=texts)
+        frame = frame_from_json(content, inputs, nat=True)
+        frame = frame if inputs is None else build_model_input(frame, inputs, texts=texts)
         return to_series(frame, inputs) if info.get("sparksig_shape") == "series" else frame
     if example_type == "ndarray":
         if inputs is None or not inputs.is_tensor_spec():

@@ -19,8 +19,8 @@ from sparksig.engine.python import to_object_series
 from sparksig.errors import Code, ContractError, ConversionError, Finding, name_type, quote, suggest
 from sparksig.models.examples import LLM_KEYS, REQUEST_FORMATS
 from sparksig.models.table_json import (
-    columns_from_json,
     data_from_json,
+    frame_from_json,
     has_float32,
     params_from_json,
     to_plain_series,
@@ -118,7 +118,7 @@ def _check_keys(body: Mapping[str, Any], formats: list[str]) -> list[Finding]:
 
 def _parse_data(data_format: str, content: Any, inputs: Schema | None) -> Any:
     if data_format == "dataframe_split":
-        return columns_from_json(content, inputs)
+        return frame_from_json(content, inputs)
     allows_object = data_format == "inputs" or (data_format == "instances" and isinstance(content, dict))
     if not isinstance(content, list) and not allows_object:
         actual = name_type(to_plain(content))

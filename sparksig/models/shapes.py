@@ -23,11 +23,11 @@ def read_shape(directory: ModelDirectory) -> str:
     return "records" if rows and isinstance(rows[0], Mapping) else "list"
 
 
-def as_example(frame: Any, shape: str, inputs: Schema | None = None) -> Any:
+def as_example(frame: Any, shape: str, inputs: Schema | None) -> Any:
     """Convert a frame of enforced columns to the container of an example.
 
     Example:
-        >>> as_example(pd.DataFrame({"a": pd.array([2**53 + 1, None], "Int64")}), "records")
+        >>> as_example(pd.DataFrame({"a": pd.array([2**53 + 1, None], "Int64")}), "records", None)
         [{'a': 9007199254740993}, {'a': None}]
     """
     if shape == "frame" or not isinstance(frame, pd.DataFrame):

@@ -37,14 +37,12 @@ class ModelEnvironment:
         requirements: the packages.
         archive: the path of a built environment; empty for one that each machine builds itself.
         digest: the SHA-256 of the archive.
-        options: options for ``pip install``, such as ``--no-index``.
         packages: the packages of the archive; None for an environment that has those of the requirements.
     """
 
     requirements: Requirements
     archive: str = ""
     digest: str = ""
-    options: tuple[str, ...] = ()
     packages: InstalledPackages | None = None
 
     def locate(self) -> Path:
@@ -54,7 +52,7 @@ class ModelEnvironment:
             ModelError: it cannot be built or unpacked.
         """
         if not self.archive:
-            return build_environment(self.requirements, self.options) / "bin" / "python"
+            return build_environment(self.requirements) / "bin" / "python"
         from sparksig.models.archives import unpack_environment
 
         return unpack_environment(Path(self.archive), self.digest) / "bin" / "python"

@@ -191,8 +191,9 @@ def test_cache_that_others_can_write(model, tmp_path, monkeypatch):
 
 def test_packages_that_cannot_be_installed(model, tmp_path, monkeypatch):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
     directory = with_requirements(model, "a-package-that-does-not-exist==9\n")
-    environment = resolve_environment(directory, "model", Trust(), allow_install=True, options=["--no-index"])
+    environment = resolve_environment(directory, "model", Trust(), allow_install=True)
     with pytest.raises(ModelError, match=r"(?s)cannot be built:.*a-package-that-does-not-exist"):
         environment.locate()
     assert not list((tmp_path / "cache").glob("environments/*/bin"))

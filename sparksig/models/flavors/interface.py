@@ -229,22 +229,6 @@ def get_method(model: Any, name: str, methods: Sequence[str] = METHODS) -> Calla
     return available[name]
 
 
-def accept_params(
-    function: Callable[..., Any], name: str, prepare: Callable[[Any], Any] | None = None
-) -> Predictor:
-    """Return a method as ``f(model_input, params)``. Params that the method does not accept are ignored."""
-    parameters = inspect.signature(function).parameters
-
-    def predict(model_input: Any, params: Mapping[str, Any] | None) -> Any:
-        accepted = {key: value for key, value in (params or {}).items() if key in parameters}
-        if ignored := ", ".join(sorted(set(params or {}) - set(accepted))):
-            text = f"params that {name} does not accept are ignored: {ignored}"
-            warnings.warn(text, UnknownParamWarning, stacklevel=2)
-        return function(model_input if prepare is None else prepare(model_input), **accepted)
-
-    return predict
-
-
 @contextlib.contextmanager
 def convert_errors(problem: str, error_type: type[ModelError] = ModelDamagedError) -> Iterator[None]:
     """Convert an error of a format's library to a ModelError with the problem and the error's first line."""
@@ -284,12 +268,19 @@ def convert_import_errors(directory: ModelDirectory) -> Iterator[None]:
 class FeaturePredictor:
     """A predictor of a model that may know the names of its features."""
 
-    predict: Predictor
+    function: Callable[..., Any]  # the method that predicts
+    name: str  # of the method, for messages
+    prepare: Callable[[Any], Any]  # converts the model's input for the method
     feature_names: tuple[str, ...] | None  # in the order that the model expects; None if it knows no names
 
     def __call__(self, model_input: Any, params: Mapping[str, Any] | None) -> Any:
-        """Predict."""
-        return self.predict(model_input, params)
+        """Predict. Params that the method does not accept are ignored, with a warning."""
+        parameters = inspect.signature(self.function).parameters
+        accepted = {key: value for key, value in (params or {}).items() if key in parameters}
+        if ignored := ", ".join(sorted(set(params or {}) - set(accepted))):
+            text = f"params that {self.name} does not accept are ignored: {ignored}"
+            warnings.warn(text, UnknownParamWarning, stacklevel=2)
+        return self.function(self.prepare(model_input), **accepted)
 
 
 def get_feature_names(model: Any, attribute: str = "feature_names_in_") -> tuple[str, ...] | None:

@@ -30,7 +30,6 @@ from sparksig.models.flavors.interface import (
     Loading,
     Predictor,
     Saving,
-    accept_params,
     convert_errors,
     create_pyfunc_entry,
     get_feature_names,
@@ -144,8 +143,7 @@ class _LightgbmFlavor(Flavor):
         if names == tuple(f"Column_{index}" for index in range(len(names or ()))):  # trained on an array
             names = None
         prepare = _Columns.match(booster, names, inputs).prepare
-        function = get_method(model, method)
-        return FeaturePredictor(accept_params(function, f"LightGBM's {method}", prepare), names)
+        return FeaturePredictor(get_method(model, method), f"LightGBM's {method}", prepare, names)
 
     def _is_native(self, directory: ModelDirectory) -> bool:
         return str(self.get_config(directory).get("model_class", _BOOSTER)) == _BOOSTER

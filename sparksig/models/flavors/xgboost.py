@@ -18,7 +18,6 @@ from sparksig.models.flavors.interface import (
     Loading,
     Predictor,
     Saving,
-    accept_params,
     convert_errors,
     create_pyfunc_entry,
     get_feature_names,
@@ -127,8 +126,7 @@ class _XgboostFlavor(Flavor):
             restored = restore_categories(model_input, categories)
             return xgboost.DMatrix(restored, enable_categorical=bool(categories)) if is_booster else restored
 
-        function = get_method(model, method)
-        return FeaturePredictor(accept_params(function, f"XGBoost's {method}", prepare), names)
+        return FeaturePredictor(get_method(model, method), f"XGBoost's {method}", prepare, names)
 
     def _read_class_name(self, directory: ModelDirectory) -> str:
         module, _, name = str(self.get_config(directory).get("model_class", _BOOSTER)).rpartition(".")
