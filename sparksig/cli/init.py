@@ -66,7 +66,7 @@ def init(model: str, table: str, output: str, force: bool, json_wanted: bool) ->
     """
     from sparksig.errors import OutputRefusedError
     from sparksig.jobs.config import ScoreConfig
-    from sparksig.jobs.config_text import write_form
+    from sparksig.jobs.config_text import write_config
     from sparksig.jobs.loading import build_config
     from sparksig.models.directory import ModelDirectory
     from sparksig.models.registry import fetch_model
@@ -78,7 +78,7 @@ def init(model: str, table: str, output: str, force: bool, json_wanted: bool) ->
     build_config(values, ScoreConfig, (), "the command line")
     run = f"sparksig score --config {shlex.quote(output)}"
     header = _HEADER.format(plan=f"{run} --dry-run", run=run)
-    text = write_form(ScoreConfig, values, _EXAMPLES)
+    text = write_config(ScoreConfig, values, _EXAMPLES)
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     Path(output).write_text(f"{header}{text}\n", encoding="utf-8")
     permission = _find_permission(directory)

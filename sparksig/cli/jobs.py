@@ -70,7 +70,7 @@ def score(
         plan = job.plan(chosen)
         print_text(plan.to_json() if json_wanted else str(plan))
         return plan.exit_code
-    report = job.do(chosen)
+    report = job.run(chosen)
     print_text(report.to_json() if json_wanted else str(report))
     return 0
 

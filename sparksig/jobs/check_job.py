@@ -13,12 +13,12 @@ from sparksig.errors import (
     Finding,
     SignatureError,
     TableNotFoundError,
-    UnsupportedError,
 )
 from sparksig.jobs import inputs
-from sparksig.jobs.config import CheckConfig, JobConfig, SampleSection
+from sparksig.jobs.config import CheckConfig
 from sparksig.jobs.job_run import JobRun, RunReport
-from sparksig.jobs.progress import choose_bar_settings, show_progress
+from sparksig.jobs.progress import show_progress
+from sparksig.jobs.sessions import start_session
 from sparksig.jobs.signature_files import read_signature
 from sparksig.models.registry import redact_uri
 from sparksig.signature import ModelSignature
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from sparksig.tables.contract import Contract
-    from sparksig.tables.sample import Sampler
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,8 @@ class CheckPlan:
         return json.dumps({"input": self.place, "mode": self.mode, "report": self.report.to_dict()})
 
     def __str__(self) -> str:
-        rows = {"schema": "no rows", "sample": "some of its rows", "full": "all of its rows"}[self.mode]
-        return f"check {self.place}: its types, and {rows}\n{self.report}"
+        values = {"schema": "", "sample": ", and the values of some rows", "full": ", and all values"}
+        return f"check the types of {self.place}{values[self.mode]}\n{self.report}"
 
 
 def check(config: CheckConfig) -> RunReport:
@@ -119,7 +118,7 @@ class CheckRun(JobRun[CheckConfig]):
                 contract,
                 config.mode,
                 side=config.side,
-                sampler=sampler_of(config.sample),
+                sampler=config.sample.build_sampler(),
                 strict_nulls=config.strict_nulls,
                 refuse_nan=config.refuse_nan,
                 row_key=config.row_key or None,
@@ -128,38 +127,6 @@ class CheckRun(JobRun[CheckConfig]):
         self.note(check=report, rows_in=report.rows)
         table.check_unchanged()
         report.raise_if_failed()
-
-
-_CONNECT_ALTERNATIVES = {
-    "score": "set engine: direct or local, or call sparksig.score and sparksig.write in the session",
-    "check": "call sparksig.check in the session",
-    "infer": "call sparksig.sample_signature in the session",
-}
-
-
-def start_session(name: str, config: JobConfig) -> SparkSession:
-    """Return the session of a job.
-
-    Raises:
-        UnsupportedError: it is a session of Spark Connect, which gives no access to file systems.
-    """
-    from sparksig.spark.hadoop import is_connect
-    from sparksig.spark.session import build_session
-
-    spark = build_session(f"sparksig {name}", {**choose_bar_settings(), **config.spark})
-    if is_connect(spark):
-        raise UnsupportedError(
-            f"the {name} job does not run on Spark Connect, which gives no access to the file systems of the "
-            f"cluster. Start it with spark-submit, or {_CONNECT_ALTERNATIVES[name]}"
-        )
-    return spark
-
-
-def sampler_of(section: SampleSection) -> Sampler:
-    """Return the sampler that a configuration describes."""
-    from sparksig.tables.sample import Sampler
-
-    return Sampler(**section.model_dump())
 
 
 def _resolve_contract(spark: SparkSession, config: CheckConfig) -> Contract:

@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -18,8 +18,12 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 from typing_extensions import Self
+
+from sparksig.jobs.config_types import is_section, list_fields
+
+if TYPE_CHECKING:
+    from sparksig.tables.sample import Sampler
 
 
 def _check_absolute(path: str) -> str:
@@ -87,14 +91,6 @@ def _convert_null(value: Any) -> Any:
     return "null" if value is None else value
 
 
-def _is_container(field: FieldInfo) -> bool:
-    """Return whether a field is a section, a list or a mapping, and not optional."""
-    form = field.annotation
-    if get_origin(form) is not None:
-        return get_origin(form) in (list, dict)
-    return isinstance(form, type) and issubclass(form, BaseModel)
-
-
 Text = Annotated[str, Field(min_length=1)]
 TablePath = Annotated[str, Field(min_length=1), AfterValidator(_check_path)]
 ReportPath = Annotated[str, Field(min_length=1), AfterValidator(_check_report_path)]
@@ -138,7 +134,11 @@ class _Section(BaseModel):
         """Drop keys without a value, for example sections whose lines are all commented out."""
         if not isinstance(data, dict):
             return data
-        containers = {field.alias or name for name, field in cls.model_fields.items() if _is_container(field)}
+        containers = {
+            key
+            for key, field in list_fields(cls).items()
+            if get_origin(field.annotation) in (list, dict) or is_section(field.annotation)
+        }
         return {key: value for key, value in data.items() if value is not None or key not in containers}
 
 
@@ -309,6 +309,12 @@ class SampleSection(_Section):
         description="partitions: the first rows of some partitions; uniform: a scan of all rows",
     )
 
+    def build_sampler(self) -> Sampler:
+        """Return the sampler that the section describes."""
+        from sparksig.tables.sample import Sampler
+
+        return Sampler(**self.model_dump())
+
 
 class PreflightSection(_Section):
     """The check of the input before anything is scored."""
@@ -364,7 +370,7 @@ class JobConfig(_Section):
     spark: Settings = Field(default={}, description="Spark settings; they override spark-submit's flags")
 
     @model_validator(mode="after")
-    def _require_other_places_for_reports(self) -> JobConfig:
+    def _require_other_paths_for_reports(self) -> JobConfig:
         """Check that no report replaces something that the job reads or writes, also if the job fails."""
         for name, report in self.report.paths.items():
             for key, path in self._list_paths():

@@ -13,37 +13,37 @@ from pydantic.fields import FieldInfo
 from sparksig.jobs.config_types import is_section, list_fields, strip_type
 
 
-def write_form(form: type[BaseModel], values: Mapping[str, Any], examples: Mapping[str, Any]) -> str:
+def write_config(config_type: type[BaseModel], values: Mapping[str, Any], examples: Mapping[str, Any]) -> str:
     """Return a configuration file with a comment for each key.
 
     Keys without a value are commented out by a ``#``; removing it leaves a valid line.
 
     Args:
-        form: a class of :mod:`sparksig.jobs.config`.
+        config_type: a class of :mod:`sparksig.jobs.config`.
         values: the values to set, a mapping for each section.
         examples: values for keys that are commented out, by dotted keys; other keys have their defaults.
 
     Example:
         >>> from sparksig.jobs.config import BudgetSection
-        >>> print(write_form(BudgetSection, {"rows": 10}, {"share": 0.001}))
+        >>> print(write_config(BudgetSection, {"rows": 10}, {"share": 0.001}))
         # the number of rows that may fail
         rows: 10
         <BLANKLINE>
         # the share of the rows that may fail; 0.01 is 1 %
         #share: 0.001
     """
-    return "\n".join(_list_lines(form, values, examples, "", ""))
+    return "\n".join(_list_lines(config_type, values, examples, "", ""))
 
 
 def _list_lines(
-    form: type[BaseModel],
+    config_type: type[BaseModel],
     values: Mapping[str, Any] | None,
     examples: Mapping[str, Any],
     before: str,
     indent: str,
 ) -> Iterator[str]:
     """Return the lines of a section; a section without values is commented out."""
-    fields = list_fields(form)
+    fields = list_fields(config_type)
     if not before:  # required sections first
         fields = dict(sorted(fields.items(), key=lambda item: not item[1].is_required()))
     for key, field in fields.items():

@@ -8,25 +8,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sparksig.errors import Finding, ModelFailedError, SparksigError, UnsupportedError, quote
+from sparksig.errors import ModelFailedError, SparksigError, UnsupportedError, quote
 from sparksig.jobs import spark_engine
 from sparksig.jobs.config_errors import build_value_error
 from sparksig.jobs.engine import RunPlan, StagedCounts
 from sparksig.jobs.file_systems import find_file_system, locate
-from sparksig.jobs.input_checks import is_null_type
+from sparksig.jobs.input_checks import refuse_null_types
 from sparksig.jobs.local_engine import open_table
 from sparksig.jobs.local_outputs import TargetPlan, plan_writes
 from sparksig.jobs.progress import show_progress
 from sparksig.jobs.spark_engine import SparkEngine
-from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings
+from sparksig.jobs.staged_columns import build_scan_options, name_findings
 from sparksig.jobs.staged_tables import locate_rejected, select_tables
 from sparksig.scoring.part import Target, build_output_schema
 from sparksig.scoring.scan import ScanPlan, Split
-from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
+from sparksig.scoring.splits import plan_scan, plan_splits
 from sparksig.scoring.storage import build_spark_schema, strip_type
-from sparksig.scoring.tally import merge_summaries
 from sparksig.spark.direct import count_slots, score_on_spark
 from sparksig.spark.hadoop import HadoopPath
+from sparksig.views import count_nouns
 
 if TYPE_CHECKING:
     from sparksig.jobs.config import OutputSection, QuarantineSection
@@ -76,8 +76,7 @@ class DirectEngine(SparkEngine):
             if self.is_required:
                 raise build_value_error("engine", "auto, or spark", "direct", reason) from None
             return replace(plan, engine="spark", engine_reason=reason)
-        count = len(self.splits)
-        return replace(plan, engine="direct", engine_reason=f"{count:,} task{'s' if count != 1 else ''}")
+        return replace(plan, engine="direct", engine_reason=count_nouns(len(self.splits), "task"))
 
     def count_output_files(self, run: ScoreRun) -> int | None:
         """Return the number of splits, each of which becomes one file."""
@@ -99,26 +98,13 @@ class DirectEngine(SparkEngine):
         if version is None and len(opened.table.files) != self.input.identity["files"]:
             raise UnsupportedError("Spark and pyarrow find different files in the input")
         table = opened.table
-        has_quarantine = config.quarantine is not None
-        options = ScanOptions(
-            output=PREDICTION if has_quarantine else config.output.column,
-            keep=self.rows.columns if has_quarantine else config.output.keep,
-            flatten=config.output.flatten,
-            lenient=config.budget is not None,
-            findings=name_findings(config),
-            zone=work.zone,
-            batch_rows=work.batch_rows,
-            absent=work.absent,
-            filter=config.input.filter,
-            limit=build_limit(config),
-            returned=work.returned,
+        options = build_scan_options(
+            config, self.rows.columns, zone=work.zone, absent=work.absent, returned=work.returned
         )
         self._model = replace(run.model, outputs=work.outputs)
         self.scan = plan_scan(table, self._model, work.params, work.features, options)
         _require_same_columns(self.scan, self.staged.schema.jsonValue()["fields"])
-        nulls = [part.name for part in self.scan.source if is_null_type(part)]
-        if nulls:
-            raise UnsupportedError(f"{quote(nulls[0])} has the null type, which only Spark casts")
+        refuse_null_types(self.scan.source)
         self.splits = plan_splits(table, self.scan, count_slots(self.spark))
 
     def stage(self, run: ScoreRun, directory: Directory) -> StagedCounts:
@@ -136,25 +122,17 @@ class DirectEngine(SparkEngine):
                 )
                 target = Target(store, path, selections)
             results = score_on_spark(self.spark, self._model, self.scan, self.splits, target, shipping)
-        rows, scored, rejected = (
-            sum(getattr(result, name) for result in results) for name in ("rows", "scored", "rejected")
-        )
-        spark_engine.require_all_rows(rows, scored, rejected, spark_engine.count_rows(directory))
+        counts = StagedCounts.from_results(results)
+        written = spark_engine.count_rows(directory)
+        spark_engine.require_all_rows(counts.rows_in, counts.scored, counts.rejected, written)
         self.input.check_unchanged()
-        reasons: tuple[Finding, ...] = ()
-        if rejected and self.layout == "tables":
+        if not counts.rejected:
+            return counts
+        if self.layout == "tables":
             reasons = self.read_reasons(locate_rejected(run.config, directory), "findings")
-        elif rejected:
+        else:
             reasons = self.read_reasons(directory, name_findings(run.config))
-        return StagedCounts(
-            rows_in=rows,
-            scored=scored,
-            rejected=rejected,
-            findings=reasons,
-            model_loads=sum(result.loads for result in results),
-            model_load_seconds=sum(result.seconds["load"] for result in results),
-            predictions=merge_summaries(*(result.summaries for result in results)),
-        )
+        return replace(counts, findings=reasons)
 
 
 def _plan_output(run: ScoreRun, scan: ScanPlan) -> TargetPlan | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
@@ -12,12 +12,13 @@ from pydantic import BeforeValidator, PlainSerializer
 
 from sparksig.errors import ContractError, Finding
 from sparksig.jobs.config import ScoreConfig
-from sparksig.scoring.tally import FieldPath, PredictionSummary
+from sparksig.scoring.tally import FieldPath, PredictionSummary, merge_summaries
 
 if TYPE_CHECKING:
     from sparksig.jobs.local_outputs import TargetPlan
     from sparksig.jobs.score_run import ScoreRun
     from sparksig.jobs.staging import Directory, StagedResult, StagingDirectory
+    from sparksig.scoring.split import SplitResult
     from sparksig.tables.report import Report
     from sparksig.writing.plan import WritePlan
 
@@ -68,9 +69,9 @@ class StagedCounts:
         scored: the rows with a prediction.
         rejected: the rows without one; ``rows_in`` is ``scored + rejected``.
         findings: the reasons, with counts, the most frequent first.
-        model_loads: how often workers loaded the model.
-        model_load_seconds: the time of these loads.
-        predictions: the predictions in numbers, by their paths.
+        model_loads: the number of times that workers loaded the model.
+        model_load_seconds: the seconds of all loads.
+        predictions: summary statistics of the predictions, by their paths.
     """
 
     rows_in: int
@@ -80,6 +81,18 @@ class StagedCounts:
     model_loads: int = 0
     model_load_seconds: float = 0.0
     predictions: Mapping[JsonPath, PredictionSummary] = field(default_factory=dict)
+
+    @classmethod
+    def from_results(cls, results: Sequence[SplitResult]) -> StagedCounts:
+        """Add the counts of all splits; the reasons are not among them."""
+        return cls(
+            rows_in=sum(result.rows for result in results),
+            scored=sum(result.scored for result in results),
+            rejected=sum(result.rejected for result in results),
+            model_loads=sum(result.loads for result in results),
+            model_load_seconds=sum(result.seconds["load"] for result in results),
+            predictions=merge_summaries(*(result.summaries for result in results)),
+        )
 
 
 class Engine(Protocol):

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from sparksig.errors import ContractError, ConversionError, Finding, InferenceError, SignatureError
 from sparksig.jobs import inputs
-from sparksig.jobs.check_job import sampler_of, start_session
 from sparksig.jobs.config import InferConfig
 from sparksig.jobs.job_run import JobRun, RunReport
 from sparksig.jobs.progress import show_progress
+from sparksig.jobs.sessions import start_session
 from sparksig.jobs.signature_files import write_signature
 from sparksig.signature import ModelSignature
+from sparksig.views import count_nouns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -57,10 +58,11 @@ class InferPlan:
         )
 
     def __str__(self) -> str:
-        goes = " and ".join(self.targets) or "nowhere: it is printed"
+        action = f"write it to {' and '.join(self.targets)}" if self.targets else "print it"
+        rows = count_nouns(self.rows, "row")
         return (
-            f"infer the signature of {self.place} from at most {self.rows:,} of its rows\n"
-            f"to {goes}\nby its types alone, it is\n{self.signature.to_text()}"
+            f"infer the signature of {self.place} from at most {rows}, and {action}\n"
+            f"the signature by the types alone:\n{self.signature.to_text()}"
         )
 
 
@@ -120,7 +122,7 @@ class InferRun(JobRun[InferConfig]):
             self.note(input=dict(source.identity))
             table = _select_columns(source.rows, config)
         with self.phase("sample"), show_progress(spark, "infer"):
-            sampled = sample_signature(table, sampler_of(config.sample))
+            sampled = sample_signature(table, config.sample.build_sampler())
         source.check_unchanged()
         rows = max((evidence.rows for evidence in sampled.evidence), default=0)
         lines = tuple(str(sampled).splitlines())

@@ -15,6 +15,8 @@ from sparksig.errors import (
     ContractError,
     SparksigError,
     TableNotFoundError,
+    UnsupportedError,
+    quote,
     suggest_path,
 )
 from sparksig.jobs.config import ScoreConfig
@@ -46,24 +48,26 @@ def check_input(config: ScoreConfig, inputs: Schema, features: Sequence[str] | N
     files, place = find_file_system(config.input.path, config.spark)
     if files is None:
         return
-    shown, form = repr(config.input.path), config.input.format
-    log = files.get_file_info(f"{place}/_delta_log").type != pyarrow.fs.FileType.NotFound
+    table, format_name = (
+        f"{FORMAT_NAMES[config.input.format]} table at {config.input.path!r}",
+        config.input.format,
+    )
+    is_delta = files.get_file_info(f"{place}/_delta_log").type != pyarrow.fs.FileType.NotFound
     if files.get_file_info(place).type == pyarrow.fs.FileType.NotFound:
-        hint = suggest_path(config.input.path)
-        raise TableNotFoundError(f"there is no {NAMES[form]} table at {shown}{hint}")
-    if log and form != "delta":
-        raise build_delta_error(form)
-    actual = "delta" if log else _find_format(files, place)
-    if actual is not None and actual != form:
+        raise TableNotFoundError(f"there is no {table}{suggest_path(config.input.path)}")
+    if is_delta and format_name != "delta":
+        raise build_delta_error(format_name)
+    actual = "delta" if is_delta else _find_format(files, place)
+    if actual is not None and actual != format_name:
         hint = f"the names of its files end in .{actual}"
-        raise build_value_error("input.format", f"{actual}, the format of the table", form, hint)
-    if form == "delta" and not log:
-        raise TableNotFoundError(f"there is no {NAMES[form]} table at {shown}")
-    if form == "parquet":
+        raise build_value_error("input.format", f"{actual}, the format of the table", format_name, hint)
+    if format_name == "delta" and not is_delta:
+        raise TableNotFoundError(f"there is no {table}")
+    if format_name == "parquet":
         _check_parquet(config, inputs, features, (files, place))
 
 
-NAMES = {"parquet": "Parquet", "delta": "Delta", "csv": "CSV", "json": "JSON"}
+FORMAT_NAMES = {"parquet": "Parquet", "delta": "Delta", "csv": "CSV", "json": "JSON"}
 """The names of formats in messages."""
 
 
@@ -76,7 +80,7 @@ def _find_format(files: Any, place: str) -> str | None:
     else:
         names = [info.base_name]
     suffixes = {PurePath(name).suffix for name in names if not name.startswith((".", "_"))}
-    formats = {f".{form}": form for form in NAMES} | {".jsonl": "json"}
+    formats = {f".{form}": form for form in FORMAT_NAMES} | {".jsonl": "json"}
     return formats.get(suffixes.pop()) if len(suffixes) == 1 else None
 
 
@@ -150,6 +154,17 @@ def _choose_folding(config: ScoreConfig) -> Fold:
 def is_null_type(field: pyarrow.Field) -> bool:
     """Return whether a column of a Parquet file has the null type, which Spark reads as int."""
     return bool(pyarrow.types.is_null(field.type))
+
+
+def refuse_null_types(columns: pyarrow.Schema) -> None:
+    """Check that no column has the null type.
+
+    Raises:
+        UnsupportedError: a column has it.
+    """
+    nulls = [field.name for field in columns if is_null_type(field)]
+    if nulls:
+        raise UnsupportedError(f"{quote(nulls[0])} has the null type, which only Spark casts")
 
 
 def find_schemas_with_null_types(uri: str) -> dict[str, pyarrow.Schema]:

@@ -21,11 +21,17 @@ from sparksig.errors import (
 )
 from sparksig.jobs.config import InputSection
 from sparksig.jobs.config_errors import build_config_error, build_value_error
-from sparksig.jobs.input_checks import NAMES, build_delta_error, find_schemas_with_null_types, is_null_type
+from sparksig.jobs.input_checks import (
+    FORMAT_NAMES,
+    build_delta_error,
+    find_schemas_with_null_types,
+    is_null_type,
+)
 from sparksig.models.registry import redact_uri
 from sparksig.spark.diagnosis import NO_DELTA
 from sparksig.spark.hadoop import HadoopPath
 from sparksig.tables.delta import name_delta_table
+from sparksig.views import count_nouns
 
 if TYPE_CHECKING:
     import pyarrow
@@ -76,11 +82,7 @@ class Input:
         except Exception as error:  # an error of Hadoop or of this machine: the file is missing
             name = getattr(error, "filename", None)
             raise _explain_vanished(f"the file {name}" if name else "a file of the input") from None
-        changed = [path for path, status in self._files.items() if statuses[path] != status]
-        if changed:
-            raise SparksigError(
-                f"the input changed while it was read: {len(changed)} files, first {changed[0]!r}"
-            )
+        require_unchanged(self._files, statuses)
 
 
 def read_input(spark: SparkSession, section: InputSection) -> DataFrame:
@@ -281,7 +283,7 @@ def _explain_error(error: Exception, section: InputSection) -> SparksigError:
     reason = text.strip().partition("\n")[0]
     if any(sign in text for sign in _NOT_FOUND):
         version = "" if section.version is None else f" in version {section.version}"
-        form = "" if section.table else f" {NAMES[section.format]}"
+        form = "" if section.table else f" {FORMAT_NAMES[section.format]}"
         return TableNotFoundError(f"there is no{form} table at {place}{version}")
     if any(sign in text for sign in _NO_DELTA):
         return MissingDependencyError(NO_DELTA)
@@ -299,6 +301,18 @@ def digest_files(files: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
     lines = [f"{path}\0{size}\0{time}\n" for path, (size, time) in sorted(files.items())]
     digest = hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
     return {"files": len(files), "bytes": sum(size for size, _ in files.values()), "sha256": digest}
+
+
+def require_unchanged(files: Mapping[str, tuple[int, int]], current: Mapping[str, tuple[int, int]]) -> None:
+    """Check that files still have their sizes and times.
+
+    Raises:
+        SparksigError: files have changed.
+    """
+    changed = [path for path, status in files.items() if current[path] != status]
+    if changed:
+        count = count_nouns(len(changed), "file")
+        raise SparksigError(f"the input changed while it was read: {count}, first {changed[0]!r}")
 
 
 def _explain_vanished(file: str) -> TableNotFoundError:

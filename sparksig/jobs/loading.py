@@ -19,14 +19,14 @@ from sparksig.models.safe_yaml import load_yaml
 Config = TypeVar("Config", bound=BaseModel)
 
 
-def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML file as a configuration of ``form``.
+def load_config(path: str | Path, config_type: type[Config], overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML file as a configuration of ``config_type``.
 
     Texts may have ``${env:NAME}`` and ``${env:NAME:-default}``; ``$${env:`` stands for ``${env:``.
 
     Args:
         path: the file.
-        form: a class of :mod:`sparksig.jobs.config`.
+        config_type: a class of :mod:`sparksig.jobs.config`.
         overrides: ``key=value`` pairs that replace values of the file. The key is a dotted path
             (``input.path``, ``output.keep[0]``), the value YAML. The last value for a key counts.
 
@@ -48,41 +48,41 @@ def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] =
         actual = "an empty file" if data is None else name_type(data)
         hint = "`sparksig init MODEL TABLE` writes a configuration of the score job"
         raise ConfigError(f"{path}: expected a mapping of keys and values, got {actual}. {hint}")
-    return build_config(data, form, overrides, str(path))
+    return build_config(data, config_type, overrides, str(path))
 
 
-def build_config(data: Any, form: type[Config], overrides: Sequence[str], source: str) -> Config:
+def build_config(data: Any, config_type: type[Config], overrides: Sequence[str], source: str) -> Config:
     """Build a configuration from a mapping; the errors are those of :func:`load_config`.
 
     Args:
         data: the mapping.
-        form: a class of :mod:`sparksig.jobs.config`.
+        config_type: a class of :mod:`sparksig.jobs.config`.
         overrides: ``key=value`` pairs.
         source: the origin of the mapping, for messages.
     """
     findings, overridden = [], []
     for override in overrides:
-        data, loc, finding = apply_override(data, override, form)
+        data, loc, finding = apply_override(data, override, config_type)
         overridden.append(tuple(loc))
         findings += [] if finding is None else [finding]
     problems: dict[tuple[Any, ...], Finding] = {}
     data = expand_variables(data, (), problems)
     findings += [_add_source(finding, loc, overridden) for loc, finding in problems.items()]
     try:
-        config = form.__pydantic_validator__.validate_python(data)
+        config = config_type.__pydantic_validator__.validate_python(data)
     except ValidationError as error:
         for problem in error.errors(include_url=False):
             loc = tuple(problem["loc"])
             if not any(loc[: len(reported)] == reported for reported in problems):
-                findings.append(_add_source(_explain(problem, form), loc, overridden))
+                findings.append(_add_source(_explain(problem, config_type), loc, overridden))
     if findings:
         raise ConfigError.of(f"{source}: the configuration is wrong", findings)
     return config  # type: ignore[no-any-return]
 
 
-def explain_validation(error: ValidationError, form: type[BaseModel]) -> ConfigError:
+def explain_validation(error: ValidationError, config_type: type[BaseModel]) -> ConfigError:
     """Convert a pydantic error to an error of sparksig, with the keys of the file."""
-    findings = [_explain(problem, form) for problem in error.errors(include_url=False)]
+    findings = [_explain(problem, config_type) for problem in error.errors(include_url=False)]
     return build_config_error(findings)
 
 
@@ -122,24 +122,24 @@ _ACTUAL = {
 }
 
 
-def _explain(problem: Any, form: type[BaseModel]) -> Finding:
+def _explain(problem: Any, config_type: type[BaseModel]) -> Finding:
     """Convert a problem that pydantic reports to a finding."""
     loc, value, problem_type = tuple(problem["loc"]), problem["input"], problem["type"]
     if loc and loc[-1] == "[key]":
         loc, problem_type = loc[:-1], "invalid_key"
     path = format_key(loc)
     if problem_type == "extra_forbidden":
-        keys = list(list_fields(find_type(form, loc[:-1])))
+        keys = list(list_fields(find_type(config_type, loc[:-1])))
         hint = suggest(loc[-1], keys) or f"the keys here are {', '.join(keys)}"
         return Finding(Code.UNKNOWN_KEY, path, "a known key", "another", hint)
     if problem_type == "missing":
-        description = list_fields(find_type(form, loc[:-1]))[loc[-1]].description
-        expected = "a section" if is_section(find_type(form, loc)) else description or "a value"
+        description = list_fields(find_type(config_type, loc[:-1]))[loc[-1]].description
+        expected = "a section" if is_section(find_type(config_type, loc)) else description or "a value"
         return Finding(Code.MISSING_KEY, path, expected, "nothing")
     if problem_type == "invalid_key":
         return Finding(Code.INVALID_VALUE, path, _EXPECTED[problem_type], "another", "write it in quotes")
     if problem_type == "literal_error":
-        values = get_args(find_type(form, loc))
+        values = get_args(find_type(config_type, loc))
         expected = f"one of {', '.join(map(repr, values))}"
         actual, hint = (
             ("another", suggest(value, values)) if isinstance(value, str) else (name_type(value), "")
@@ -152,8 +152,8 @@ def _explain(problem: Any, form: type[BaseModel]) -> Finding:
     expected = _EXPECTED.get(problem_type, "").format(**problem.get("ctx", {})) or str(problem["msg"])
     scalar = isinstance(value, (bool, int, float, datetime.date))
     hint = "write it in quotes" if problem_type == "string_type" and scalar else ""
-    if expected == "a section" and is_section(find_type(form, loc)):
-        hint = f"its keys are {', '.join(list_fields(find_type(form, loc)))}"
+    if expected == "a section" and is_section(find_type(config_type, loc)):
+        hint = f"its keys are {', '.join(list_fields(find_type(config_type, loc)))}"
     elif expected == "a list" and isinstance(value, str):
         hint = "write it in brackets: [...]"
     return Finding(Code.INVALID_VALUE, path, expected, _ACTUAL.get(problem_type) or name_type(value), hint)

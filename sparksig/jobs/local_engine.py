@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sparksig.engine.absent import find_absent_columns
-from sparksig.errors import ContractError, SparksigError, UnsupportedError, quote
+from sparksig.errors import ContractError, SparksigError, UnsupportedError
 from sparksig.jobs import local_outputs
 from sparksig.jobs.config_errors import build_value_error
 from sparksig.jobs.engine import Layout, RunPlan, StagedCounts
 from sparksig.jobs.file_systems import locate
-from sparksig.jobs.input_checks import is_null_type
-from sparksig.jobs.inputs import digest_files
+from sparksig.jobs.input_checks import refuse_null_types
+from sparksig.jobs.inputs import digest_files, require_unchanged
 from sparksig.jobs.progress import track_splits
-from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings, refuse_reserved_names
+from sparksig.jobs.staged_columns import PREDICTION, build_scan_options, refuse_reserved_names
 from sparksig.jobs.staged_tables import locate_rejected, select_scored, select_tables
 from sparksig.jobs.staging import StagingDirectory, name_staging
 from sparksig.models.features import find_features
@@ -36,11 +36,9 @@ from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.split import SplitResult
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
 from sparksig.scoring.storage import format_spark_type
-from sparksig.scoring.tally import merge_summaries
 from sparksig.tables.check import check
 from sparksig.tables.delta_log import open_delta
 from sparksig.tables.parquet import ParquetTable, open_parquet
-from sparksig.tables.sample import Sampler
 
 if TYPE_CHECKING:
     from sparksig.jobs.config import InputSection, ScoreConfig
@@ -77,9 +75,9 @@ class LocalEngine:
     # --- before anything is scored --------------------------------------------------------------------------
 
     def start(self, run: ScoreRun) -> str:
-        """Check that the configuration needs no Spark."""
+        """Check that the configuration needs no Spark, and return the digest of the checked model."""
         config = run.config
-        reason = _find_reason(config)
+        reason = _find_reason_for_spark(config)
         if reason:
             raise self._refuse(reason)
         self._zone = resolve_zone(config.spark.get("spark.sql.session.timeZone"))
@@ -142,19 +140,11 @@ class LocalEngine:
         return replace(plan, columns=texts, writes=writes)
 
     def _build_options(self, config: ScoreConfig) -> ScanOptions:
-        has_quarantine, absent = config.quarantine is not None, config.model.absent
-        return ScanOptions(
-            output=PREDICTION if has_quarantine else config.output.column,
-            keep=self._choose_columns(config) if has_quarantine else config.output.keep,
-            flatten=config.output.flatten,
-            lenient=config.budget is not None,
-            findings=name_findings(config),
-            zone=self._zone,
-            batch_rows=config.model.batch_rows,
-            absent=choose_absent(self.model.directory) if absent == "auto" else absent,
-            filter=config.input.filter,
-            limit=build_limit(config),
-            returned=self._returned,
+        absent = config.model.absent
+        if absent == "auto":
+            absent = choose_absent(self.model.directory)
+        return build_scan_options(
+            config, self._choose_columns(config), zone=self._zone, absent=absent, returned=self._returned
         )
 
     def _choose_columns(self, config: ScoreConfig) -> list[str]:
@@ -178,9 +168,7 @@ class LocalEngine:
         self.scan = plan_scan(self.table.table, self.model, params, features, options)
         if config.quarantine is not None:  # the output of splits has other names
             _refuse_conflicts(self.table.table.schema.names, build_output_schema(self.scan).names, config)
-        nulls = [part.name for part in self.scan.source if is_null_type(part)]
-        if nulls:
-            raise UnsupportedError(f"{quote(nulls[0])} has the null type, which only Spark casts")
+        refuse_null_types(self.scan.source)
         self.splits = plan_splits(self.table.table, self.scan, self._count_slots())
 
     def count_output_files(self, run: ScoreRun) -> int | None:
@@ -190,8 +178,7 @@ class LocalEngine:
     def check_values(self, run: ScoreRun) -> Report:
         """Check the values of the table, as configured."""
         section = run.config.check
-        sampler = Sampler(**section.sample.model_dump())
-        path = str(run.config.input.path)
+        path, sampler = str(run.config.input.path), section.sample.build_sampler()
         return check(path, self.model.inputs, section.mode, sampler=sampler, strict_nulls=False)
 
     # --- scoring --------------------------------------------------------------------------------------------
@@ -204,16 +191,10 @@ class LocalEngine:
         target = Target(directory.store, directory.path, selections)
         results = self._score_splits(target)
         self.table.check_unchanged()
-        rejected = sum(result.rejected for result in results)
-        return StagedCounts(
-            rows_in=sum(result.rows for result in results),
-            scored=sum(result.scored for result in results),
-            rejected=rejected,
-            findings=local_outputs.read_reasons(locate_rejected(run.config, directory)) if rejected else (),
-            model_loads=sum(result.loads for result in results),
-            model_load_seconds=sum(result.seconds["load"] for result in results),
-            predictions=merge_summaries(*(result.summaries for result in results)),
-        )
+        counts = StagedCounts.from_results(results)
+        if not counts.rejected:
+            return counts
+        return replace(counts, findings=local_outputs.read_reasons(locate_rejected(run.config, directory)))
 
     def publish(self, run: ScoreRun, result: StagedResult) -> dict[str, int]:
         """Publish the staged rows. After a crash, a second call completes this without duplicates."""
@@ -247,7 +228,7 @@ def _refuse_conflicts(names: Sequence[str], staged: Sequence[str], config: Score
         raise ContractError.of("the table cannot be scored", conflicts)
 
 
-def _find_reason(config: ScoreConfig) -> str:
+def _find_reason_for_spark(config: ScoreConfig) -> str:
     """Return the reason why a configuration needs Spark; empty if it does not."""
     outputs = {"output": config.output, "quarantine": config.quarantine}
     for name, section in outputs.items():
@@ -281,11 +262,7 @@ class OpenedTable:
         Raises:
             SparksigError: a file has changed, or is missing.
         """
-        current = _read_statuses(self.table)
-        changed = [path for path, status in self.statuses.items() if current[path] != status]
-        if changed:
-            count = f"{len(changed)} file{'s' if len(changed) != 1 else ''}"
-            raise SparksigError(f"the input changed while it was read: {count}, first {changed[0]!r}")
+        require_unchanged(self.statuses, _read_statuses(self.table))
 
 
 def open_table(section: InputSection, conf: Mapping[str, str], version: int | None = None) -> OpenedTable:

@@ -19,10 +19,10 @@ from sparksig.errors import (
     quote,
 )
 from sparksig.jobs.file_systems import locate
-from sparksig.jobs.publishing import refuse_nested
+from sparksig.jobs.publishing import build_quarantine_error, refuse_nested
 from sparksig.jobs.staged_columns import PREFIX, build_reason
 from sparksig.jobs.staged_tables import publish_tables, select_rejected, select_scored
-from sparksig.jobs.staging import MARKER, StagedResult, read_json
+from sparksig.jobs.staging import StagedResult, read_notes
 from sparksig.models.registry import fetch_model, is_remote
 from sparksig.scoring.folder import Folder
 from sparksig.scoring.selection import find_unsafe_partitions
@@ -92,8 +92,7 @@ def refuse_nesting(config: ScoreConfig) -> None:
 
 def read_published(run: ScoreRun) -> Mapping[str, Any] | None:
     """Return the notes of this run if the output already has it; None otherwise."""
-    marker = read_json((_locate_run(run) / MARKER).uri, {})
-    return marker if marker is not None and marker.get("run_id") == run.run_id else None
+    return read_notes(_locate_run(run).uri, run.run_id, {})
 
 
 def plan_writes(run: ScoreRun, schema: pa.Schema) -> tuple[TargetPlan, ...]:
@@ -112,10 +111,7 @@ def plan_writes(run: ScoreRun, schema: pa.Schema) -> tuple[TargetPlan, ...]:
     plans = [_plan_target(config.output, config.output.mode, config, columns, columns.names, by)]
     if config.quarantine is not None:
         if not run.is_known and config.run_id is not None and _locate_quarantined(run).exists():
-            raise OutputRefusedError(
-                f"the quarantine {config.quarantine.place!r} has rows of a run {run.run_id} already, which "
-                "is not this one: choose another run id, or remove them; nothing was written"
-            )
+            raise build_quarantine_error(config.quarantine.place, run.run_id)
         rejected = select_rejected(schema).describe(schema)
         names = [*(name for name in schema.names if not name.startswith(PREFIX)), "findings"]
         plans.append(_plan_target(config.quarantine, "append", config, rejected, names, []))

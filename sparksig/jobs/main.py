@@ -44,13 +44,13 @@ class Job:
     """A job that has a command line.
 
     Attributes:
-        form: the class of its configuration.
-        do: the function that runs the job.
+        config_type: the class of its configuration.
+        run: the function that runs the job.
         plan: the function that plans the job for the dry run.
     """
 
-    form: type[JobConfig]
-    do: Callable[[Any], RunReport]
+    config_type: type[JobConfig]
+    run: Callable[[Any], RunReport]
     plan: Callable[[Any], Plan]
 
 
@@ -80,20 +80,20 @@ def run(name: str, argv: Sequence[str] | None = None) -> int:
         with _interrupt_on_termination():
             engine = getattr(options, "engine", None)
             overrides = [*options.set, *([] if engine is None else [f"engine={engine}"])]
-            config = load_config(options.config, job.form, overrides)
+            config = load_config(options.config, job.config_type, overrides)
             secrets = find_secrets(config.model_dump())
             if options.dry_run:
                 plan = job.plan(config)
                 print_output(redact_uri(plan), secrets)
                 return plan.exit_code
-            print_output(str(job.do(config)), secrets)
+            print_output(str(job.run(config)), secrets)
     except (Exception, KeyboardInterrupt) as error:
         return _report_failure(error, secrets)
     return 0
 
 
 def _build_parser(name: str, job: Job) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"{name}.py", description=job.form.__doc__)
+    parser = argparse.ArgumentParser(prog=f"{name}.py", description=job.config_type.__doc__)
     parser.add_argument("--config", required=True, metavar="FILE", help=f"a YAML file, as conf/{name}.yaml")
     parser.add_argument(
         "--set",
@@ -102,7 +102,7 @@ def _build_parser(name: str, job: Job) -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="a value that replaces the file's: input.path=/data/today; repeatable",
     )
-    if "engine" in job.form.model_fields:
+    if "engine" in job.config_type.model_fields:
         engines = ("auto", "spark", "direct", "local")
         parser.add_argument("--engine", choices=engines, help="who reads, scores and writes")
     parser.add_argument("--dry-run", action="store_true", help="print the plan, and do nothing else")

@@ -16,7 +16,7 @@ BY_SET = "by --set"
 _STEP = re.compile(r"(?:\[(\d+)\]|([^.\[\]]+))(?:\.(?=.)|(?=\[)|$)")
 
 
-def apply_override(data: Any, override: str, form: Any) -> tuple[Any, Loc, Finding | None]:
+def apply_override(data: Any, override: str, config_type: Any) -> tuple[Any, Loc, Finding | None]:
     """Apply a ``key=value`` to a configuration.
 
     The key is a dotted path as findings name it; after a mapping with free keys, such as ``spark``, the
@@ -27,12 +27,12 @@ def apply_override(data: Any, override: str, form: Any) -> tuple[Any, Loc, Findi
         The new configuration, the position of the value, and the finding if it cannot be applied.
     """
     key, equals, text = override.partition("=")
-    loc = _parse_key(key, form)
+    loc = _parse_key(key, config_type)
     if not equals or loc is None:
         path, actual = (f"--set {key}", "another") if equals else ("--set", "no =")
         return data, (), Finding(Code.INVALID_VALUE, path, "KEY=VALUE, the key a dotted path", actual)
     try:
-        value = _parse_value(text, find_type(form, loc))
+        value = _parse_value(text, find_type(config_type, loc))
     except ValueError as error:
         reason = str(error).removeprefix("cannot read this YAML: ")
         path, actual = format_key(loc), f"another, {BY_SET}"
@@ -41,11 +41,11 @@ def apply_override(data: Any, override: str, form: Any) -> tuple[Any, Loc, Findi
     return (data if finding else _set_value(data, loc, value)), loc, finding
 
 
-def _parse_key(key: str, form: Any) -> Loc | None:
+def _parse_key(key: str, config_type: Any) -> Loc | None:
     """Parse a dotted path; return None for other text."""
     loc: list[Any] = []
     while key:
-        dtype = find_type(form, loc)
+        dtype = find_type(config_type, loc)
         if get_origin(dtype) is dict:
             quoted = re.fullmatch(r"`((?:[^`]|``)+)`", key)
             return [*loc, quoted[1].replace("``", "`") if quoted else key]
@@ -59,9 +59,9 @@ def _parse_key(key: str, form: Any) -> Loc | None:
     return loc or None
 
 
-def _parse_value(text: str, form: Any) -> Any:
+def _parse_value(text: str, config_type: Any) -> Any:
     """Parse a value of the command line as YAML, or as text where only text is allowed."""
-    texts = accepts_text(form)
+    texts = accepts_text(config_type)
     try:
         value = load_yaml(text.encode())
     except ValueError:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sparksig.errors import OutputRefusedError, SparksigError
 from sparksig.jobs.files import write_file
 from sparksig.jobs.staging import MARKER, Directory, StagingDirectory
+from sparksig.views import count_nouns
 from sparksig.writing.moves import replace_directory
 
 
@@ -33,6 +34,14 @@ def refuse_nested(places: Mapping[str, Any]) -> None:
                 f"the {name} {inner.uri!r} and the {other} {outer.uri!r} are the same, or one is inside the "
                 "other; nothing was written"
             )
+
+
+def build_quarantine_error(quarantine: str, run_id: str) -> OutputRefusedError:
+    """Return the error for a quarantine with rows of another run of that id."""
+    return OutputRefusedError(
+        f"the quarantine {quarantine!r} has rows of a run {run_id} already, which is not this one: choose "
+        "another run id, or remove them; nothing was written"
+    )
 
 
 def mark_directory(directory: Directory, notes: str) -> None:
@@ -70,20 +79,18 @@ def move_directory(
     unknown = set(target.list_files() if target.exists() else ()) - set(files)
     if unknown and not is_replacing:
         raise OutputRefusedError(f"the output {target.uri!r} has files that the run has not written")
-    for name in filter(lambda name: (source / name).exists(), files):
+    for name in files:
+        if not (source / name).exists():  # an earlier attempt has moved it
+            continue
         if name == MARKER and is_replacing:  # it comes last, because with it the run is done
-            _remove_files(target, {*unknown, MARKER})
+            for other in sorted({*unknown, MARKER}):
+                (target / other).delete()
         (source / name).move_file_to(target / name)
     missing = set(files) - set(target.list_files())
     if missing:
         raise SparksigError(
-            f"{target.uri}: {len(missing)} files of the run are missing in the staging and in the output"
+            f"{target.uri}: the staging and the output lack {count_nouns(len(missing), 'file')} of the run"
         )
-
-
-def _remove_files(directory: Any, names: Iterable[str]) -> None:
-    for name in sorted(names):
-        (directory / name).delete()
 
 
 def check_count(place: str, expected: int, actual: int) -> None:

@@ -14,7 +14,7 @@ from sparksig.engine.absent import format_absent_column
 from sparksig.errors import Code, Finding
 from sparksig.scoring.tally import PredictionSummary, describe_summaries
 from sparksig.tables.report import ColumnReport, Report
-from sparksig.views import TextView, format_size, render
+from sparksig.views import TextView, count_nouns, format_size, render
 
 
 @dataclass(frozen=True, repr=False)
@@ -138,13 +138,10 @@ class RunReport(TextView):
         body = json.loads(text)
         body.pop("rows_per_second")
         for name in ("findings", "error_findings", "absent"):
-            body[name] = tuple(map(_finding, body.get(name, ())))
+            body[name] = tuple(map(_read_finding, body.get(name, ())))
         predictions = _SUMMARIES.validate_python(body.get("predictions", {}))
-        evidence, check = tuple(body["evidence"]), _check(body["check"])
+        evidence, check = tuple(body["evidence"]), _read_check(body["check"])
         return cls(**body | {"check": check, "evidence": evidence, "predictions": predictions})
-
-    def _render(self) -> str:
-        return self._rendered(is_page=False)
 
     def to_html(self, path: str | Path) -> None:
         """Write the report as a self-contained page of HTML.
@@ -157,63 +154,67 @@ class RunReport(TextView):
 
     def render_page(self) -> str:
         """Return the page of HTML as text."""
-        return self._rendered(is_page=True)
+        return self._render(is_page=True)
 
-    def _rendered(self, *, is_page: bool) -> str:
+    def _render(self, *, is_page: bool = False) -> str:
         checked = None if self.check is None else self.check.render(nested=True)
         digests = {"model digest": self.model_digest, "input digest": self.input.get("sha256")}
         return render(
-            "run.html", report=self, facts=self.facts(), checked=checked, digests=digests, is_page=is_page
+            "run.html",
+            report=self,
+            facts=self.list_facts(),
+            checked=checked,
+            digests=digests,
+            is_page=is_page,
         )
 
-    def facts(self) -> list[tuple[str, str]]:
+    def list_facts(self) -> list[tuple[str, str]]:
         """Return the known fields as pairs of a name and a text: the outcome and the numbers first."""
-        rate = self.rows_per_second
-        loads, load_seconds = self.model_loads, self.model_load_seconds
+        rate, load_seconds = self.rows_per_second, self.model_load_seconds
         facts: list[tuple[str, str | None]] = [
             ("run", self.run_id),
-            ("status", self._status()),
-            ("rows in", _number(self.rows_in)),
-            ("scored", _number(self.scored)),
-            ("rejected", self._rejected()),
+            ("status", self._format_status()),
+            ("rows in", _format_count(self.rows_in)),
+            ("scored", _format_count(self.scored)),
+            ("rejected", self._format_rejected()),
             *(("predictions", text) for text in describe_summaries(self.predictions)),
             ("seconds", f"{self.seconds:.1f}"),
             ("rows per second", None if rate is None else f"{rate:,.0f}"),
             ("phases", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.phases.items())),
             ("model", self.model_path),
-            ("model digest", _fold(self.model_digest)),
-            ("model loads", _number(loads)),
+            ("model digest", _shorten(self.model_digest)),
+            ("model loads", _format_count(self.model_loads)),
             ("load seconds", None if load_seconds is None else f"{load_seconds:.1f}"),
             ("engine", ": ".join(text for text in (self.engine, self.engine_reason) if text)),
-            ("input", _input(self.input)),
-            ("input digest", _fold(self.input.get("sha256"))),
-            *(("absent column", format_absent_column(column)) for column in self._absent_only_here()),
-            ("output", self._place(self.output)),
-            ("quarantine", self._place(self.quarantine)),
+            ("input", _format_input(self.input)),
+            ("input digest", _shorten(self.input.get("sha256"))),
+            *(
+                ("absent column", format_absent_column(column))
+                for column in self.absent
+                if self.check is None or column not in self.check.absent
+            ),
+            ("output", self._format_table(self.output)),
+            ("quarantine", self._format_table(self.quarantine)),
             ("log", self.log),
         ]
         return [(name, text) for name, text in facts if text]
 
-    def _status(self) -> str:
+    def _format_status(self) -> str:
         if self.status == "failed":
             return f"failed, exit code {self.exit_code}"
         return f"{self.status}: the run was done before" if self.status == "repeated" else self.status
 
-    def _rejected(self) -> str | None:
+    def _format_rejected(self) -> str | None:
         if not self.rejected or not self.rows_in:
-            return _number(self.rejected)
+            return _format_count(self.rejected)
         return f"{self.rejected:,} ({100 * self.rejected / self.rows_in:.2g} %)"
 
-    def _absent_only_here(self) -> Sequence[Finding]:
-        """Return the absent columns that the report of the check does not list."""
-        return [column for column in self.absent if self.check is None or column not in self.check.absent]
-
-    def _place(self, place: str | None) -> str | None:
-        """Return an output with its rows; None for one that a failed run has not written."""
-        rows = self.written.get(place or "")
+    def _format_table(self, table: str | None) -> str | None:
+        """Format a table with the number of its new rows; None for one that a failed run has not written."""
+        rows = self.written.get(table or "")
         if rows is None:
-            return None if self.status == "failed" else place
-        return f"{place} ({rows:,} row{'s' if rows != 1 else ''})"
+            return None if self.status == "failed" else table
+        return f"{table} ({count_nouns(rows, 'row')})"
 
     def __str__(self) -> str:
         return self.to_text()
@@ -226,7 +227,7 @@ class RunReport(TextView):
         """
         lines = [] if self.check is None else [str(self.check)]
         lines += self.evidence
-        lines += [f"{name:<16} {text}" for name, text in self.facts()]
+        lines += [f"{name:<16} {text}" for name, text in self.list_facts()]
         lines += [f"- {finding}" for finding in self.findings]
         if self.error and with_error:
             printed = {*self.findings, *(() if self.check is None else self.check.findings)}
@@ -235,38 +236,37 @@ class RunReport(TextView):
         return "\n".join(lines)
 
 
-def _fold(digest: str | None) -> str | None:
+def _shorten(digest: str | None) -> str | None:
     """Return the first digits of a digest; to_dict has the complete digest."""
     return None if digest is None else f"{digest[:12]}..."
 
 
-def _number(count: int | None) -> str | None:
+def _format_count(count: int | None) -> str | None:
     return None if count is None else f"{count:,}"
 
 
-def _input(details: Mapping[str, Any]) -> str | None:
-    """Format the place of the input, with its format, version or size."""
+def _format_input(details: Mapping[str, Any]) -> str | None:
+    """Format the path or name of the input, with its format, version or size."""
     parts = [str(details["format"])] if details.get("format") else []
     parts += [f"version {details['version']}"] if details.get("version") is not None else []
-    files = details.get("files")
-    parts += [f"{files:,} file{'s' if files != 1 else ''}"] if files is not None else []
+    parts += [count_nouns(details["files"], "file")] if details.get("files") is not None else []
     parts += [format_size(details["bytes"])] if details.get("bytes") is not None else []
     place = details.get("place")
     return f"{place} ({', '.join(parts)})" if place and parts else place
 
 
-# --- back from JSON -------------------------------------------------------------------------------------
+# --- reading JSON ---------------------------------------------------------------------------------------
 
 _SUMMARIES = TypeAdapter(dict[str, PredictionSummary])
 
 
-def _finding(body: Mapping[str, Any]) -> Finding:
+def _read_finding(body: Mapping[str, Any]) -> Finding:
     names = {each.name for each in fields(Finding)}
     values = {name: value for name, value in body.items() if name in names}
     return Finding(**values | {"code": Code(body["code"]), "rows": tuple(body.get("rows", ()))})
 
 
-def _check(body: Mapping[str, Any] | None) -> Report | None:
+def _read_check(body: Mapping[str, Any] | None) -> Report | None:
     if body is None:
         return None
     findings: Sequence[Mapping[str, Any]] = body["findings"]
@@ -276,7 +276,7 @@ def _check(body: Mapping[str, Any] | None) -> Report | None:
     ]
     values = {name: body[name] for name in ("mode", "contract", "rows", "bad_rows", "claim", "seconds")}
     return Report(
-        findings=tuple(map(_finding, findings)),
+        findings=tuple(map(_read_finding, findings)),
         columns=tuple(columns),
         table=body.get("table", ""),
         examples={

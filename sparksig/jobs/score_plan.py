@@ -11,7 +11,7 @@ from sparksig.engine.absent import format_absent_column
 from sparksig.errors import Code, ContractError, Finding
 from sparksig.jobs.config import BudgetSection, ScoreConfig
 from sparksig.jobs.score_run import ScoreRun
-from sparksig.views import TextView, align_cells
+from sparksig.views import TextView, align_cells, count_nouns
 
 if TYPE_CHECKING:
     from sparksig.jobs.local_outputs import TargetPlan
@@ -159,6 +159,6 @@ def _list_findings(error: ContractError) -> tuple[Finding, ...]:
 def _format_budget(budget: BudgetSection | None) -> str:
     if budget is None:
         return "none: the first row that cannot be scored fails the run"
-    rows = [] if budget.rows is None else [f"{budget.rows:,} rows"]
+    rows = [] if budget.rows is None else [count_nouns(budget.rows, "row")]
     share = [] if budget.share is None else [f"{float(100 * budget.share):g} % of the rows"]
     return " and ".join([*rows, *share])

@@ -19,6 +19,7 @@ from sparksig.jobs.start_checks import check_before_start
 from sparksig.models.registry import redact_uri
 from sparksig.scoring.prepared import PreparedModel
 from sparksig.scoring.tally import name_summaries
+from sparksig.views import count_nouns
 
 
 class ScoreRun(JobRun[ScoreConfig]):
@@ -215,7 +216,7 @@ class ScoreRun(JobRun[ScoreConfig]):
         if budget is None or (mode == "full" and not report.bad_rows):
             report.raise_if_failed()
         elif mode == "full":
-            _apply_budget(budget, int(report.bad_rows or 0), int(report.rows or 0), report.findings)
+            _check_budget(budget, int(report.bad_rows or 0), int(report.rows or 0), report.findings)
 
     def _note_result(self, result: StagedResult) -> None:
         counts, section = result.counts, self.config.output
@@ -234,7 +235,7 @@ class ScoreRun(JobRun[ScoreConfig]):
         """Check the rejected rows against the budget, and remove the staged rows if they exceed it."""
         counts = result.counts
         try:
-            _apply_budget(self.config.budget, counts.rejected, counts.rows_in, counts.findings)
+            _check_budget(self.config.budget, counts.rejected, counts.rows_in, counts.findings)
         except BudgetExceededError:
             self.staging.remove()
             raise
@@ -307,7 +308,7 @@ class ScoreRun(JobRun[ScoreConfig]):
         self.staging.remove(is_done=True)
 
 
-def _apply_budget(
+def _check_budget(
     budget: BudgetSection | None, rejected: int, rows: int, findings: tuple[Finding, ...]
 ) -> None:
     """Check that no more rows are rejected than the budget allows.
@@ -319,7 +320,7 @@ def _apply_budget(
         return
     limits = []
     if budget.rows is not None and rejected > budget.rows:
-        limits.append(f"{budget.rows:,} row{'s' if budget.rows != 1 else ''}")
+        limits.append(count_nouns(budget.rows, "row"))
     if budget.share is not None and rejected > Fraction(str(budget.share)) * rows:
         limits.append(f"{float(100 * budget.share):g} % of the rows")
     if limits:

@@ -17,11 +17,11 @@ from sparksig.errors import (
     UnsupportedError,
 )
 from sparksig.jobs import spark_outputs
-from sparksig.jobs.check_job import sampler_of, start_session
 from sparksig.jobs.config_errors import build_value_error
 from sparksig.jobs.engine import Layout, RunPlan, StagedCounts
 from sparksig.jobs.inputs import Input, open_input
 from sparksig.jobs.progress import show_progress
+from sparksig.jobs.sessions import start_session
 from sparksig.jobs.spark_rows import (
     Counts,
     build_staged_rows,
@@ -153,7 +153,7 @@ class SparkEngine:
 
         section = run.config.check
         with show_progress(self.spark, "check"):
-            sampler = sampler_of(section.sample)
+            sampler = section.sample.build_sampler()
             return check(self.rows, self.udf.inputs, section.mode, sampler=sampler, strict_nulls=False)
 
     # --- scoring --------------------------------------------------------------------------------------------

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from sparksig.errors import OutputRefusedError
 from sparksig.jobs.config import OutputSection, QuarantineSection, ScoreConfig
-from sparksig.jobs.publishing import check_count, mark_directory, move_directory, refuse_nested
+from sparksig.jobs.publishing import (
+    build_quarantine_error,
+    check_count,
+    mark_directory,
+    move_directory,
+    refuse_nested,
+)
 from sparksig.jobs.spark_rows import select_output, select_quarantined
 from sparksig.jobs.staged_tables import publish_tables
 from sparksig.jobs.staging import (
@@ -17,7 +23,7 @@ from sparksig.jobs.staging import (
     StagingDirectory,
     name_staging,
     parse_object,
-    read_json,
+    read_notes,
 )
 from sparksig.models.registry import fetch_model, is_remote
 from sparksig.spark.hadoop import HadoopPath
@@ -80,8 +86,7 @@ def read_published(spark: SparkSession, config: ScoreConfig, run_id: str) -> Map
         if not exists or not delta.has_run(spark, target, run_id):
             return None
         return parse_object(delta.read_note(spark, target, run_id)) or {}
-    marker = read_json((_locate_run(spark, section, run_id) / MARKER).uri, {})
-    return marker if marker is not None and marker.get("run_id") == run_id else None
+    return read_notes(_locate_run(spark, section, run_id).uri, run_id, {})
 
 
 def refuse_quarantined(spark: SparkSession, config: ScoreConfig) -> None:
@@ -99,10 +104,7 @@ def refuse_quarantined(spark: SparkSession, config: ScoreConfig) -> None:
     else:
         is_taken = _locate_quarantined(spark, section, run_id).exists()
     if is_taken:
-        raise OutputRefusedError(
-            f"the quarantine {section.place!r} has rows of a run {run_id} already, which is not this one: "
-            "choose another run id, or remove them; nothing was written"
-        )
+        raise build_quarantine_error(section.place, run_id)
 
 
 def refuse_nesting(spark: SparkSession, config: ScoreConfig) -> None:

@@ -1,13 +1,15 @@
-"""The columns of staged rows, and the findings of rejected rows."""
+"""The columns of staged rows, the options to stage them, and the findings of rejected rows."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from sparksig.errors import Code, ContractError, Finding, quote
 from sparksig.jobs.config import ScoreConfig
 from sparksig.scoring.limits import RejectionLimit
+from sparksig.scoring.splits import ScanOptions
 
 PREFIX = "sparksig "
 """The prefix of the columns that are staged with those of the table, for a quarantine."""
@@ -25,6 +27,28 @@ def build_limit(config: ScoreConfig) -> RejectionLimit | None:
     if config.budget is None or config.budget.rows is None:
         return None
     return RejectionLimit(config.budget.rows)
+
+
+def build_scan_options(config: ScoreConfig, columns: Sequence[str], **options: Any) -> ScanOptions:
+    """Build the options with which splits read and write the rows of a job.
+
+    Args:
+        config: the configuration.
+        columns: the columns of the input that are staged for a quarantine.
+        options: the options that depend on the engine.
+    """
+    has_quarantine = config.quarantine is not None
+    return ScanOptions(
+        output=PREDICTION if has_quarantine else config.output.column,
+        keep=columns if has_quarantine else config.output.keep,
+        flatten=config.output.flatten,
+        lenient=config.budget is not None,
+        findings=name_findings(config),
+        batch_rows=config.model.batch_rows,
+        filter=config.input.filter,
+        limit=build_limit(config),
+        **options,
+    )
 
 
 def refuse_reserved_names(names: Sequence[str]) -> None:

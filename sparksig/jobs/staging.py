@@ -246,7 +246,7 @@ class StagingDirectory:
         local = self.directory.local
         unclaimed, others = list[str](), list[str]()
         for name in self.directory.list_names():
-            match = _ATTEMPT.search(name)
+            match = re.search(_ATTEMPT, name)
             if match is None:
                 continue
             is_other = None if local is None else is_claimed(local / f"lock-{match[1]}")
@@ -258,11 +258,11 @@ class StagingDirectory:
 
 _RESULTS = TypeAdapter(StagedResult)
 
-_ATTEMPT = re.compile(r"(?:data|final|lock)-([0-9a-f]{8})")
-_DATA = _ATTEMPT.pattern
+_ATTEMPT = r"(?:data|final|lock)-([0-9a-f]{8})"
 KNOWN_NAMES = re.compile(
-    rf"{_DATA}|\.{_DATA}\.sparksig-write-[0-9a-f]+|{LOCK}|\.?({_SCORED}|{PUBLISHING})(\..*)?"
+    rf"{_ATTEMPT}|\.{_ATTEMPT}\.sparksig-write-[0-9a-f]+|{LOCK}|\.?({_SCORED}|{PUBLISHING})(\..*)?"
 )
+"""The names of the files and directories in a staging directory."""
 
 
 def _is_inside(name: Any) -> bool:
@@ -296,6 +296,12 @@ def read_json(path: str, conf: Mapping[str, str]) -> dict[str, Any] | None:
     """Read an object from a JSON file; None if the file does not exist, or is incomplete."""
     content = read_file(path, conf)
     return None if content is None else parse_object(content)
+
+
+def read_notes(directory: str, run_id: str, conf: Mapping[str, str]) -> dict[str, Any] | None:
+    """Read the notes of a run in the marker of a directory; None if it does not have the rows of this run."""
+    notes = read_json(f"{directory.rstrip('/')}/{MARKER}", conf)
+    return notes if notes is not None and notes.get("run_id") == run_id else None
 
 
 def parse_object(text: str | bytes) -> dict[str, Any] | None:

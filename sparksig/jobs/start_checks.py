@@ -25,7 +25,7 @@ from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.config_errors import build_config_error, build_value_error
 from sparksig.jobs.file_systems import find_file_system
 from sparksig.jobs.input_checks import check_input
-from sparksig.jobs.staging import MARKER, name_staging, read_json
+from sparksig.jobs.staging import name_staging, read_notes
 from sparksig.models.features import find_features
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema
@@ -197,7 +197,5 @@ def _may_be_of_run(config: ScoreConfig, files: Any, place: str) -> bool:
         return config.run_id is not None
     parent, _, name = place.rpartition("/")
     staging = files.get_file_info(f"{parent}/{name_staging(name, config.run_id)}")
-    marker = read_json(f"{config.output.place.rstrip('/')}/{MARKER}", config.spark)
-    return staging.type == pyarrow.fs.FileType.Directory or (
-        marker is not None and marker.get("run_id") == config.run_id
-    )
+    is_staged = staging.type == pyarrow.fs.FileType.Directory
+    return is_staged or read_notes(config.output.place, config.run_id, config.spark) is not None

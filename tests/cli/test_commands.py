@@ -363,19 +363,25 @@ def test_set_signature_needs_a_file_or_sides(place):
 # --- export -------------------------------------------------------------------------------------------------
 
 
-def test_export(place):
+@pytest.mark.parametrize("export_format", ["json-schema", "oip"])
+@pytest.mark.usefixtures("place")
+def test_export_to_json(export_format):
+    assert json.loads(run_command("export", "linear", "--to", export_format))
+
+
+@pytest.mark.usefixtures("place")
+def test_export_to_odcs():
+    text = run_command("export", "linear", "--to", "odcs", "--name", "churn")
+    assert yaml.safe_load(text)["name"] == "churn"
+
+
+@pytest.mark.usefixtures("place")
+def test_export_to_ddl():
     done = runner().invoke(cli, ["export", "linear", "--to", "ddl"])
     assert (done.exit_code, done.stdout) == (0, "a double not null, b double not null\n")
     assert done.stderr.startswith("sparksig: note: outputs: expected the model's outputs, got nothing")
-    assert (
-        run_command("export", "orders", "--to", "ddl")
-        == "id bigint, a double, b double, tags array<string>\n"
-    )
-    for form in ("json-schema", "oip"):
-        assert json.loads(run_command("export", "linear", "--to", form))
-    assert (
-        yaml.safe_load(run_command("export", "linear", "--to", "odcs", "--name", "churn"))["name"] == "churn"
-    )
+    columns = "id bigint, a double, b double, tags array<string>\n"
+    assert run_command("export", "orders", "--to", "ddl") == columns
     body = document("export", "linear", "--to", "ddl")
     assert (body["content"], body["lost"][0]["path"]) == ("a double not null, b double not null", "outputs")
 

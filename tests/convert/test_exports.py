@@ -209,9 +209,15 @@ def test_a_signature_with_no_side_to_express_is_refused(to, contract):
         export(contract, to)
 
 
-def test_a_contract_may_be_a_path_a_dictionary_or_ddl(tmp_path):
+@pytest.mark.parametrize(
+    "convert",
+    [lambda path: path, str, lambda path: SIGNATURE.to_dict()],
+    ids=["path", "string", "dictionary"],
+)
+def test_a_contract_may_be_a_path_or_a_dictionary(tmp_path, convert):
     SIGNATURE.to_json(tmp_path / "signature.json")
-    expected = export(SIGNATURE, "odcs")
-    for contract in (tmp_path / "signature.json", str(tmp_path / "signature.json"), SIGNATURE.to_dict()):
-        assert export(contract, "odcs") == expected
+    assert export(convert(tmp_path / "signature.json"), "odcs") == export(SIGNATURE, "odcs")
+
+
+def test_a_contract_may_be_ddl():
     assert export("id bigint not null", "ddl").text == "id bigint not null"

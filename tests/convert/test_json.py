@@ -386,9 +386,9 @@ def test_a_number_beyond_a_type_stays_a_number_that_the_engine_refuses():
 @pytest.mark.parametrize(
     "text", ["1" * 400, "-" + "1" * 400, "1" * 4000], ids=["positive", "negative", "long"]
 )
-def test_a_number_beyond_every_type_stays_an_integer(text):
-    for dtype in (DataType.float, DataType.double, DataType.long):
-        assert from_json(loads(text), dtype) == int(text)  # and no infinity
+@pytest.mark.parametrize("dtype", [DataType.float, DataType.double, DataType.long], ids=describe_case)
+def test_a_number_beyond_every_type_stays_an_integer(dtype, text):
+    assert from_json(loads(text), dtype) == int(text)  # not infinity
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -450,15 +450,15 @@ BEYOND = r"a number beyond doubles \(write infinity as the text Infinity\)$"
 
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("text", ["1e999", "-1e999", "1.5e400"])
-def test_a_number_beyond_doubles_is_no_infinity(text, exact):
+@pytest.mark.parametrize("dtype", [*DataType, AnyType()], ids=describe_case)
+def test_a_number_beyond_doubles_is_refused(dtype, text, exact):
     content = loads(text, exact=exact)
-    for dtype in (*DataType, AnyType()):
-        with pytest.raises(ValueError, match=BEYOND):
-            from_json(content, dtype)
-        with pytest.raises(ValueError, match=BEYOND):
-            column_from_json([0.5, content], dtype)
-        with pytest.raises(ValueError, match=BEYOND):
-            from_json([content], Array(dtype))
+    with pytest.raises(ValueError, match=BEYOND):
+        from_json(content, dtype)
+    with pytest.raises(ValueError, match=BEYOND):
+        column_from_json([0.5, content], dtype)
+    with pytest.raises(ValueError, match=BEYOND):
+        from_json([content], Array(dtype))
     with pytest.raises(ValueError, match=BEYOND):
         to_plain(content)
 

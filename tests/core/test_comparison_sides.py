@@ -128,10 +128,10 @@ def test_defaults_that_are_equal_and_not_the_same_are_a_note(values):
 
 def test_a_side_that_only_one_declares_cannot_be_judged():
     plain, full = ModelSignature(columns(a="long")), ModelSignature(columns(a="long"), unnamed("double"))
-    for old, new in ((plain, full), (full, plain)):
-        comparison = compare(old, new)
-        assert (comparison.inputs.verdict, comparison.outputs.verdict) == (IDENTICAL, INCOMPATIBLE)
-        assert not comparison.ok
+    comparisons = [compare(plain, full), compare(full, plain)]
+    verdicts = [(comparison.inputs.verdict, comparison.outputs.verdict) for comparison in comparisons]
+    assert verdicts == [(IDENTICAL, INCOMPATIBLE)] * 2
+    assert not any(comparison.ok for comparison in comparisons)
     hint = "set a signature that declares this side"
     one, nothing = "1 column without a name", "nothing declared"
     assert compare(plain, full).outputs.upgrade == (Finding(Code.MISSING_KEY, "", nothing, one, hint),)

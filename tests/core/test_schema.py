@@ -97,10 +97,15 @@ def test_a_column_is_its_type_name_and_required():
 
 
 @pytest.mark.parametrize("number", [np.int64(7), np.uint8(7)], ids=["int64", "uint8"])
-def test_numbers_of_numpy_are_names_as_numbers_of_python_are(number):
-    for spec in (ColSpec("long", number), TensorSpec(F8, (1,), number)):
-        assert spec.name == 7
-        assert type(spec.name) is int
+@pytest.mark.parametrize(
+    "build",
+    [lambda name: ColSpec("long", name), lambda name: TensorSpec(F8, (1,), name)],
+    ids=["column", "tensor"],
+)
+def test_numbers_of_numpy_are_names_as_numbers_of_python_are(build, number):
+    spec = build(number)
+    assert spec.name == 7
+    assert type(spec.name) is int
 
 
 @pytest.mark.parametrize("spec", [ColSpec("long", "a"), TensorSpec(F8, (1,), "a")], ids=["column", "tensor"])
@@ -363,13 +368,14 @@ def test_numpy_and_pandas_types():
     assert TENSORS_NAMED.numpy_types() == [F8, np.dtype("str")]
 
 
-def test_all_columns_that_numpy_and_pandas_have_no_dtype_for_are_reported_at_once():
-    schema = Schema([ColSpec(Array("string"), "a.b"), ColSpec("long", "c"), ColSpec(AnyType(), "d")])
-    for method in (schema.numpy_types, schema.pandas_types):
-        with pytest.raises(ConversionError, match=r"^no dtype for some columns: 2 findings\n") as caught:
-            method()
-        assert places(caught.value) == [("UNSUPPORTED_TYPE", "`a.b`"), ("UNSUPPORTED_TYPE", "d")]
-        assert "NumPy has no dtype for Array(string): only scalar types have one" in str(caught.value)
+@pytest.mark.parametrize("method", ["numpy_types", "pandas_types"])
+def test_all_columns_without_a_dtype_are_reported_at_once(method):
+    columns = {"a.b": Array("string"), "c": "long", "d": AnyType(), "e": Map("long")}
+    schema = Schema([ColSpec(dtype, name) for name, dtype in columns.items()])
+    with pytest.raises(ConversionError, match=r"^no dtype for some columns: 3 findings\n") as caught:
+        getattr(schema, method)()
+    assert places(caught.value) == [("UNSUPPORTED_TYPE", path) for path in ("`a.b`", "d", "e")]
+    assert "NumPy has no dtype for Array(string): only scalar types have one" in str(caught.value)
 
 
 def test_a_tensor_has_no_dtype_in_pandas():

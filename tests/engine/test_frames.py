@@ -166,28 +166,33 @@ def spelt(kind, name):
     return [abs(value) for value in VALUES[kind]] if name in ("int8", "int32") else VALUES[kind]
 
 
-@pytest.mark.parametrize(("kind", "name", "build"), SOURCES.values(), ids=SOURCES)
-def test_what_a_model_sees_depends_on_the_schema_alone(kind, name, build):
+def list_batches(kind, name):
+    """Return batches of one type: of one row, of many rows, with nulls and, if possible, without rows."""
     full = spelt(kind, name)
-    cases = [full, full[:1], full * 50]
+    batches = [full, full[:1], full * 50]
     if name != "object":
-        cases.append([])
+        batches.append([])
     if name not in NO_NULLS.get(kind, {}):
-        cases += [[*full, None], [None, *full]]
-        cases += [[None]] if name != "object" else []
-    for values in cases:
+        batches += [[*full, None], [None, *full]]
+        batches += [[None]] if name != "object" else []
+    return batches
+
+
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+@pytest.mark.parametrize(("kind", "name", "build"), SOURCES.values(), ids=SOURCES)
+def test_model_input_depends_on_the_schema_alone(kind, name, build, required):
+    schema = Schema([ColSpec(kind, "a", required)])
+    for values in list_batches(kind, name):
         frame = pd.DataFrame({"a": build(values)})
-        expected = [pd.Timestamp(value) if name == "dates" and value else value for value in values]
-        for required in (True, False):
-            schema = Schema([ColSpec(kind, "a", required)])
-            if required and kind in NEVER_NULL and None in values:
-                [finding] = refusals(frame, schema)
-                place = values.index(None)
-                assert (finding.code, finding.count, finding.rows) == (Code.NULL_IN_REQUIRED, 1, (place,))
-            else:
-                result = enforce(frame, schema)["a"]
-                assert result.dtype == SEEN[kind][0 if required else 1]
-                assert_same(result.tolist(), expected)
+        if required and kind in NEVER_NULL and None in values:
+            [finding] = refusals(frame, schema)
+            rows = (values.index(None),)
+            assert (finding.code, finding.count, finding.rows) == (Code.NULL_IN_REQUIRED, 1, rows)
+        else:
+            result = enforce(frame, schema)["a"]
+            assert result.dtype == SEEN[kind][0 if required else 1]
+            expected = [pd.Timestamp(value) if name == "dates" and value else value for value in values]
+            assert_same(result.tolist(), expected)
 
 
 @pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
@@ -393,16 +398,12 @@ def test_duplicate_label_is_refused():
     assert error.value.findings == (Finding(Code.DUPLICATE_NAME, "a", "one column of that name", "2"),)
 
 
-def test_missing_column_suggests_the_most_similar_label():
-    schema = Schema([ColSpec("long", "amount")])
-    frame = pd.DataFrame({"amuont": [1]})
-    for data in (frame, pa.table({"amuont": [1]})):
-        with pytest.raises(ContractError) as error:
-            enforce(data, schema)
-        hint = "did you mean 'amuont'?"
-        assert error.value.findings == (
-            Finding(Code.MISSING_COLUMN, "amount", "long", "no such column", hint),
-        )
+@pytest.mark.parametrize("build", [pd.DataFrame, pa.table], ids=["frame", "table"])
+def test_missing_column_suggests_the_most_similar_label(build):
+    with pytest.raises(ContractError) as error:
+        enforce(build({"amuont": [1]}), Schema([ColSpec("long", "amount")]))
+    hint = "did you mean 'amuont'?"
+    assert error.value.findings == (Finding(Code.MISSING_COLUMN, "amount", "long", "no such column", hint),)
 
 
 # --- refusals of pandas' own ----------------------------------------------------------------------------
@@ -422,15 +423,16 @@ def test_floats_with_nan_for_integers_get_the_hint(kind, required):
     assert finding.hint == "cast it explicitly, or declare it double"
 
 
-def test_unnamed_and_numbered_columns_get_the_hint_as_well():
-    frame = pd.DataFrame([[1.0, 2.0], [3.0, np.nan]])
-    for names in ((0, 1), (None, None)):
-        hints = [
-            finding.hint for finding in refusals(frame, Schema([ColSpec("long", name) for name in names]))
-        ]
-        assert hints == ["cast it explicitly, or declare it double", MISSING_INTEGERS]
-    frame.columns = ["x", "y"]
-    assert refusals(frame, Schema([ColSpec("long"), ColSpec("long")]))[1].hint == MISSING_INTEGERS
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [((0, 1), (0, 1)), ((0, 1), (None, None)), (("x", "y"), (None, None))],
+    ids=["numbered", "unnamed and numbered", "unnamed and named"],
+)
+def test_unnamed_and_numbered_columns_get_the_hint_as_well(labels, names):
+    frame = pd.DataFrame([[1.0, 2.0], [3.0, np.nan]], columns=labels)
+    findings = refusals(frame, Schema([ColSpec("long", name) for name in names]))
+    hints = ["cast it explicitly, or declare it double", MISSING_INTEGERS]
+    assert [finding.hint for finding in findings] == hints
 
 
 CONVERT = "convert the values explicitly, or drop the column"
@@ -463,14 +465,14 @@ MIXTURES = {
 }
 
 
+@pytest.mark.parametrize("kind", DataType, ids=describe_case)
+@pytest.mark.parametrize("nulls", [[], [None]], ids=["without nulls", "with nulls"])
 @pytest.mark.parametrize("values", MIXTURES.values(), ids=MIXTURES)
-def test_mixed_objects_are_a_finding(values):
-    for objects in (values, [*values, None]):
-        frame = pd.DataFrame({"m": pd.Series(objects, dtype=object)})
-        for kind in DataType:
-            findings = refusals(frame, Schema([ColSpec(kind, "m")]))
-            assert {finding.path for finding in findings} == {"m"}
-            assert all(finding.hint for finding in findings)
+def test_mixed_objects_are_a_finding(values, nulls, kind):
+    frame = pd.DataFrame({"m": pd.Series(values + nulls, dtype=object)})
+    findings = refusals(frame, Schema([ColSpec(kind, "m")]))
+    assert {finding.path for finding in findings} == {"m"}
+    assert all(finding.hint for finding in findings)
 
 
 FINDINGS = {
@@ -532,16 +534,16 @@ def test_times_of_several_python_types_are_times(null):
 
 @pytest.mark.parametrize("null", [None, pd.NaT], ids=describe_case)
 @pytest.mark.parametrize("reverse", [False, True], ids=["date first", "datetime first"])
-def test_dates_beside_datetimes_are_midnights(reverse, null):
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+def test_dates_beside_datetimes_are_midnights(required, reverse, null):
     values = [datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1, 5), null]
     values = values[::-1] if reverse else values
     clocks = [pd.Timestamp(2020, 1, 1), pd.Timestamp(2020, 1, 1, 5), pd.NaT]
     frame = pd.DataFrame({"m": pd.Series(values, dtype=object)})
-    for schema in (Schema([ColSpec("datetime", "m")]), Schema([ColSpec("datetime", "m", False)])):
-        back = enforce(frame, schema)["m"]
-        assert back.dtype == "datetime64[ns]"
-        assert back.tolist()[:: -1 if reverse else 1] == clocks
-    [finding] = refusals(frame, Schema([ColSpec("string", "m")]))
+    result = enforce(frame, Schema([ColSpec("datetime", "m", required)]))["m"]
+    assert result.dtype == "datetime64[ns]"
+    assert result.tolist()[:: -1 if reverse else 1] == clocks
+    [finding] = refusals(frame, Schema([ColSpec("string", "m", required)]))
     assert (finding.path, finding.code) == ("m", Code.TYPE_MISMATCH)
 
 
@@ -717,15 +719,16 @@ def test_rows_of_findings_count_over_all_chunks():
     assert error.value.findings[0].rows == (3, 5)
 
 
-def test_strict_nulls():
-    frame = pd.DataFrame({"s": ["a", None]})
+@pytest.mark.parametrize(
+    "build", [pd.DataFrame, pa.table, pa.record_batch], ids=["frame", "table", "record batch"]
+)
+def test_strict_nulls(build):
+    data = build({"s": ["a", None]})
     schema = Schema([ColSpec("string", "s")])
-    for data in (frame, pa.Table.from_pandas(frame), pa.RecordBatch.from_pandas(frame)):
-        assert len(enforce(data, schema)) == 2
-        with pytest.raises(
-            ContractError, match="s: expected string without nulls, got nulls, once, first in row 1"
-        ):
-            enforce(data, schema, strict_nulls=True)
+    assert len(enforce(data, schema)) == 2
+    text = "s: expected string without nulls, got nulls, once, first in row 1"
+    with pytest.raises(ContractError, match=text):
+        enforce(data, schema, strict_nulls=True)
 
 
 def test_validate_schema_returns_none():
@@ -739,17 +742,16 @@ def test_extra_accepts_ignore_and_forbid_only():
         enforce(pd.DataFrame(), SCHEMA, extra="drop")
 
 
-def test_a_column_as_arrow():
+@pytest.mark.parametrize(
+    ("values", "dtype", "null_count"),
+    [([1.0, np.nan], None, 0), ([1, None], "Int64", 1), (["x", None], None, 1), ([None, None], object, 2)],
+    ids=["doubles", "Int64", "strings", "objects"],
+)
+def test_pandas_column_becomes_an_arrow_array(values, dtype, null_count):
     findings = []
-    for column, null_count in [
-        (pd.Series([1.0, np.nan]), 0),
-        (pd.Series([1, None], dtype="Int64"), 1),
-        (pd.Series(["x", None]), 1),
-        (pd.Series([None, None], dtype=object), 2),
-    ]:
-        array = column_to_arrow(column, DataType.string, "p", findings)
-        assert isinstance(array, pa.Array)
-        assert (len(array), array.null_count) == (2, null_count)
+    array = column_to_arrow(pd.Series(values, dtype=dtype), DataType.string, "p", findings)
+    assert isinstance(array, pa.Array)
+    assert (len(array), array.null_count) == (2, null_count)
     assert findings == []
 
 
@@ -801,8 +803,8 @@ def test_arrow_composites_become_python_values(dtype, values):
     )
     assert to_python(array) == values
     frame = pd.DataFrame({"c": pd.Series(array, dtype=pd.ArrowDtype(array.type))})
-    for result in (build_model_frame(pa.table({"c": array}), schema), enforce(frame, schema)):
-        assert result["c"].tolist() == values
+    assert build_model_frame(pa.table({"c": array}), schema)["c"].tolist() == values
+    assert enforce(frame, schema)["c"].tolist() == values
     assert enforce(pa.table({"c": array}), schema)["c"].combine_chunks().equals(array)
 
 
@@ -920,16 +922,23 @@ def test_frame_of_declared_dtypes_is_passed_on_without_sharing():
         pd.testing.assert_frame_equal(frame, twin)
 
 
-def test_model_frame_does_not_depend_on_the_code_path():
-    """Dtypes decide which way a frame goes; the values come out alike."""
+CODE_PATHS = {
+    "doubles": lambda frame: frame,
+    "objects": lambda frame: frame.astype(object),
+    "categories": lambda frame: frame.astype("category"),
+    "table": lambda frame: pa.table({name: frame[name].to_numpy() for name in frame}),
+    "several blocks": lambda frame: frame.assign(a=frame["a"]),
+}
+
+
+@pytest.mark.parametrize("convert", CODE_PATHS.values(), ids=CODE_PATHS)
+def test_model_frame_does_not_depend_on_the_code_path(convert):
+    """The dtypes of a frame choose the code that converts it; the values are the same."""
     frame = pd.DataFrame({"a": [1.5, -0.0], "b": [2.5, np.nan]})
     schema = Schema([ColSpec("double", "b"), ColSpec("double", "a")])
-    table = pa.table({"a": [1.5, -0.0], "b": pa.array([2.5, np.nan])})
-    forms = [frame, frame.astype(object), frame.astype("category"), table, frame.assign(a=frame["a"])]
-    for data in forms:
-        result = build_model_frame(data, schema)
-        pd.testing.assert_frame_equal(result, frame[["b", "a"]])
-        assert np.signbit(result["a"].tolist()[1])
+    result = build_model_frame(convert(frame), schema)
+    pd.testing.assert_frame_equal(result, frame[["b", "a"]])
+    assert np.signbit(result["a"].tolist()[1])
 
 
 def test_enforce_is_an_ordinary_function_with_its_own_signature():
@@ -937,32 +946,38 @@ def test_enforce_is_an_ordinary_function_with_its_own_signature():
     assert list(inspect.signature(sparksig.enforce).parameters)[:2] == ["data", "contract"]
 
 
-def test_the_arguments_themselves():
-    inputs = Schema([ColSpec("double", "x")])
-    for other in (None, [inputs], 5):
-        text = "^contract: expected a ModelSignature, a Schema, a dictionary of a signature, a StructType"
-        with pytest.raises(ContractError, match=text):
-            enforce(pd.DataFrame({"x": [1.5]}), other)
-        with pytest.raises(ContractError, match=text):
-            validate_schema(pd.DataFrame({"x": [1.5]}), other)
+@pytest.mark.parametrize("function", [enforce, validate_schema])
+@pytest.mark.parametrize(
+    "contract", [None, [Schema([ColSpec("double", "x")])], 5], ids=["None", "list", "int"]
+)
+def test_an_object_that_is_no_contract_is_refused(contract, function):
+    text = "^contract: expected a ModelSignature, a Schema, a dictionary of a signature, a StructType"
+    with pytest.raises(ContractError, match=text):
+        function(pd.DataFrame({"x": [1.5]}), contract)
+
+
+def test_unknown_option_for_extra_columns_is_refused():
     with pytest.raises(SignatureError, match=r"^extra: expected 'ignore' or 'forbid', got 'no'$"):
-        enforce(pd.DataFrame({"x": [1.5]}), inputs, extra="no")
+        enforce(pd.DataFrame({"x": [1.5]}), Schema([ColSpec("double", "x")]), extra="no")
 
 
-def test_text_beyond_32_bit_offsets_is_an_error():
-    """Two GB of text that are reserved, and never touched: the refusal comes before."""
+@pytest.mark.parametrize("function", [enforce, build_model_frame])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda array: pa.table({"a": array}),
+        lambda array: pa.table({"a": pa.chunked_array([pa.array(["x"], pa.large_string()), array])}),
+        lambda array: pa.record_batch({"a": array}),
+    ],
+    ids=["table", "table of two chunks", "record batch"],
+)
+def test_text_beyond_32_bit_offsets_is_an_error(build, function):
+    """The test reserves 2 GB of text and never touches them: the text is refused before it is read."""
     offsets = pa.py_buffer(np.array([0, 2**31 + 5], "int64").tobytes())
     huge = pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.allocate_buffer(2**31 + 5)])
-    fine = pa.array(["x"], pa.large_string())
     text = (
         r"1 finding\n  - a: expected less than 2\^31 bytes or elements in a batch, got a column that can"
         r"not be converted \(ArrowInvalid\) \(use smaller batches\) \[OUT_OF_RANGE\]$"
     )
-    for data in (
-        pa.table({"a": pa.chunked_array([fine, huge])}),
-        pa.table({"a": huge}),
-        pa.record_batch({"a": huge}),
-    ):
-        for call in (enforce, build_model_frame):
-            with pytest.raises(ContractError, match=text):
-                call(data, Schema([ColSpec("string", "a")]))
+    with pytest.raises(ContractError, match=text):
+        function(build(huge), Schema([ColSpec("string", "a")]))

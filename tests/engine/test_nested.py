@@ -596,15 +596,18 @@ def test_a_null_among_the_values_of_a_dictionary_is_a_null_in_a_struct_too(mask,
     assert find_problems(array, obj(n="long")) == expected
 
 
-def test_decimals_without_a_value_arrive():
-    actual_type = pa.decimal128(9, 2)
-    for array in (
-        pa.nulls(0, pa.list_(actual_type)),
-        pa.nulls(3, pa.list_(actual_type)),
-        pa.nulls(1, fields(k=pa.list_(actual_type))),
-    ):
-        dtype = obj(k=Array("double")) if pa.types.is_struct(array.type) else Array("double")
-        assert apply(array, dtype).to_pylist() == array.to_pylist()
+@pytest.mark.parametrize(
+    ("actual_type", "dtype", "rows"),
+    [
+        (pa.list_(pa.decimal128(9, 2)), Array("double"), 0),
+        (pa.list_(pa.decimal128(9, 2)), Array("double"), 3),
+        (fields(k=pa.list_(pa.decimal128(9, 2))), obj(k=Array("double")), 1),
+    ],
+    ids=["no rows", "nulls", "null objects"],
+)
+def test_columns_of_decimals_without_values_are_accepted(actual_type, dtype, rows):
+    array = pa.nulls(rows, actual_type)
+    assert apply(array, dtype).to_pylist() == array.to_pylist()
 
 
 # --- nulls and instants at depth ------------------------------------------------------------------------
@@ -630,28 +633,45 @@ def test_nulls_in_required_properties_are_refused_with_their_rows():
     ]
 
 
-def test_rows_of_findings_are_those_of_the_batch():
+ROW_TYPE, ROW_OBJECT = fields(n=pa.int64(), t=pa.timestamp("us")), obj(n="long", t="datetime")
+ROW_PATHS = {
+    "list": (lambda row: row, pa.list_(ROW_TYPE), Array(ROW_OBJECT), "a[]"),
+    "large list": (lambda row: row, pa.large_list(ROW_TYPE), Array(ROW_OBJECT), "a[]"),
+    "list in a list": (
+        lambda row: [[], row, []],
+        pa.list_(pa.list_(ROW_TYPE)),
+        Array(Array(ROW_OBJECT)),
+        "a[][]",
+    ),
+    "map": (lambda row: [("k", row)], texts_to(pa.list_(ROW_TYPE)), Map(Array(ROW_OBJECT)), "a[][]"),
+    "struct": (lambda row: {"o": row}, fields(o=pa.list_(ROW_TYPE)), obj(o=Array(ROW_OBJECT)), "a.o[]"),
+    "map as an object": (
+        lambda row: [("o", row)],
+        texts_to(pa.list_(ROW_TYPE)),
+        obj(o_=Array(ROW_OBJECT)),
+        "a.o[]",
+    ),
+    "struct as a map": (
+        lambda row: {"o": row},
+        fields(o=pa.list_(ROW_TYPE)),
+        Map(Array(ROW_OBJECT)),
+        "a.o[]",
+    ),
+}
+
+
+@pytest.mark.parametrize(("wrap", "actual_type", "declared", "path"), ROW_PATHS.values(), ids=ROW_PATHS)
+def test_rows_of_findings_are_those_of_the_batch(wrap, actual_type, declared, path):
     bad, good = {"n": None, "t": FAR}, {"n": 1, "t": None}
     rows = [[], [good], None, [good, bad, bad], [None], [bad], []]
-    actual_type = fields(n=pa.int64(), t=pa.timestamp("us"))
-    dtype = obj(n="long", t="datetime")
-    for wrap, of, declared, path in (
-        (lambda row: row, pa.list_(actual_type), Array(dtype), "a[]"),
-        (lambda row: row, pa.large_list(actual_type), Array(dtype), "a[]"),
-        (lambda row: [[], row, []], pa.list_(pa.list_(actual_type)), Array(Array(dtype)), "a[][]"),
-        (lambda row: [("k", row)], texts_to(pa.list_(actual_type)), Map(Array(dtype)), "a[][]"),
-        (lambda row: {"o": row}, fields(o=pa.list_(actual_type)), obj(o=Array(dtype)), "a.o[]"),
-        (lambda row: [("o", row)], texts_to(pa.list_(actual_type)), obj(o_=Array(dtype)), "a.o[]"),
-        (lambda row: {"o": row}, fields(o=pa.list_(actual_type)), Map(Array(dtype)), "a.o[]"),
-    ):
-        array = pa.array([None if row is None else wrap(row) for row in rows], of)
-        expected = {
-            (Code.NULL_IN_REQUIRED, f"{path}.n"): (2, (3, 5)),
-            (Code.OUT_OF_RANGE, f"{path}.t"): (2, (3, 5)),
-        }
-        assert find_problems(array, declared) == expected == expected_findings(array, declared)
-        tail = dict.fromkeys(expected, (1, (1,)))
-        assert find_problems(array.slice(4), declared) == tail
+    array = pa.array([None if row is None else wrap(row) for row in rows], actual_type)
+    expected = {
+        (Code.NULL_IN_REQUIRED, f"{path}.n"): (2, (3, 5)),
+        (Code.OUT_OF_RANGE, f"{path}.t"): (2, (3, 5)),
+    }
+    assert find_problems(array, declared) == expected == expected_findings(array, declared)
+    tail = dict.fromkeys(expected, (1, (1,)))
+    assert find_problems(array.slice(4), declared) == tail
 
 
 def test_only_the_first_rows_are_named_and_all_counted():
@@ -1082,18 +1102,24 @@ def test_type_findings_of_every_depth_come_at_once():
     ]
 
 
-def test_unknown_zone_of_a_declared_datetime_is_named():
-    mars = pa.timestamp("us", "Mars/Olympus")
-    for actual_type, dtype, path in (
-        (pa.list_(mars), Array("datetime"), "a[]"),
-        (fields(t=mars), obj(t="datetime"), "a.t"),
-        (texts_to(pa.list_(mars)), Map(Array("datetime")), "a[][]"),
-        (pa.list_(pa.dictionary(pa.int8(), mars)), Array("datetime"), "a[]"),
-    ):
-        assert lines(lambda: plan_of(actual_type, dtype)) == [  # noqa: B023
-            f"{path}: expected a known time zone, got Mars/Olympus "
-            "(install the time zone database (tzdata), or convert the column to UTC) [UNSUPPORTED_TYPE]"
-        ]
+MARS = pa.timestamp("us", "Mars/Olympus")
+
+
+@pytest.mark.parametrize(
+    ("actual_type", "dtype", "path"),
+    [
+        (pa.list_(MARS), Array("datetime"), "a[]"),
+        (fields(t=MARS), obj(t="datetime"), "a.t"),
+        (texts_to(pa.list_(MARS)), Map(Array("datetime")), "a[][]"),
+        (pa.list_(pa.dictionary(pa.int8(), MARS)), Array("datetime"), "a[]"),
+    ],
+    ids=["list", "struct", "map", "dictionary"],
+)
+def test_unknown_zone_of_a_declared_datetime_is_named(actual_type, dtype, path):
+    assert lines(lambda: plan_of(actual_type, dtype)) == [
+        f"{path}: expected a known time zone, got Mars/Olympus "
+        "(install the time zone database (tzdata), or convert the column to UTC) [UNSUPPORTED_TYPE]"
+    ]
 
 
 def test_unknown_zone_outside_of_datetimes_is_accepted():
@@ -1153,25 +1179,41 @@ ROWS = 200_000
 NUMBERS = np.arange(4 * ROWS)
 
 
-def test_large_columns_are_not_copied():
+@pytest.fixture(scope="module")
+def large_arrays():
+    """Arrays of lists, structs, lists of structs, and maps, by name."""
     values = pa.array(NUMBERS)
     offsets = pa.array(np.arange(0, 4 * ROWS + 1, 4, dtype="int32"))
     keys = pa.array(np.resize(["a", "b", "c", "d"], 4 * ROWS))
     structs = pa.StructArray.from_arrays([values, values], ["x", "y"])
-    for array, dtype in (
-        (pa.ListArray.from_arrays(offsets, values), Array("long")),
-        (structs, obj(x_="long", y_="long")),
-        (structs, obj(x="long", y="long")),
-        (pa.ListArray.from_arrays(offsets, structs), Array(obj(x="long", y_="long"))),
-        (pa.MapArray.from_arrays(offsets, keys, values), Map("long")),
-        (structs, obj(y="long")),
-    ):
-        batch = pa.record_batch([array, array], ["b", "a"])
-        plan = compile(Schema([ColSpec(dtype, "a")]), batch.schema)
-        before = pa.total_allocated_bytes()
-        enforced = plan.apply(batch)
-        assert pa.total_allocated_bytes() - before < ROWS
-        assert enforced.num_rows == len(array)
+    return {
+        "lists": pa.ListArray.from_arrays(offsets, values),
+        "structs": structs,
+        "lists of structs": pa.ListArray.from_arrays(offsets, structs),
+        "maps": pa.MapArray.from_arrays(offsets, keys, values),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("lists", Array("long")),
+        ("structs", obj(x_="long", y_="long")),
+        ("structs", obj(x="long", y="long")),
+        ("structs", obj(y="long")),
+        ("lists of structs", Array(obj(x="long", y_="long"))),
+        ("maps", Map("long")),
+    ],
+    ids=["lists", "optional fields", "required fields", "fewer fields", "lists of structs", "maps"],
+)
+def test_large_columns_are_not_copied(large_arrays, name, dtype):
+    array = large_arrays[name]
+    batch = pa.record_batch([array, array], ["b", "a"])
+    plan = compile(Schema([ColSpec(dtype, "a")]), batch.schema)
+    before = pa.total_allocated_bytes()
+    enforced = plan.apply(batch)
+    assert pa.total_allocated_bytes() - before < ROWS
+    assert enforced.num_rows == len(array)
 
 
 @pytest.mark.parametrize(("values", "actual_type", "dtype"), CASES.values(), ids=CASES)

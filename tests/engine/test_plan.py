@@ -120,33 +120,40 @@ def test_columns_are_found_by_name_and_come_in_the_schemas_order():
     assert (plan.extra, plan.in_place) == (("x",), False)
 
 
-def test_a_batch_that_is_as_declared_is_handed_on_itself():
+def test_a_batch_with_the_declared_types_is_returned_itself():
     batch = pa.record_batch({"a": [7], "b": [[1.5]]})
     plan = compile(schema_of(a="long", b=Array("double")), batch.schema)
     assert plan.in_place
     assert plan.apply(batch) is batch
-    for other in (
-        schema_of(b=Array("double"), a="long"),
-        schema_of(a="long"),
-        schema_of(a="double", b=Array("double")),
-        Schema([ColSpec("long"), ColSpec(Array("double"))]),
-    ):
-        other_batch = (
-            batch if "long" in repr(other) else batch.set_column(0, "a", pa.array([1.5], pa.float32()))
-        )
-        assert compile(other, other_batch.schema).apply(other_batch) is not other_batch
     assert not compile(Schema([ColSpec("long", "z", False)]), batch.schema).in_place
 
 
-def test_a_map_that_has_a_key_twice_is_refused():
+@pytest.mark.parametrize(
+    ("a", "schema"),
+    [
+        (pa.array([7]), schema_of(b=Array("double"), a="long")),
+        (pa.array([7]), schema_of(a="long")),
+        (pa.array([1.5], pa.float32()), schema_of(a="double", b=Array("double"))),
+        (pa.array([7]), Schema([ColSpec("long"), ColSpec(Array("double"))])),
+    ],
+    ids=["another order", "fewer columns", "wider type", "unnamed columns"],
+)
+def test_a_batch_that_must_be_changed_is_not_returned_itself(a, schema):
+    batch = pa.record_batch({"a": a, "b": pa.array([[1.5]])})
+    assert compile(schema, batch.schema).apply(batch) is not batch
+
+
+@pytest.mark.parametrize(
+    "dtype", [Map("long"), Object([Property("k", "long", required=False)])], ids=["map", "object"]
+)
+def test_a_map_that_has_a_key_twice_is_refused(dtype):
     """A dictionary would lose a value."""
     array = pa.array([[("k", 1)], None, [("k", 1), ("j", 2), ("k", 3)]], pa.map_(pa.string(), pa.int64()))
     batch = pa.record_batch({"m": array})
     twice = "m: expected unique keys, got duplicate keys, once, first in row 2 [DUPLICATE_NAME]"
-    for dtype in (Map("long"), Object([Property("k", "long", required=False)])):
-        schema = schema_of(m=dtype)
-        assert lines(lambda schema=schema: apply(schema, batch)) == [twice]
-    assert apply(schema_of(m=Map("long")), batch.slice(0, 2)).num_rows == 2
+    schema = schema_of(m=dtype)
+    assert lines(lambda: apply(schema, batch)) == [twice]
+    assert apply(schema, batch.slice(0, 2)).num_rows == 2
 
 
 def test_extra_column_of_an_unhashable_type_is_accepted():

@@ -84,9 +84,11 @@ def test_the_type_of_a_prediction(outputs, expected):
 
 @pytest.mark.parametrize("dtype", ["object", "complex128"])
 def test_a_dtype_that_arrow_lacks_is_refused_by_name(dtype):
-    for call in (result_type, lambda outputs: encode(np.zeros(1, dtype), outputs, 1)):
-        with pytest.raises(ConversionError, match=f"expected a dtype that Arrow has a type for, got {dtype}"):
-            call(tensor(dtype))
+    text = f"expected a dtype that Arrow has a type for, got {dtype}"
+    with pytest.raises(ConversionError, match=text):
+        result_type(tensor(dtype))
+    with pytest.raises(ConversionError, match=text):
+        encode(np.zeros(1, dtype), tensor(dtype), 1)
 
 
 # --- tensors --------------------------------------------------------------------------------------------
@@ -422,11 +424,18 @@ def test_a_frame_of_single_values_is_a_dict_of_tensors():
     assert array.to_pylist() == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
 
 
-def test_a_single_named_tensor_may_come_with_its_name_or_without():
-    outputs = Schema([TensorSpec(np.dtype("int64"), (-1,), "x")])
-    for prediction in (np.array([1]), {"x": np.array([1])}, [1]):
-        assert encode(prediction, outputs, 1) == pa.array([1])
-    assert codes({"z": np.array([1])}, outputs, 1) == [Code.MISSING_KEY, Code.UNKNOWN_KEY]
+NAMED_TENSOR = Schema([TensorSpec(np.dtype("int64"), (-1,), "x")])
+
+
+@pytest.mark.parametrize(
+    "prediction", [np.array([1]), {"x": np.array([1])}, [1]], ids=["array", "dictionary", "list"]
+)
+def test_a_single_named_tensor_is_accepted_with_and_without_its_name(prediction):
+    assert encode(prediction, NAMED_TENSOR, 1) == pa.array([1])
+
+
+def test_a_single_named_tensor_under_another_name_is_refused():
+    assert codes({"z": np.array([1])}, NAMED_TENSOR, 1) == [Code.MISSING_KEY, Code.UNKNOWN_KEY]
 
 
 def test_all_that_is_wrong_with_several_tensors():
@@ -717,24 +726,32 @@ COMPOSITES = {
 }
 
 
-@pytest.mark.parametrize(("prediction", "dtype", "expected"), COMPOSITES.values(), ids=COMPOSITES)
-def test_composites_are_encoded(prediction, dtype, expected):
-    held = np.empty(len(prediction), dtype=object)
-    for row, value in enumerate(prediction):  # as a whole, NumPy would take lists of one length for a matrix
-        held[row] = value
-    column = pd.Series(held)
-    for name, item in [
-        (None, prediction),
-        ("p", prediction),
-        ("p", {"p": prediction}),
-        (None, column),
-        ("p", pd.DataFrame({"p": column})),
-    ]:
-        outputs = Schema([ColSpec(dtype, name)])
-        array = encode(item, outputs, len(prediction))
-        array.validate(full=True)
-        assert (array.type, array.to_pylist()) == (result_type(outputs), expected)
-        assert check(item, outputs, len(prediction)) is None
+def build_object_series(values):
+    """Return a Series of objects, where pandas would make a matrix of lists of one length."""
+    array = np.empty(len(values), dtype=object)
+    for row, value in enumerate(values):
+        array[row] = value
+    return pd.Series(array)
+
+
+@pytest.mark.parametrize(
+    ("name", "build"),
+    [
+        (None, list),
+        ("p", list),
+        ("p", lambda values: {"p": values}),
+        (None, build_object_series),
+        ("p", lambda values: pd.DataFrame({"p": build_object_series(values)})),
+    ],
+    ids=["list", "list of a named column", "dictionary", "series", "frame"],
+)
+@pytest.mark.parametrize(("values", "dtype", "expected"), COMPOSITES.values(), ids=COMPOSITES)
+def test_composites_are_encoded(values, dtype, expected, name, build):
+    prediction, outputs = build(values), Schema([ColSpec(dtype, name)])
+    array = encode(prediction, outputs, len(values))
+    array.validate(full=True)
+    assert (array.type, array.to_pylist()) == (result_type(outputs), expected)
+    assert check(prediction, outputs, len(values)) is None
 
 
 def test_composites_in_arrow_are_encoded_by_type():
@@ -771,14 +788,23 @@ def test_scalars_are_no_composites(column, rows):
     assert finding == Finding(Code.TYPE_MISMATCH, "p", "Array(double)", "float64")
 
 
-def test_anything_is_checked_as_any_but_cannot_be_encoded():
-    outputs = Schema([ColSpec(AnyType(), "p")])
-    for prediction in ([object(), None], pd.DataFrame({"p": [1, 2]}), {"p": [{}, "x"]}):
-        assert check(prediction, outputs, 2) is None
-        with pytest.raises(ConversionError, match="Any"):
-            encode(prediction, outputs, 2)
+ANYTHING = Schema([ColSpec(AnyType(), "p")])
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [[object(), None], pd.DataFrame({"p": [1, 2]}), {"p": [{}, "x"]}],
+    ids=["list", "frame", "dictionary"],
+)
+def test_any_accepts_everything_and_cannot_be_encoded(prediction):
+    assert check(prediction, ANYTHING, 2) is None
+    with pytest.raises(ConversionError, match="Any"):
+        encode(prediction, ANYTHING, 2)
+
+
+def test_predictions_of_any_type_are_counted():
     with pytest.raises(PredictionError, match="expected one prediction for each of 3 rows, got 2"):
-        check([1, 2], outputs, 3)
+        check([1, 2], ANYTHING, 3)
 
 
 def test_composite_predictions_are_left_alone():
@@ -909,18 +935,27 @@ def test_all_columns_with_ambiguous_times_are_named():
 # --- what a review found --------------------------------------------------------------------------------
 
 
-def test_null_composites_stay_null_when_times_are_converted():
-    whole = Object([Property("a", "long", required=False), Property("t", "datetime", required=False)])
-    outputs = Schema([ColSpec(whole, "o", required=False)])
-    placed_ = place_times(encode({"o": [{"a": 1}, None]}, outputs, 2), "UTC")
-    assert placed_.to_pylist() == [{"a": 1, "t": None}, None]
-    noon = datetime.datetime(2020, 1, 1, 12)
-    for dtype, values in ((Array("datetime"), [[noon], None, []]), (Map("datetime"), [{"k": noon}, None])):
-        outputs = Schema([ColSpec(dtype, "o", required=False)])
-        array = place_times(encode({"o": values}, outputs, len(values)), "UTC")
-        assert [row is None for row in array.to_pylist()] == [row is None for row in values]
-        inner = array.type.value_type if pa.types.is_list(array.type) else array.type.item_type
-        assert inner == pa.timestamp("us", "UTC")
+def test_null_objects_stay_null_when_times_are_converted():
+    dtype = Object([Property("a", "long", required=False), Property("t", "datetime", required=False)])
+    outputs = Schema([ColSpec(dtype, "o", required=False)])
+    array = place_times(encode({"o": [{"a": 1}, None]}, outputs, 2), "UTC")
+    assert array.to_pylist() == [{"a": 1, "t": None}, None]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values"),
+    [
+        (Array("datetime"), [[datetime.datetime(2020, 1, 1, 12)], None, []]),
+        (Map("datetime"), [{"k": datetime.datetime(2020, 1, 1, 12)}, None]),
+    ],
+    ids=["array", "map"],
+)
+def test_null_arrays_and_maps_stay_null_when_times_are_converted(dtype, values):
+    outputs = Schema([ColSpec(dtype, "o", required=False)])
+    array = place_times(encode({"o": values}, outputs, len(values)), "UTC")
+    assert [row is None for row in array.to_pylist()] == [row is None for row in values]
+    inner = array.type.value_type if pa.types.is_list(array.type) else array.type.item_type
+    assert inner == pa.timestamp("us", "UTC")
 
 
 @pytest.mark.parametrize("call", [encode, check], ids=describe_case)
@@ -989,11 +1024,17 @@ def test_nulls_of_an_array_column_are_rows(value):
     assert encode({"v": value, "s": [None, None]}, NAMED, 2).to_pylist() == expected
 
 
-def test_a_nan_is_no_null_in_any_form():
-    nan = float("nan")
-    for prediction in ([nan], {"p": [nan]}, [{"p": nan}], {"p": nan}, (nan,), pd.Series([nan], dtype=object)):
-        array = encode(prediction, columns(required=False, p="double"), 1)
-        assert (array.null_count, repr(array.to_pylist())) == (0, "[nan]"), prediction
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [[NAN], {"p": [NAN]}, [{"p": NAN}], {"p": NAN}, (NAN,), pd.Series([NAN], dtype=object)],
+    ids=["list", "dictionary of lists", "records", "record", "tuple", "series"],
+)
+def test_a_predicted_nan_is_not_null(prediction):
+    array = encode(prediction, columns(required=False, p="double"), 1)
+    assert (array.null_count, repr(array.to_pylist())) == (0, "[nan]")
 
 
 NAMELESS = {
@@ -1012,12 +1053,19 @@ def test_a_column_without_a_name_takes_any_name(prediction):
 RECORDS = [{"p": {"p": 1.5}}, {"p": None}]
 
 
-def test_records_and_objects_of_the_only_column_are_told_apart():
+def test_records_and_objects_of_the_only_column_are_distinguished():
     outputs = Schema([ColSpec(Object([Property("p", "double")]), "p", required=False)])
     assert encode(RECORDS, outputs, 2).to_pylist() == [{"p": 1.5}, None]
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [[{"x": 1.5}], {"x": 1.5}, {"p": [{"x": 1.5}]}, {"p": {"x": 1.5}}],
+    ids=["objects", "object", "column of objects", "record"],
+)
+def test_an_object_is_accepted_with_and_without_its_column(prediction):
     outputs = Schema([ColSpec(Object([Property("x", "double")]), "p")])
-    for prediction in ([{"x": 1.5}], {"x": 1.5}, {"p": [{"x": 1.5}]}, {"p": {"x": 1.5}}):
-        assert encode(prediction, outputs, 1).to_pylist() == [{"x": 1.5}]
+    assert encode(prediction, outputs, 1).to_pylist() == [{"x": 1.5}]
 
 
 def test_records_name_what_they_lack_and_what_they_have_more():

@@ -352,14 +352,25 @@ def test_an_array_of_rank_0_is_a_scalar():
     assert columns(np.array(5), unnamed("long")) == {0: [5]}
 
 
-@pytest.mark.parametrize("data", [None, (1, 2), {1}, frozenset({1})], ids=describe_case)
-def test_no_data_at_all(data):
-    what = "None" if data is None else f"a value of type {type(data).__name__}"
-    for dtype in (DataType.long, AnyType(), Array("long")):
-        text = f"data: expected a scalar, list, dictionary, array or frame, got {what}"
-        assert lines(data, unnamed(dtype)) == [text]
-    assert format_findings(data, named(a="long")) == [
-        f"expected a DataFrame, a dictionary, or a list of dictionaries, got {what} (the schema is "
+NO_DATA = {
+    "None": (None, "None"),
+    "tuple": ((1, 2), "a value of type tuple"),
+    "set": ({1}, "a value of type set"),
+    "frozenset": (frozenset({1}), "a value of type frozenset"),
+}
+
+
+@pytest.mark.parametrize("dtype", [DataType.long, AnyType(), Array("long")], ids=describe_case)
+@pytest.mark.parametrize(("value", "actual"), NO_DATA.values(), ids=NO_DATA)
+def test_objects_that_are_no_data_are_refused(value, actual, dtype):
+    text = f"data: expected a scalar, list, dictionary, array or frame, got {actual}"
+    assert lines(value, unnamed(dtype)) == [text]
+
+
+@pytest.mark.parametrize(("value", "actual"), NO_DATA.values(), ids=NO_DATA)
+def test_objects_that_are_no_table_are_refused(value, actual):
+    assert format_findings(value, named(a="long")) == [
+        f"expected a DataFrame, a dictionary, or a list of dictionaries, got {actual} (the schema is "
         "['a': long (required)]) [TYPE_MISMATCH]"
     ]
 
@@ -446,13 +457,20 @@ def test_arrays_that_do_not_fit():
 # --- options, Any, and the caller's data ----------------------------------------------------------------
 
 
-def test_extra_columns_and_keys_are_forbidden_on_demand():
+@pytest.mark.parametrize(
+    "build",
+    [lambda row: row, lambda row: [row], lambda row: pd.DataFrame([row])],
+    ids=["dictionary", "list", "frame"],
+)
+def test_extra_columns_and_keys_are_forbidden_on_demand(build):
     column = "z: expected only declared columns, got an undeclared column [EXTRA_COLUMN]"
     key = "o.z: expected only declared keys, got an undeclared key, once, first in row 0 [UNKNOWN_KEY]"
-    row = {"o": {"x": 1, "z": 2}, "z": 1}
-    for data in (row, [row], pd.DataFrame([row])):
-        assert columns(data, named(o=POINT)) == {"o": [{"x": 1}]}
-        assert sorted(format_findings(data, named(o=POINT), extra="forbid")) == [key, column]
+    data = build({"o": {"x": 1, "z": 2}, "z": 1})
+    assert columns(data, named(o=POINT)) == {"o": [{"x": 1}]}
+    assert sorted(format_findings(data, named(o=POINT), extra="forbid")) == [key, column]
+
+
+def test_list_without_rows_has_no_extra_columns():
     assert columns([], named(a="long"), extra="forbid") == {"a": []}
 
 

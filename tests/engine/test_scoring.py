@@ -69,14 +69,18 @@ def test_rows_in_are_rows_out(sizes):
     assert {array.type for array in scored} <= {pa.list_(pa.float64())}
 
 
-def test_the_model_is_not_asked_about_nothing():
+@pytest.mark.parametrize(
+    ("outputs", "dtype"),
+    [(OUTPUTS, pa.float64()), (TENSOR, pa.list_(pa.float64()))],
+    ids=["column", "tensor"],
+)
+def test_the_model_is_not_called_without_rows(outputs, dtype):
     def predict(frame, params):
         raise AssertionError("an empty batch reached the model")
 
-    for outputs, dtype in ((OUTPUTS, pa.float64()), (TENSOR, pa.list_(pa.float64()))):
-        empty = [batch(), batch(1.0).slice(1)]
-        assert list(score_batches(empty, predict, INPUTS, outputs, {})) == [pa.array([], dtype)] * 2
-    assert list(score_batches([], predict, INPUTS, OUTPUTS, {})) == []
+    empty = [batch(), batch(1.0).slice(1)]
+    assert list(score_batches(empty, predict, INPUTS, outputs, {})) == [pa.array([], dtype)] * 2
+    assert list(score_batches([], predict, INPUTS, outputs, {})) == []
 
 
 def test_it_is_lazy():

@@ -91,10 +91,9 @@ def test_array_that_fits_is_returned_itself(array, schema):
     assert enforce(array, schema) is array
     [spec] = schema
     named = Schema([TensorSpec(spec.type, spec.shape, "x")])
-    for data in (array, {"x": array}, {"more": 1, "x": array}):
-        result = enforce(data, named)
-        assert list(result) == ["x"]
-        assert result["x"] is array
+    results = [enforce(data, named) for data in (array, {"x": array}, {"more": 1, "x": array})]
+    assert [list(result) for result in results] == [["x"]] * 3
+    assert all(result["x"] is array for result in results)
 
 
 @given(
@@ -404,25 +403,28 @@ def test_lossy_conversion_to_a_tensor_is_refused(data, schema, text):
     assert format_findings(data, schema) == [text]
 
 
-def test_frames_of_other_widths():
+@pytest.mark.parametrize("shape", [(-1, 3), (-1,), (-1, 2, 1)], ids=str)
+def test_frames_of_other_widths(shape):
     frame = pd.DataFrame({"a": [1.0], "b": [2.0]})
-    for shape in ((-1, 3), (-1,), (-1, 2, 1)):
-        text = f"expected shape {shape}, got shape (1, 2) [SHAPE_MISMATCH]"
-        assert format_findings(frame, tensor("float64", *shape)) == [text]
+    text = f"expected shape {shape}, got shape (1, 2) [SHAPE_MISMATCH]"
+    assert format_findings(frame, tensor("float64", *shape)) == [text]
+
+
+def test_frame_with_a_tensors_name_twice_is_refused():
     text = "a: expected 'a': Tensor('float64', (-1,)), got several [DUPLICATE_NAME]"
     assert format_findings(
         pd.DataFrame([[1.0, 2.0]], columns=["a", "a"]), tensor("float64", -1, name="a")
     ) == [text]
 
 
-def test_columns_are_tensors_by_name():
-    frame = pd.DataFrame({"b": [[1, 2], [3, 4]], "a": [1.5, 2.5], "z": ["", ""]})
-    for data in (frame, pa.Table.from_pandas(frame)):
-        result = enforce(data, TWO)
-        assert list(result) == ["a", "b"]
-        assert_same(result["a"], [1.5, 2.5], "float64")
-        assert_same(result["b"], [[1, 2], [3, 4]], "int64")
-        assert codes(data, TWO, extra="forbid") == [("z", Code.EXTRA_COLUMN)]
+@pytest.mark.parametrize("build", [pd.DataFrame, pa.table], ids=["frame", "table"])
+def test_columns_are_tensors_by_name(build):
+    data = build({"b": [[1, 2], [3, 4]], "a": [1.5, 2.5], "z": ["", ""]})
+    result = enforce(data, TWO)
+    assert list(result) == ["a", "b"]
+    assert_same(result["a"], [1.5, 2.5], "float64")
+    assert_same(result["b"], [[1, 2], [3, 4]], "int64")
+    assert codes(data, TWO, extra="forbid") == [("z", Code.EXTRA_COLUMN)]
 
 
 EMPTY = [
@@ -459,10 +461,10 @@ def test_polars():
 )
 def test_trailing_zeros_are_not_cut(dtype, value):
     """NumPy's strings cannot end with them."""
-    for data in (column([value], object), pa.table({"q": [value]})):
-        assert len(format_findings(data, tensor(dtype, -1))) == 1
-    for data in (cells([value]), pa.table({"q": [[value]]})):
-        assert len(format_findings(data, tensor(dtype, -1, 1))) == 1
+    assert len(format_findings(column([value], object), tensor(dtype, -1))) == 1
+    assert len(format_findings(pa.table({"q": [value]}), tensor(dtype, -1))) == 1
+    assert len(format_findings(cells([value]), tensor(dtype, -1, 1))) == 1
+    assert len(format_findings(pa.table({"q": [[value]]}), tensor(dtype, -1, 1))) == 1
 
 
 FINE = ["2020-01-01 00:00:01.5"]

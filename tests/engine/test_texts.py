@@ -104,12 +104,18 @@ def test_a_recorded_dtype_comes_with_its_own_missing_value(build, text):
 
 @pytest.mark.parametrize("rows", [0, 1, 4], ids="{} rows".format)
 @pytest.mark.parametrize("text", DTYPES, ids=lambda text: text.value)
-def test_the_dtype_depends_on_no_batch(rows, text):
+@pytest.mark.parametrize(
+    "data",
+    [
+        arrow(pa.string()),
+        pd.DataFrame({"city": series(object)}),
+        pd.DataFrame({"city": series(object)}).astype("string"),
+    ],
+    ids=["record batch", "objects", "pandas strings"],
+)
+def test_the_dtype_does_not_depend_on_the_batch(data, rows, text):
     texts = TextDtypes.from_mapping({"city": text})
-    batch = arrow(pa.string()).slice(0, rows)
-    frame = pd.DataFrame({"city": series(object)[:rows]})
-    for data in (batch, frame, frame.astype("string")):
-        assert build_model_frame(data, CITY, texts=texts)["city"].dtype == DTYPES[text][0]
+    assert build_model_frame(data[:rows], CITY, texts=texts)["city"].dtype == DTYPES[text][0]
 
 
 def test_an_absent_record_leaves_other_columns_as_objects():

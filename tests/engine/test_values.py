@@ -244,16 +244,16 @@ REFUSED = [
 ]
 
 
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
 @pytest.mark.parametrize(("value", "dtype", "actual"), REFUSED, ids=describe_case)
-def test_lossy_conversion_is_refused(value, dtype, actual):
+def test_lossy_conversion_is_refused(value, dtype, actual, required):
     dtype = DataType[dtype]
-    for required in (True, False):
-        findings = []
-        result = enforce_values([None, value], dtype, "p", findings, required=required)
-        assert result[1] is value
-        end = f"({LONG_HINT}) [OUT_OF_RANGE]" if "64 bits" in actual else "[TYPE_MISMATCH]"
-        text = f"p: expected {dtype.name}, got {actual}, once, first in row 1 {end}"
-        assert str(findings[-1]) == text
+    findings = []
+    result = enforce_values([None, value], dtype, "p", findings, required=required)
+    assert result[1] is value
+    end = f"({LONG_HINT}) [OUT_OF_RANGE]" if "64 bits" in actual else "[TYPE_MISMATCH]"
+    text = f"p: expected {dtype.name}, got {actual}, once, first in row 1 {end}"
+    assert str(findings[-1]) == text
     assert lines([[value]], Array(dtype)) == [
         f"p[]: expected {dtype.name}, got {actual}, once, first in row 0 {end}"
     ]
@@ -450,14 +450,16 @@ def test_nat_in_an_array_is_a_null_whatever_its_unit(unit):
     assert lines([np.array(["2020", "NaT"], f"datetime64[{unit}]")], Array("datetime")) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("string", Text("a")), ("double", 1), ("long", np.int64(1))],
+    ids=["string", "double", "long"],
+)
 @pytest.mark.parametrize("null", [pd.NA, pd.NaT], ids=describe_case)
-def test_null_becomes_none_beside_any_value(null):
-    example_values = {"string": Text("a"), "double": 1, "long": np.int64(1)}
-    for name, other in example_values.items():
-        dtype = Object([Property("v", name, False)])
-        alone = enforced([{"v": null}], dtype)[0]
-        together = enforced([{"v": null}, {"v": other}], dtype)[0]
-        assert alone[0]["v"] is together[0]["v"] is None
+def test_null_becomes_none_beside_any_value(null, name, value):
+    dtype = Object([Property("v", name, False)])
+    assert enforced([{"v": null}], dtype)[0][0]["v"] is None
+    assert enforced([{"v": null}, {"v": value}], dtype)[0][0]["v"] is None
 
 
 @pytest.mark.parametrize("values", [["\ud800"], ["\ud800", np.str_("a")]], ids=describe_case)

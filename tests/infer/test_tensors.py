@@ -91,17 +91,24 @@ def test_a_matrix_is_an_array_of_rank_2():
     assert infer(MATRIX).to_dict() == theirs(MATRIX).to_dict()
 
 
-def test_a_mask_that_hides_something_is_refused():
-    masked, plain = (
-        np.ma.masked_array([1.5, 2.5], [False, True]),
-        np.ma.masked_array([1.5, 2.5], [False, False]),
-    )
-    assert infer(plain).inputs == tensor("float64", (-1,))
-    for path, example in {"": masked, "x": {"x": masked}}.items():
-        assert str(find_problems(example)[0]) == (f"{path}: " if path else "") + (
-            "expected an array without masked values, got masked values "
-            "(a signature has no masks: fill the masked values explicitly) [INVALID_VALUE]"
-        )
+MASKED_VALUES = (
+    "expected an array without masked values, got masked values "
+    "(a signature has no masks: fill the masked values explicitly) [INVALID_VALUE]"
+)
+MASKED_ARRAY = np.ma.masked_array([1.5, 2.5], [False, True])
+
+
+@pytest.mark.parametrize(
+    ("example", "text"),
+    [(MASKED_ARRAY, MASKED_VALUES), ({"x": MASKED_ARRAY}, f"x: {MASKED_VALUES}")],
+    ids=["array", "dictionary"],
+)
+def test_masked_values_are_refused(example, text):
+    assert str(find_problems(example)[0]) == text
+
+
+def test_mask_without_masked_values_is_accepted():
+    assert infer(np.ma.masked_array([1.5, 2.5], [False, False])).inputs == tensor("float64", (-1,))
 
 
 def test_all_tensors_that_have_no_spec_come_at_once():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from sparksig.jobs.config import CheckConfig, InferConfig, ScoreConfig
-from sparksig.jobs.config_text import write_form
+from sparksig.jobs.config_text import write_config
 from sparksig.jobs.config_types import is_section, list_fields, strip_type
 
 PAGE = Path(__file__).parents[2] / "jobs" / "README.md"
@@ -149,7 +149,7 @@ def find_file(name):
 def written_file(name):
     """Return the current text of a job's example configuration."""
     header = _HEADER.format(name=name, purpose=PURPOSES[name])
-    return f"{header}{write_form(FORMS[name], VALUES[name], EXAMPLES)}\n"
+    return f"{header}{write_config(FORMS[name], VALUES[name], EXAMPLES)}\n"
 
 
 if __name__ == "__main__":

@@ -215,9 +215,12 @@ def test_a_file_that_is_no_text(tmp_path):
     (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"c\.yaml: cannot read this YAML"):
         load_config(tmp_path / "c.yaml", ScoreConfig)
-    for path in (tmp_path, tmp_path / "none.yaml"):
-        with pytest.raises(ConfigNotFoundError, match="there is no configuration file at"):
-            load_config(path, ScoreConfig)
+
+
+@pytest.mark.parametrize("name", [".", "none.yaml"], ids=["directory", "missing file"])
+def test_a_missing_configuration_file_is_named(tmp_path, name):
+    with pytest.raises(ConfigNotFoundError, match="there is no configuration file at"):
+        load_config(tmp_path / name, ScoreConfig)
 
 
 def test_no_value_is_shown(loader):

@@ -32,7 +32,7 @@ def test_a_browser_shows_everything_and_logs_no_error(tmp_path, name, report):
     assert "CONSOLE" not in done.stderr
     assert "<script" not in done.stdout
     shown = html.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", done.stdout, flags=re.DOTALL))
-    facts = [text for key, text in report.facts() if key not in ("status", "phases", "rejected")]
+    facts = [text for key, text in report.list_facts() if key not in ("status", "phases", "rejected")]
     for text in (*facts, report.error, FINDING.path, FINDING.hint, *report.phases):
         assert text in shown
 

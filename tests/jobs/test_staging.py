@@ -101,12 +101,12 @@ def test_name_of_a_file_outside_is_refused(staging, name):
         staging.read_published_files()
 
 
-def test_directory_of_another_user_is_refused(staging):
+@pytest.mark.parametrize("method", ["verify", "reset", "remove"])
+def test_directory_of_another_user_is_refused(staging, method):
     staging.write_result(RESULT)
     foreign = StagingDirectory(LocalDirectory(staging.directory.path, owned=False), "r")
-    for action in (foreign.verify, foreign.reset, foreign.remove):
-        with pytest.raises(OutputRefusedError, match=r"it belongs to another user\. Remove it"):
-            action()
+    with pytest.raises(OutputRefusedError, match=r"it belongs to another user\. Remove it"):
+        getattr(foreign, method)()
     assert staging.read_result() == RESULT
 
 

@@ -386,13 +386,17 @@ def test_every_reason_has_data_that_is_refused_at_its_path(pair):
         assert finding.path in paths or (finding.actual.startswith("a map") and by_types(old, new) & paths)
 
 
-def test_by_name_and_by_position_are_two_things():
-    named = Schema([ColSpec("long", "a"), ColSpec("long", "b")])
-    unnamed = Schema([ColSpec("long"), ColSpec("long")])
-    for old, new in ((named, unnamed), (unnamed, named)):
-        assert compare(old, new).inputs.upgrade
-        with pytest.raises(ContractError):
-            enforce(table_for(old, lambda path: False), new)  # which has another column, or other names
+NAMED = Schema([ColSpec("long", "a"), ColSpec("long", "b")])
+UNNAMED = Schema([ColSpec("long"), ColSpec("long")])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(NAMED, UNNAMED), (UNNAMED, NAMED)], ids=["names removed", "names added"]
+)
+def test_columns_by_name_and_by_position_are_incompatible(old, new):
+    assert compare(old, new).inputs.upgrade
+    with pytest.raises(ContractError):
+        enforce(table_for(old, lambda path: False), new)
 
 
 # --- outputs: the roles change ------------------------------------------------------------------------------

@@ -288,14 +288,26 @@ def test_strict_nulls_reach_into_lists_and_maps_whatever_the_data_comes_as(rows,
         assert [value[1:2] for value in actual] == [("a[].x",)]
 
 
-def test_a_finding_of_the_second_unnamed_column_says_so():
-    actual_type = [pd.ArrowDtype(pa.list_(item)) for item in (pa.int64(), pa.string())]
-    frame = pd.DataFrame(
-        {0: pd.Series([[1]], dtype=actual_type[0]), 1: pd.Series([["x"]], dtype=actual_type[1])}
-    )
+LISTS_OF_LONG_AND_STRING = pd.DataFrame(
+    {
+        0: pd.Series([[1]], dtype=pd.ArrowDtype(pa.list_(pa.int64()))),
+        1: pd.Series([["x"]], dtype=pd.ArrowDtype(pa.list_(pa.string()))),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        LISTS_OF_LONG_AND_STRING,
+        LISTS_OF_LONG_AND_STRING.astype(object),
+        pa.table({"0": [[1]], "1": [["x"]]}),
+    ],
+    ids=["Arrow-backed frame", "frame of objects", "table"],
+)
+def test_a_finding_of_the_second_unnamed_column_says_so(data):
     schema = Schema([ColSpec(Array("long")), ColSpec(Array("long"))])
-    for data in (frame, frame.astype(object), pa.table({"0": [[1]], "1": [["x"]]})):
-        assert [value[1] for value in outcome(data, schema)] == ["1[]"]
+    assert [value[1] for value in outcome(data, schema)] == ["1[]"]
 
 
 @pytest.mark.parametrize(
@@ -305,8 +317,9 @@ def test_an_optional_column_of_nothing_is_a_column_of_its_type(target, dtype):
     from sparksig.engine.frames import build_model_frame
 
     schema = Schema([ColSpec(target, "a", False)])
-    for data in (pa.table({"a": pa.nulls(2)}), pa.table({"a": pa.nulls(2, to_arrow(DataType[target]))})):
-        assert str(build_model_frame(data, schema)["a"].dtype) == dtype
+    untyped, typed = pa.nulls(2), pa.nulls(2, to_arrow(DataType[target]))
+    assert str(build_model_frame(pa.table({"a": untyped}), schema)["a"].dtype) == dtype
+    assert str(build_model_frame(pa.table({"a": typed}), schema)["a"].dtype) == dtype
 
 
 # --- chunks with dictionaries of their own -----------------------------------------------------------------

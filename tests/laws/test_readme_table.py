@@ -52,26 +52,26 @@ def test_decimals_are_as_the_table_says(target, digits):
     assert target is DataType.double or not widens(Decimal(2, 1), target)
 
 
-def test_composites_are_as_the_table_says():
-    ints, text = Scalar("int32"), Scalar("string")
-    struct = Struct((Field("a", ints), Field("b", ints)))
-    source_types = {
-        "list": ListOf(ints),
-        "struct": struct,
-        "map": MapOf(text, ints),
-        "vector": Struct((), "vector"),
-        "map of ints": MapOf(ints, ints),
-        "list of text": ListOf(text),
-        "scalar": ints,
-    }
-    accepted = {
-        "Array(T)": {"list"},
-        "Object": {"struct", "map"},
-        "Map(T)": {"struct", "map"},
-        "SparkMLVector": {"vector", "list"},
-        "Any": set(source_types),
-    }
-    for name, (dtype, _) in COMPOSITES.items():
-        assert {kind for kind, source in source_types.items() if widens(source, dtype)} == accepted[name], (
-            name
-        )
+INTS, TEXT = Scalar("int32"), Scalar("string")
+SOURCE_TYPES = {
+    "list": ListOf(INTS),
+    "struct": Struct((Field("a", INTS), Field("b", INTS))),
+    "map": MapOf(TEXT, INTS),
+    "vector": Struct((), "vector"),
+    "map of ints": MapOf(INTS, INTS),
+    "list of text": ListOf(TEXT),
+    "scalar": INTS,
+}
+ACCEPTED = {
+    "Array(T)": {"list"},
+    "Object": {"struct", "map"},
+    "Map(T)": {"struct", "map"},
+    "SparkMLVector": {"vector", "list"},
+    "Any": set(SOURCE_TYPES),
+}
+
+
+@pytest.mark.parametrize("name", COMPOSITES)
+def test_composites_are_as_the_table_says(name):
+    dtype, _ = COMPOSITES[name]
+    assert {kind for kind, source in SOURCE_TYPES.items() if widens(source, dtype)} == ACCEPTED[name]

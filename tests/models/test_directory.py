@@ -326,17 +326,17 @@ def test_a_link_to_a_model_directory_is_followed(pickled, tmp_path):
     assert digest(tmp_path / "latest") == digest(pickled)
 
 
+@pytest.mark.parametrize("read", [ModelDirectory.read, sparksig.load_model, digest])
 @pytest.mark.parametrize("what", ["nothing", "file", "dangling-link", "nul"])
-def test_no_directory(tmp_path, what):
+def test_a_missing_directory_is_named(tmp_path, what, read):
     path = fresh(tmp_path) / ("a\0b" if what == "nul" else "m")
     if what == "file":
         path.write_bytes(MINIMAL)
     if what == "dangling-link":
         path.symlink_to("nowhere")
     text = f"^there is no model directory at {re.escape(repr(str(path)))}$"
-    for read in (ModelDirectory.read, sparksig.load_model, digest):
-        with pytest.raises(ModelNotFoundError, match=text):
-            read(path)
+    with pytest.raises(ModelNotFoundError, match=text):
+        read(path)
 
 
 @pytest.mark.parametrize("what", ["nothing", "directory", "dangling-link", "other-case"])
@@ -617,14 +617,18 @@ def test_a_flavor_is_a_mapping(skopsed, flavor, value):
         sparksig.load_model(skopsed)
 
 
+@pytest.mark.parametrize(
+    "use",
+    [sparksig.load_model, lambda path: ModelDirectory.read(path).pyfunc],
+    ids=["load_model", "ModelDirectory"],
+)
 @pytest.mark.parametrize("value", [None, "absent"])
-def test_a_model_has_the_generic_flavor(model_home, value):
+def test_a_model_has_the_generic_flavor(model_home, value, use):
     flavors = {"tf": {}, 5: {}, "keras": {}} | ({"python_function": None} if value is None else {})
     rewrite(model_home, lambda config: config.update(flavors=flavors))
     text = "made: the model has no flavor 'python_function' \\(it has: 5, keras, "
-    for use in (sparksig.load_model, lambda path: ModelDirectory.read(path).pyfunc):
-        with pytest.raises(UnsupportedError, match=text):
-            use(model_home)
+    with pytest.raises(UnsupportedError, match=text):
+        use(model_home)
 
 
 NOTHING = {"null": None, "empty": {}, "nulls": {"inputs": None, "outputs": None, "params": None}}

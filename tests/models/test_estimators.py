@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -63,19 +61,21 @@ def test_an_estimator_fitted_to_an_array_is_given_an_array_without_a_warning(mod
     assert is_given(fitted(model, FRAME), FRAME)
 
 
-def test_an_estimator_that_may_look_at_a_frame_is_given_one():
-    array = FRAME.to_numpy()
-    chosen = make_column_transformer((StandardScaler(), [0]), remainder="passthrough")
-    function = FunctionTransformer(lambda data: data)
-    for model in (
+@pytest.mark.parametrize(
+    "model",
+    [
         Watched(),
-        make_pipeline(chosen, LinearRegression()),
-        make_pipeline(function, LinearRegression()),
+        make_pipeline(
+            make_column_transformer((StandardScaler(), [0]), remainder="passthrough"), LinearRegression()
+        ),
+        make_pipeline(FunctionTransformer(lambda data: data), LinearRegression()),
         make_pipeline(StandardScaler(), Watched()),
-    ):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            assert is_given(fitted(model, array), FRAME)
+    ],
+    ids=["own class", "columns by position", "function", "own class after a scaler"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_an_estimator_that_may_use_names_gets_a_frame(model):
+    assert is_given(fitted(model, FRAME.to_numpy()), FRAME)
 
 
 @pytest.mark.parametrize(

@@ -251,18 +251,15 @@ def test_python_values_are_kept_with_nothing_lost(tmp_path, example):
     assert type(back) is (datetime.datetime if isinstance(example, datetime.date) else type(example))
 
 
-def test_tables_are_kept_as_frames(tmp_path):
-    table = pa.table({"l": [2**53 + 1, None], "s": ["x", "y"], "a": [[0.1], None]})
-    examples = [table, table.to_batches()[0]]
-    try:
-        import polars
-    except ModuleNotFoundError:  # among the oldest dependencies it is none
-        pass
-    else:
-        examples.append(polars.DataFrame({"l": [2**53 + 1, None], "s": ["x", "y"]}))
-    for example in examples:
-        assert is_arrow(example)
-        assert type(save_example(fresh(tmp_path), example)) is pd.DataFrame
+@pytest.mark.parametrize(
+    "build",
+    [pa.table, pa.record_batch, lambda data: pytest.importorskip("polars").DataFrame(data)],
+    ids=["table", "record batch", "polars"],
+)
+def test_tables_are_stored_as_frames(tmp_path, build):
+    example = build({"l": [2**53 + 1, None], "s": ["x", "y"], "a": [[0.1], None]})
+    assert is_arrow(example)
+    assert type(save_example(tmp_path / "m", example)) is pd.DataFrame
 
 
 def test_an_array_for_columns_is_kept_as_a_frame(tmp_path):
@@ -302,32 +299,48 @@ def test_a_frame_of_any_schema_is_kept_with_nothing_lost(tmp_path_factory, pair)
     save_example(tmp_path_factory.mktemp("m") / "m", frame, signature)
 
 
-def test_the_files_are_laid_out_as_mlflow_lays_them_out(tmp_path):
-    numbered = pd.DataFrame([[1.5], [2.5]])
-    table = [
-        (
-            EVERY_TYPE[["double", "binary"]],
-            None,
-            {"columns": ["double", "binary"], "data": [[-0.0, "/w=="], ["Infinity", ""]]},
-        ),
-        (numbered, None, {"data": [[1.5], [2.5]]}),
-        (np.array([[1, 2]]), None, [[1, 2]]),
-        (csr_matrix([[0, 1.5]]), None, {"data": [1.5], "indices": [1], "indptr": [0, 1], "shape": [1, 2]}),
-        ([{"a": NOON}], None, [{"a": "2020-01-01T12:00:00.000005"}]),
-        ({"a": np.array([1.5])}, None, {"a": [1.5]}),
-        ([1.5], {"k": 3}, {"inputs": [1.5], "params": {"k": 3}}),
-    ]  # fmt: skip
-    for data, params, expected in table:
-        home = fresh(tmp_path)
-        save_model(home, Returning(rows_of), input_example=data if params is None else (data, params))
-        written, request = both_files(home)
-        assert written == expected
-        form = "dataframe_split" if isinstance(data, pd.DataFrame) else "inputs"
-        inner = expected["inputs"] if params else [[0, 1.5]] if hasattr(data, "toarray") else expected
-        assert request == {form: inner, **({} if params is None else {"params": params})}
-        assert convert_input_example_to_serving_input(
-            data if params is None else (data, params)
-        ) == load_serving_example(home)
+LAYOUTS = {  # the example, the content of its file, and the request
+    "frame": (
+        EVERY_TYPE[["double", "binary"]],
+        {"columns": ["double", "binary"], "data": [[-0.0, "/w=="], ["Infinity", ""]]},
+        {
+            "dataframe_split": {
+                "columns": ["double", "binary"],
+                "data": [[-0.0, "/w=="], ["Infinity", ""]],
+            }
+        },
+    ),
+    "frame without names": (
+        pd.DataFrame([[1.5], [2.5]]),
+        {"data": [[1.5], [2.5]]},
+        {"dataframe_split": {"data": [[1.5], [2.5]]}},
+    ),
+    "array": (np.array([[1, 2]]), [[1, 2]], {"inputs": [[1, 2]]}),
+    "sparse matrix": (
+        csr_matrix([[0, 1.5]]),
+        {"data": [1.5], "indices": [1], "indptr": [0, 1], "shape": [1, 2]},
+        {"inputs": [[0, 1.5]]},
+    ),
+    "records": (
+        [{"a": NOON}],
+        [{"a": "2020-01-01T12:00:00.000005"}],
+        {"inputs": [{"a": "2020-01-01T12:00:00.000005"}]},
+    ),
+    "named array": ({"a": np.array([1.5])}, {"a": [1.5]}, {"inputs": {"a": [1.5]}}),
+    "params": (
+        ([1.5], {"k": 3}),
+        {"inputs": [1.5], "params": {"k": 3}},
+        {"inputs": [1.5], "params": {"k": 3}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("example", "content", "body"), LAYOUTS.values(), ids=LAYOUTS)
+def test_files_of_examples_have_the_layout_of_mlflow(tmp_path, example, content, body):
+    home = tmp_path / "m"
+    save_model(home, Returning(rows_of), input_example=example)
+    assert both_files(home) == [content, body]
+    assert convert_input_example_to_serving_input(example) == load_serving_example(home)
 
 
 # --- params -------------------------------------------------------------------------------------------------
@@ -765,75 +778,101 @@ def spoilt(home, **info):
     return rewrite(home, lambda config: config["saved_input_example_info"].update(info))
 
 
-def test_a_damaged_example_is_told_so(tmp_path):
-    def saved():
-        home = fresh(tmp_path)
-        save_model(home, Returning(rows_of), input_example=(FRAME, {"k": 1.5}))
-        return unsealed(home)
+def save_damaged_example(home, text):
+    """Save a model with an example and a param, and replace the content of the example's file."""
+    save_model(home, Returning(rows_of), input_example=(FRAME, {"k": 1.5}))
+    (unsealed(home) / "input_example.json").write_bytes(text.encode("latin-1"))
+    return home
 
-    table = [
-        ("not JSON", r"the input example is not JSON: line 1, column 1: Expecting value$"),
-        (
-            '{"inputs": {"columns": ["x"], "data": [["secret"]]}, "params": {}}',
-            r"does not match the signature: ",
-        ),
-        (
-            '{"inputs": {"columns": ["x"], "data": [[1, 2]]}, "params": {}}',
-            r"a frame in JSON: expected 1 value in each row",
-        ),
-        (
-            '{"inputs": {"columns": ["x", "x"], "data": []}, "params": {}}',
-            r"expected a list of "
-            r"different names, got "
-            r"something else$",
-        ),
-        (
-            '{"inputs": {"columns": ["x"], "data": [[1]], "more": 1}, "params": {}}',
-            r"columns, data and index, got ",
-        ),
-        (
-            '{"inputs": {"columns": 5, "data": [[1]]}, "params": {}}',
-            r"expected a list of different "
-            r"names, got something else$",
-        ),
-        (
-            '{"inputs": {"columns": [["x"]], "data": [[1]]}, "params": {}}',
-            r"does not match the signature: ",
-        ),
-        (
-            '{"inputs": {"columns": ["x"], "data": [[1]], "index": [1, 2]}}',
-            r"a label for each row, "
-            r"got something else$",
-        ),
-        (
-            "[1, 2]",
-            r"a frame in JSON: expected an object with the keys columns and data \(a list of rows\), "
-            r"got something else$",
-        ),
-        ("[" * 100_000, r"nested more than 150 levels deep$"),
-    ]
-    for text, message in table:
-        home = saved()
-        (home / "input_example.json").write_text(text)
-        with pytest.raises(ModelDamagedError, match=message) as caught:
-            load_input_example(home)
-        assert "secret" not in str(caught.value)
-    home = saved()
-    (home / "input_example.json").write_text("[1]")
+
+DAMAGED_EXAMPLES = {
+    "not JSON": ("not JSON", r"the input example is not JSON: line 1, column 1: Expecting value$"),
+    "not text": ("\xff", r"'input_example.json' is not text$"),
+    "string in a double": (
+        '{"inputs": {"columns": ["x"], "data": [["secret"]]}, "params": {}}',
+        r"does not match the signature: ",
+    ),
+    "too many values": (
+        '{"inputs": {"columns": ["x"], "data": [[1, 2]]}, "params": {}}',
+        r"a frame in JSON: expected 1 value in each row",
+    ),
+    "duplicate name": (
+        '{"inputs": {"columns": ["x", "x"], "data": []}, "params": {}}',
+        r"expected a list of different names, got something else$",
+    ),
+    "unknown key": (
+        '{"inputs": {"columns": ["x"], "data": [[1]], "more": 1}, "params": {}}',
+        r"columns, data and index, got ",
+    ),
+    "number for the columns": (
+        '{"inputs": {"columns": 5, "data": [[1]]}, "params": {}}',
+        r"expected a list of different names, got something else$",
+    ),
+    "list for a name": (
+        '{"inputs": {"columns": [["x"]], "data": [[1]]}, "params": {}}',
+        r"does not match the signature: ",
+    ),
+    "too many labels": (
+        '{"inputs": {"columns": ["x"], "data": [[1]], "index": [1, 2]}}',
+        r"a label for each row, got something else$",
+    ),
+    "list": (
+        "[1, 2]",
+        r"a frame in JSON: expected an object with the keys columns and data \(a list of rows\), "
+        r"got something else$",
+    ),
+    "too deep": ("[" * 100_000, r"nested more than 150 levels deep$"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), DAMAGED_EXAMPLES.values(), ids=DAMAGED_EXAMPLES)
+def test_a_damaged_example_is_an_error(tmp_path, text, message):
+    home = save_damaged_example(tmp_path / "m", text)
+    with pytest.raises(ModelDamagedError, match=message) as caught:
+        load_input_example(home)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_example_without_the_declared_params_is_an_error(tmp_path):
+    home = save_damaged_example(tmp_path / "m", "[1]")
     with pytest.raises(ModelDamagedError, match=r"the input example lacks the params that MLmodel declares$"):
         load_input_example_params(home)
-    (home / "input_example.json").write_bytes(b"\xff")
-    with pytest.raises(ModelDamagedError, match=r"'input_example.json' is not text$"):
-        load_input_example(home)
+
+
+EXAMPLE_LOADERS = pytest.mark.parametrize(
+    "load", [load_input_example, load_input_example_params, load_serving_example]
+)
+
+
+@EXAMPLE_LOADERS
+def test_a_missing_example_file_is_named(tmp_path, load):
+    home = save_damaged_example(tmp_path / "m", "")
     (home / "input_example.json").unlink()
     (home / "serving_input_example.json").unlink()
-    for function in (load_input_example, load_input_example_params, load_serving_example):
-        with pytest.raises(ModelDamagedError, match=r"input_example\.json"):
-            function(home)
-    with pytest.raises(ModelDamagedError, match=r"input examples of type 'weird' are not supported"):
-        load_input_example(spoilt(saved(), type="weird"))
-    with pytest.raises(ModelError, match=r"leaves the directory|outside|\.\."):
-        load_input_example(spoilt(saved(), artifact_path="../input_example.json"))
+    with pytest.raises(ModelDamagedError, match=r"input_example\.json"):
+        load(home)
+
+
+@EXAMPLE_LOADERS
+def test_a_changed_example_of_a_sealed_directory_is_refused(tmp_path, load):
+    save_model(tmp_path / "m", Returning(rows_of), input_example=[1.5])
+    (tmp_path / "m" / "input_example.json").write_text("[2.5]")
+    with pytest.raises(ModelDamagedError, match=r"input_example\.json"):
+        load(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("info", "error", "message"),
+    [
+        ({"type": "weird"}, ModelDamagedError, r"input examples of type 'weird' are not supported"),
+        ({"artifact_path": "../input_example.json"}, ModelError, r"leaves the directory|outside|\.\."),
+    ],
+    ids=["unknown type", "path outside"],
+)
+def test_a_wrong_description_of_an_example_is_an_error(tmp_path, info, error, message):
+    home = save_damaged_example(tmp_path / "m", "[1]")
+    with pytest.raises(error, match=message):
+        load_input_example(spoilt(home, **info))
 
 
 def test_a_model_without_an_example_has_none(pickled):
@@ -842,14 +881,6 @@ def test_a_model_without_an_example_has_none(pickled):
     with pytest.raises(ModelError, match=r": the model was saved without an input example$"):
         load_serving_example(pickled)
     assert convert_input_example_to_serving_input(None) is None
-
-
-def test_an_example_of_a_sealed_directory_is_read_only_if_it_is_whole(pickled, tmp_path):
-    save_model(tmp_path / "m", Returning(rows_of), input_example=[1.5])
-    (tmp_path / "m" / "input_example.json").write_text("[2.5]")
-    for function in (load_input_example, load_input_example_params, load_serving_example):
-        with pytest.raises(ModelDamagedError, match=r"input_example\.json"):
-            function(tmp_path / "m")
 
 
 def test_maps_and_arrays_keep_their_kinds(tmp_path):

@@ -153,16 +153,15 @@ def test_recorded_names_must_be_names(tmp_path):
         sparksig.load_model(tmp_path / "m")
 
 
-def test_a_check_of_files_matches_the_columns(tmp_path):
+@pytest.mark.parametrize("mode", ["schema", "full"])
+def test_a_check_of_files_matches_the_columns(tmp_path, mode):
     sparksig.save_model(tmp_path / "m", MODELS["sklearn"](PLANTS), input_example=PLANTS.to_numpy())
     pq.write_table(pa.Table.from_pandas(TURNED), tmp_path / "good.parquet")
     pq.write_table(pa.Table.from_pandas(TURNED.drop(columns="light")), tmp_path / "bad.parquet")
-    for mode in ("schema", "full"):
-        assert check_parquet(tmp_path / "good.parquet", tmp_path / "m", mode).findings == ()
-        report = check_parquet(tmp_path / "bad.parquet", tmp_path / "m", mode)
-        assert [(finding.path, finding.code.value) for finding in report.findings] == [
-            ("light", "MISSING_COLUMN")
-        ]
+    assert check_parquet(tmp_path / "good.parquet", tmp_path / "m", mode).findings == ()
+    report = check_parquet(tmp_path / "bad.parquet", tmp_path / "m", mode)
+    findings = [(finding.path, finding.code.value) for finding in report.findings]
+    assert findings == [("light", "MISSING_COLUMN")]
 
 
 def test_schemas_alone_know_no_features():

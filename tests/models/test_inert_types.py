@@ -384,19 +384,28 @@ def test_each_inert_type_has_a_reason_and_comes_from_a_known_library(name):
     }
 
 
-def test_no_inert_type_restores_itself_by_code_of_its_own():
-    """A class with a __setstate__ or __reduce__ of its own was read, and says so in its reason."""
-    read = {"Tree", "TreePredictor", "KDTree", "BallTree", "Bunch"}
-    for name, entry in INERT_TYPES.items():
-        module, _, short = name.rpartition(".")
-        try:
-            kind = getattr(importlib.import_module(module), short)
-        except (ImportError, AttributeError):  # of another version of the library
-            continue
-        if "ObjectNode" not in entry.nodes or short in read or short.endswith("Distance64"):
-            continue
-        owners = {base.__name__ for base in kind.__mro__ if "__setstate__" in vars(base)}
-        assert owners <= {"BaseEstimator", "C_NAType"}, name
+REVIEWED = {"Tree", "TreePredictor", "KDTree", "BallTree", "Bunch"}
+"""Types with a __setstate__ or __reduce__ that was reviewed: their entries give the reason."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name, entry in INERT_TYPES.items()
+        if "ObjectNode" in entry.nodes
+        and name.rpartition(".")[2] not in REVIEWED
+        and not name.endswith("Distance64")
+    ],
+)
+def test_no_inert_type_restores_itself_by_its_own_code(name):
+    module, _, short = name.rpartition(".")
+    try:
+        kind = getattr(importlib.import_module(module), short)
+    except (ImportError, AttributeError):
+        pytest.skip("the installed version of the library does not have this type")
+    owners = {base.__name__ for base in kind.__mro__ if "__setstate__" in vars(base)}
+    assert owners <= {"BaseEstimator", "C_NAType"}
 
 
 # --- what still needs permission ------------------------------------------------------------------------

@@ -142,8 +142,7 @@ def test_a_directory_is_what_mlflow_says_it_is(saved, name):
     ours = sparksig.get_model_info(saved / name)
     theirs = mlflow.models.get_model_info(str(saved / name))
     raw = yaml.safe_load((saved / name / "MLmodel").read_text())
-    for field in SAME:
-        assert getattr(ours, field) == getattr(theirs, field), field
+    assert {name: getattr(ours, name) for name in SAME} == {name: getattr(theirs, name) for name in SAME}
     assert ours.flavors == theirs.flavors == raw["flavors"]
     if theirs.signature is None:
         assert ours.signature is None
@@ -165,11 +164,20 @@ def test_a_signature_from_a_type_hint_is_marked(saved, name):
     assert sparksig.get_model_info(saved / name).signature._is_signature_from_type_hint
 
 
-def test_what_a_directory_says_can_be_asked_for_by_any_name_of_it(saved, monkeypatch):
-    info = sparksig.get_model_info(saved / "ours-sklearn")
+@pytest.mark.parametrize(
+    "uri",
+    ["{}/ours-sklearn", "ours-sklearn", "file://{}/ours-sklearn"],
+    ids=["absolute path", "relative path", "URI"],
+)
+def test_a_directory_is_described_under_the_name_of_the_call(saved, monkeypatch, uri):
     monkeypatch.chdir(saved)
-    for uri in (str(saved / "ours-sklearn"), "ours-sklearn", f"file://{saved}/ours-sklearn"):
-        assert sparksig.get_model_info(uri) == dataclasses.replace(info, model_uri=uri)
+    uri = uri.format(saved)
+    info = sparksig.get_model_info(saved / "ours-sklearn")
+    assert sparksig.get_model_info(uri) == dataclasses.replace(info, model_uri=uri)
+
+
+def test_model_info_is_printed_and_frozen(saved):
+    info = sparksig.get_model_info(saved / "ours-sklearn")
     assert f"model    {saved}/ours-sklearn\nflavors  python_function, sklearn\n" in repr(info)
     with pytest.raises(dataclasses.FrozenInstanceError):
         info.model_uri = "x"
@@ -269,19 +277,20 @@ def test_requirements_that_are_no_text_are_damage(model, data, text):
         sparksig.get_model_info(model)
 
 
-def test_no_model(tmp_path):
-    for uri, text in [
-        (tmp_path / "nothing", "there is no model directory"),
-        (tmp_path, "it has no file MLmodel"),
-    ]:
-        with pytest.raises(ModelNotFoundError, match=text):
-            sparksig.get_model_info(uri)
-    with pytest.raises(ModelError, match="the model: expected a path or a URI, got a value of type int"):
-        sparksig.get_model_info(5)
-    with pytest.raises(
-        UnsupportedError, match=r"cannot fetch models from ftp: URIs. Pass a path, or one of file:/"
-    ):
-        sparksig.get_model_info("ftp://host/model")
+@pytest.mark.parametrize(
+    ("model", "error", "text"),
+    [
+        ("nothing", ModelNotFoundError, "there is no model directory"),
+        (".", ModelNotFoundError, "it has no file MLmodel"),
+        (5, ModelError, "the model: expected a path or a URI, got a value of type int"),
+        ("ftp://h/m", UnsupportedError, "cannot fetch models from ftp: URIs. Pass a path, or one of file:/"),
+    ],
+    ids=["missing", "another directory", "integer", "unknown scheme"],
+)
+def test_a_model_that_does_not_exist_is_an_error(tmp_path, monkeypatch, model, error, text):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=text):
+        sparksig.get_model_info(model)
 
 
 def test_a_model_with_links_has_no_digest_and_no_info(model):
@@ -500,9 +509,10 @@ def test_a_directory_without_python_function_is_described_and_not_loaded(tmp_pat
     assert info.signature == SIGNATURE
     assert [mismatch.partition(" ")[0] for mismatch in info.version_mismatches] == ["numpy"]
     text = f"no flavor 'python_function' \\(it has: {listed}\\), so sparksig cannot load it"
-    for load in (sparksig.load_model, lambda path: sparksig.validate_serving_input(path, "{}")):
-        with pytest.raises(UnsupportedError, match=text):
-            load(tmp_path)
+    with pytest.raises(UnsupportedError, match=text):
+        sparksig.load_model(tmp_path)
+    with pytest.raises(UnsupportedError, match=text):
+        sparksig.validate_serving_input(tmp_path, "{}")
     sparksig.set_signature(tmp_path, ModelSignature(Schema([ColSpec("long", "n")])))
     assert sparksig.get_model_info(tmp_path).signature.inputs.input_names() == ["n"]
 
@@ -528,8 +538,9 @@ def test_the_metadata_of_a_loaded_model_are_those_of_its_directory(saved, name):
     info = sparksig.get_model_info(path)
     assert metadata == info
     expected = mlflow.models.Model.load(str(path))
-    for field in [*SAME, "flavors", "model_size_bytes"]:
-        assert getattr(metadata, field) == getattr(expected, field)
+    names = [*SAME, "flavors", "model_size_bytes"]
+    actual_values = {name: getattr(metadata, name) for name in names}
+    assert actual_values == {name: getattr(expected, name) for name in names}
     for method in ("get_input_schema", "get_output_schema", "get_params_schema"):
         ours, theirs = getattr(metadata, method)(), getattr(expected, method)()
         assert (ours and ours.to_json()) == (theirs and theirs.to_json())

@@ -117,19 +117,19 @@ def describe(data):
     return (type(data).__name__, key(data))
 
 
-def forms(name, values):
-    """A column in each of the forms."""
-    yield {"dataframe_split": {"columns": [name], "data": [[value] for value in values]}}
-    yield {"dataframe_records": [{name: value} for value in values]}
-    yield {"instances": [{name: value} for value in values]}
-    yield {"inputs": [{name: value} for value in values]}
-
-
-def unnamed_forms(values):
-    """A column without a name in each of the forms that have none."""
-    yield {"dataframe_split": {"data": [[value] for value in values]}}
-    yield {"inputs": values}
-    yield {"instances": values}
+FORMATS = {  # requests with one named column
+    "split": lambda name, values: {
+        "dataframe_split": {"columns": [name], "data": [[value] for value in values]}
+    },
+    "records": lambda name, values: {"dataframe_records": [{name: value} for value in values]},
+    "instances": lambda name, values: {"instances": [{name: value} for value in values]},
+    "inputs": lambda name, values: {"inputs": [{name: value} for value in values]},
+}
+UNNAMED_FORMATS = {  # requests with one column that has no name
+    "split": lambda values: {"dataframe_split": {"data": [[value] for value in values]}},
+    "inputs": lambda values: {"inputs": values},
+    "instances": lambda values: {"instances": values},
+}
 
 
 def refusal(model, payload):
@@ -176,16 +176,22 @@ VALUES = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("request_format", FORMATS)
 @pytest.mark.parametrize(("dtype", "sent", "expected", "displayed"), VALUES.values(), ids=VALUES)
-def test_each_type_is_read_in_each_form(home, dtype, sent, expected, displayed):
-    for payload in forms("a.b", sent):
-        frame = read_request(home, columns(**{"a.b": dtype}), payload)
-        assert list(frame.columns) == ["a.b"]
-        assert key(frame["a.b"].tolist()) == key(expected)
-        assert displayed is None or str(frame["a.b"].dtype) == displayed
-    for payload in unnamed_forms(sent):
-        frame = read_request(home, columns(dtype), payload)
-        assert key(frame.iloc[:, 0].tolist()) == key(expected)
+def test_each_type_is_read_in_each_format(home, dtype, sent, expected, displayed, request_format):
+    payload = FORMATS[request_format]("a.b", sent)
+    frame = read_request(home, columns(**{"a.b": dtype}), payload)
+    assert list(frame.columns) == ["a.b"]
+    assert key(frame["a.b"].tolist()) == key(expected)
+    assert displayed is None or str(frame["a.b"].dtype) == displayed
+
+
+@pytest.mark.parametrize("request_format", UNNAMED_FORMATS)
+@pytest.mark.parametrize(("dtype", "sent", "expected", "displayed"), VALUES.values(), ids=VALUES)
+def test_unnamed_columns_are_read_in_each_format(home, dtype, sent, expected, displayed, request_format):
+    frame = read_request(home, columns(dtype), UNNAMED_FORMATS[request_format](sent))
+    assert key(frame.iloc[:, 0].tolist()) == key(expected)
+    assert displayed is None or str(frame.dtypes.iloc[0]) == displayed
 
 
 NULLABLE = {
@@ -195,12 +201,12 @@ NULLABLE = {
 }
 
 
+@pytest.mark.parametrize("build", FORMATS.values(), ids=FORMATS)
 @pytest.mark.parametrize(("dtype", "sent", "expected"), NULLABLE.values(), ids=NULLABLE)
-def test_nulls_of_optional_columns_stay_nulls_in_each_form(home, dtype, sent, expected):
-    for payload in forms("a", sent):
-        frame = read_request(home, columns(a=dtype, required=False), payload)
-        assert str(frame["a"].dtype) == expected
-        assert key(frame["a"].tolist()) == key(sent)
+def test_nulls_of_optional_columns_stay_nulls_in_each_format(home, dtype, sent, expected, build):
+    frame = read_request(home, columns(a=dtype, required=False), build("a", sent))
+    assert str(frame["a"].dtype) == expected
+    assert key(frame["a"].tolist()) == key(sent)
 
 
 def test_columns_may_come_as_lists_by_name(home):
@@ -334,15 +340,29 @@ INEXACT = {  # the contract, the request that holds a value, and its path
 }
 
 
+@pytest.mark.parametrize("sign", [1, -1], ids=["positive", "negative"])
 @pytest.mark.parametrize("kind", EXACT)
 @pytest.mark.parametrize("form", INEXACT)
-def test_an_integer_is_a_number_of_the_type_or_refused(home, form, kind):
+def test_an_integer_that_the_type_can_store_is_accepted(home, form, kind, sign):
+    declare, request, _ = INEXACT[form]
+    read_request(home, declare(kind), request(sign * EXACT[kind]))
+
+
+BEYOND = {
+    "least": lambda exact: -exact - 1,
+    "next": lambda exact: exact + 1,
+    "10^30": lambda exact: 10**30,
+    "10^400": lambda exact: 10**400,
+}
+
+
+@pytest.mark.parametrize("exceed", BEYOND.values(), ids=BEYOND)
+@pytest.mark.parametrize("kind", EXACT)
+@pytest.mark.parametrize("form", INEXACT)
+def test_an_integer_that_the_type_cannot_store_is_refused(home, form, kind, exceed):
     declare, request, path = INEXACT[form]
-    for value in (EXACT[kind], -EXACT[kind]):
-        read_request(home, declare(kind), request(value))
-    for value in (EXACT[kind] + 1, -EXACT[kind] - 1, 10**30, 10**400):
-        [line] = refusal(model_of(home, declare(kind)), request(value))
-        assert line.startswith(f"{path}: expected " if path else "expected ")
+    [line] = refusal(model_of(home, declare(kind)), request(exceed(EXACT[kind])))
+    assert line.startswith(f"{path}: expected " if path else "expected ")
 
 
 @pytest.mark.parametrize("kind", EXACT)
@@ -355,15 +375,21 @@ def test_an_integer_is_a_param_of_the_type_or_refused(home, kind):
     assert refusal(model_of(home, signature), refused) == [text]
 
 
-def test_no_rows_are_no_rows(home):
-    signature = columns(a="long", b="string")
-    for payload in (
+@pytest.mark.parametrize(
+    "payload",
+    [
         {"dataframe_split": {"columns": ["a", "b"], "data": []}},
         {"dataframe_records": []},
         {"instances": []},
         {"inputs": []},
-    ):
-        assert read_request(home, signature, payload).shape == (0, 2)
+    ],
+    ids=["split", "records", "instances", "inputs"],
+)
+def test_a_request_without_rows_is_an_empty_frame(home, payload):
+    assert read_request(home, columns(a="long", b="string"), payload).shape == (0, 2)
+
+
+def test_a_request_without_rows_is_an_empty_tensor(home):
     assert read_request(home, tensor("float32", -1, 3), {"inputs": []}).shape == (0, 3)
 
 
@@ -392,26 +418,46 @@ ARRAYS = {
 }
 
 
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda rows: {"inputs": {"x": rows}},
+        lambda rows: {"inputs": rows},
+        lambda rows: {"instances": [{"x": row} for row in rows]},
+    ],
+    ids=["by name", "without name", "instances"],
+)
 @pytest.mark.parametrize(("dtype", "sent", "expected"), ARRAYS.values(), ids=ARRAYS)
-def test_tensors_are_read_with_their_dtype(home, dtype, sent, expected):
-    named = tensor(dtype, x=(-1, 2))
-    for payload in ({"inputs": {"x": sent}}, {"inputs": sent}, {"instances": [{"x": row} for row in sent]}):
-        assert describe(read_request(home, named, payload)) == describe({"x": expected})
+def test_named_tensors_are_read_with_their_dtype(home, dtype, sent, expected, build):
+    assert describe(read_request(home, tensor(dtype, x=(-1, 2)), build(sent))) == describe({"x": expected})
 
 
 @pytest.mark.parametrize(("dtype", "sent", "expected"), ARRAYS.values(), ids=ARRAYS)
 @pytest.mark.parametrize("form", ["inputs", "instances"])
-def test_tensors_are_read_with_their_dtype_in_both_forms(home, dtype, sent, expected, form):
+def test_unnamed_tensors_are_read_with_their_dtype(home, dtype, sent, expected, form):
     assert describe(read_request(home, tensor(dtype, -1, 2), {form: sent})) == describe(expected)
 
 
-def test_named_tensors_come_by_name_or_row_by_row(home):
-    signature = tensor("float64", a=(-1,), b=(-1, 2))
-    expected = describe({"a": np.array([1.0, 2.0]), "b": np.array([[1.0, 2.0], [3.0, 4.0]])})
-    rows = [{"a": 1, "b": [1, 2]}, {"a": 2, "b": [3, 4]}]
-    for payload in ({"inputs": {"a": [1, 2], "b": [[1, 2], [3, 4]]}}, {"inputs": rows}, {"instances": rows}):
-        assert describe(read_request(home, signature, payload)) == expected
-    model = model_of(home, signature)
+TWO_TENSORS = tensor("float64", a=(-1,), b=(-1, 2))
+TENSOR_ROWS = [{"a": 1, "b": [1, 2]}, {"a": 2, "b": [3, 4]}]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"inputs": {"a": [1, 2], "b": [[1, 2], [3, 4]]}},
+        {"inputs": TENSOR_ROWS},
+        {"instances": TENSOR_ROWS},
+    ],
+    ids=["inputs by name", "inputs by row", "instances"],
+)
+def test_several_tensors_are_read_by_name_and_by_row(home, payload):
+    expected = {"a": np.array([1.0, 2.0]), "b": np.array([[1.0, 2.0], [3.0, 4.0]])}
+    assert describe(read_request(home, TWO_TENSORS, payload)) == describe(expected)
+
+
+def test_missing_tensor_is_named(home):
+    model = model_of(home, TWO_TENSORS)
     assert refusal(model, {"instances": [{"a": 1, "b": [1, 2]}, {"a": 2}]}) == [
         "b: expected a value in each row, got rows without it, once [MISSING_FIELD]"
     ]
@@ -504,15 +550,19 @@ CHANGES = {
 }
 
 
+@pytest.mark.parametrize("build", FORMATS.values(), ids=FORMATS)
 @pytest.mark.parametrize(("dtype", "value", "line"), CHANGES.values(), ids=CHANGES)
-def test_a_value_of_another_type_is_refused_in_each_form(home, dtype, value, line):
-    for payload in forms("a.b", [value]):
-        [finding] = refusal(model_of(home, columns(**{"a.b": dtype})), payload)
-        assert finding.startswith(f"`a.b`: {line}"), finding
-        assert finding.endswith("]")
-    for payload in unnamed_forms([value]):
-        [finding] = refusal(model_of(home, columns(dtype)), payload)
-        assert line in finding, finding
+def test_a_value_of_another_type_is_refused_in_each_format(home, dtype, value, line, build):
+    [finding] = refusal(model_of(home, columns(**{"a.b": dtype})), build("a.b", [value]))
+    assert finding.startswith(f"`a.b`: {line}")
+    assert finding.endswith("]")
+
+
+@pytest.mark.parametrize("build", UNNAMED_FORMATS.values(), ids=UNNAMED_FORMATS)
+@pytest.mark.parametrize(("dtype", "value", "line"), CHANGES.values(), ids=CHANGES)
+def test_an_unnamed_value_of_another_type_is_refused_in_each_format(home, dtype, value, line, build):
+    [finding] = refusal(model_of(home, columns(dtype)), build([value]))
+    assert line in finding
 
 
 INSIDE = {
@@ -530,20 +580,26 @@ INSIDE = {
 }
 
 
+@pytest.mark.parametrize("build", FORMATS.values(), ids=FORMATS)
 @pytest.mark.parametrize(("dtype", "value", "line"), INSIDE.values(), ids=INSIDE)
-def test_a_value_of_another_type_inside_another_is_refused_with_its_path(home, dtype, value, line):
-    for payload in forms("a", [value]):
-        [finding] = refusal(model_of(home, columns(a=dtype)), payload)
-        assert finding.startswith(line), finding
+def test_a_nested_value_of_another_type_is_refused_with_its_path(home, dtype, value, line, build):
+    [finding] = refusal(model_of(home, columns(a=dtype)), build("a", [value]))
+    assert finding.startswith(line)
 
 
-def test_a_float_is_the_nearest_to_the_text_and_not_to_its_double(home):
+@pytest.mark.parametrize(
+    ("signature", "payload"),
+    [
+        (columns(a="float"), '{"inputs": [{"a": ?}]}'),
+        (columns(a="float"), '{"dataframe_split": {"columns": ["a"], "data": [[?]]}}'),
+        (tensor("float32", -1), '{"inputs": [?]}'),
+    ],
+    ids=["inputs", "split", "tensor"],
+)
+def test_a_float_is_the_nearest_to_the_text_and_not_to_its_double(home, signature, payload):
     text = "1.00000005960464477539062500000001"  # above the tie, which its double is
-    for payload in ('{"inputs": [{"a": ?}]}', '{"dataframe_split": {"columns": ["a"], "data": [[?]]}}'):
-        data, _ = validate_serving_input(model_of(home, columns(a="float")), payload.replace("?", text))
-        assert data["a"].tolist() == [1.0000001192092896]
-    data, _ = validate_serving_input(model_of(home, tensor("float32", -1)), f'{{"inputs": [{text}]}}')
-    assert data.tolist() == [1.0000001192092896]
+    data, _ = validate_serving_input(model_of(home, signature), payload.replace("?", text))
+    assert np.ravel(data).tolist() == [1.0000001192092896]
 
 
 def test_all_findings_are_told_at_once(home):
@@ -806,13 +862,14 @@ def test_a_chat_request_is_the_data_itself_and_params_stand_beside(home):
     )
     assert data["messages"].tolist() == [[message]]
     assert params == {"temperature": 1.0}
-    for name in ("prompt", "input"):
-        data, _ = validate_serving_input(
-            model_of(home, columns(**{name: "string"})), json.dumps({name: "hi"})
-        )
-        assert data[name].tolist() == ["hi"]
     [line] = refusal(model_of(home, CHAT), {"messages": [{"role": "user", "content": 5}]})
     assert line.startswith("messages[].content: expected string, got a value of type int")
+
+
+@pytest.mark.parametrize("name", ["prompt", "input"])
+def test_a_completion_request_is_the_data_itself(home, name):
+    data, _ = validate_serving_input(model_of(home, columns(**{name: "string"})), json.dumps({name: "hi"}))
+    assert data[name].tolist() == ["hi"]
 
 
 # --- type hints -------------------------------------------------------------------------------------------

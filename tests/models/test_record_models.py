@@ -245,23 +245,26 @@ def test_a_prediction_that_is_no_instance_of_the_output_hint_is_refused(tmp_path
     ],
     ids=["Decimal", "time", "set", "tuple", "NumPy"],
 )
-def test_a_field_that_no_type_holds_is_refused_when_the_model_is_defined(hint, text):
-    rows = [
-        dataclasses.make_dataclass("Row", [("field", hint)]),
-        NamedTuple("Row", [("field", hint)]),
-        TypedDict("Row", {"field": hint}),
-        pydantic.create_model("Row", __config__={"arbitrary_types_allowed": True}, field=(hint, ...)),
-    ]
-    for row in rows:
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda hint: dataclasses.make_dataclass("Row", [("field", hint)]),
+        lambda hint: NamedTuple("Row", [("field", hint)]),
+        lambda hint: TypedDict("Row", {"field": hint}),
+        lambda hint: pydantic.create_model(
+            "Row", __config__={"arbitrary_types_allowed": True}, field=(hint, ...)
+        ),
+    ],
+    ids=["dataclass", "NamedTuple", "TypedDict", "pydantic"],
+)
+def test_a_field_without_a_signature_type_is_refused_when_the_model_is_defined(hint, text, build):
+    def predict(self, model_input):
+        return model_input
 
-        def predict(self, model_input):
-            return model_input
-
-        predict.__annotations__ = {"model_input": list[row]}
-        with pytest.raises(
-            ConversionError, match=rf"^Refused: .* cannot be used as a contract.*\n.*\[\]\.field: .*{text}"
-        ):
-            type("Refused", (PythonModel,), {"predict": predict})
+    predict.__annotations__ = {"model_input": list[build(hint)]}
+    text = rf"^Refused: .* cannot be used as a contract.*\n.*\[\]\.field: .*{text}"
+    with pytest.raises(ConversionError, match=text):
+        type("Refused", (PythonModel,), {"predict": predict})
 
 
 def test_an_example_of_instances_names_the_hint_to_use():

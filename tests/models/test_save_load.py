@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import functools
 import inspect
 import re
@@ -232,8 +233,8 @@ def test_a_save_is_a_function_of_the_model_but_for_time_and_number(tmp_path):
         del config["model_uuid"], config["utc_time_created"]
     assert one == two
     assert sparksig.digest(tmp_path / "a") != sparksig.digest(tmp_path / "b")
-    for name in ("python_model.pkl", "conda.yaml", "requirements.txt", "python_env.yaml"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    names = ["python_model.pkl", "conda.yaml", "requirements.txt", "python_env.yaml"]
+    assert filecmp.cmpfiles(tmp_path / "a", tmp_path / "b", names, shallow=False) == (names, [], [])
 
 
 # --- loading --------------------------------------------------------------------------------------------
@@ -692,17 +693,23 @@ def _signature_of(frame, required):
 
 @pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
 @pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
-def test_a_model_cannot_change_the_callers_data(tmp_path, frame, required):
+def test_a_model_cannot_change_the_callers_frame(tmp_path, frame, required):
     model = returning(tmp_path, vandalise, _signature_of(frame, required))
-    rows = pa.Table.from_pandas(frame, preserve_index=False).to_pylist()
     data = frame.copy(deep=True)
     model.predict(data)
     pd.testing.assert_frame_equal(data, frame, check_exact=True)
     assert data.attrs == {}
-    table = pa.Table.from_pandas(frame.copy(deep=True), preserve_index=False)
-    for data in (table, table.combine_chunks().to_batches()[0]):
-        model.predict(data)
-        assert data.to_pylist() == rows
+
+
+@pytest.mark.parametrize("kind", [pa.Table, pa.RecordBatch], ids=["table", "record batch"])
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+def test_a_model_cannot_change_the_callers_arrow_data(tmp_path, frame, required, kind):
+    model = returning(tmp_path, vandalise, _signature_of(frame, required))
+    rows = pa.Table.from_pandas(frame, preserve_index=False).to_pylist()
+    data = kind.from_pandas(frame.copy(deep=True), preserve_index=False)
+    model.predict(data)
+    assert data.to_pylist() == rows
 
 
 def test_a_model_cannot_rename_the_callers_index(tmp_path):
@@ -735,26 +742,38 @@ def test_messages_name_the_path(tmp_path):
 # --- beyond columns of scalars --------------------------------------------------------------------------
 
 
+ORDERS = [{"id": 1, "prices": [1.5, 2]}, {"id": 2, "prices": [0.5]}]
+ORDER = sparksig.Object(
+    [sparksig.Property("id", "long"), sparksig.Property("prices", sparksig.Array("double"))]
+)
+TOTALS = ModelSignature(Schema([ColSpec(ORDER, "order")]), Schema([ColSpec(sparksig.Map("double"))]))
+
+
+def sum_prices(frame, params):
+    return [{"total": sum(order["prices"])} for order in frame["order"]]
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda orders: [{"order": order} for order in orders],
+        lambda orders: pd.DataFrame({"order": orders}),
+        lambda orders: pa.table({"order": pa.array(orders)}),
+    ],
+    ids=["records", "frame", "table"],
+)
+def test_objects_and_arrays_are_accepted_and_returned(tmp_path, build):
+    model = returning(tmp_path, sum_prices, TOTALS)
+    assert model.predict(build(ORDERS)) == [{"total": 3.5}, {"total": 0.5}]
+
+
 def test_objects_and_arrays_are_enforced_on_both_sides(tmp_path):
-    order = sparksig.Object(
-        [sparksig.Property("id", "long"), sparksig.Property("prices", sparksig.Array("double"))]
-    )
-    total = sparksig.Map("double")
-    signature = ModelSignature(Schema([ColSpec(order, "order")]), Schema([ColSpec(total)]))
-
-    def totals(frame, params):
-        return [{"total": sum(order["prices"])} for order in frame["order"]]
-
-    model = returning(tmp_path, totals, signature)
-    rows = [{"order": {"id": 1, "prices": [1.5, 2]}}, {"order": {"id": 2, "prices": [0.5]}}]
-    table = pa.table({"order": pa.array([row["order"] for row in rows])})
-    for data in (rows, pd.DataFrame({"order": [row["order"] for row in rows]}), table):
-        assert model.predict(data) == [{"total": 3.5}, {"total": 0.5}]
+    model = returning(tmp_path, sum_prices, TOTALS)
     with pytest.raises(ContractError, match=r"order\.prices\[\]: expected double, got a value of type str"):
         model.predict([{"order": {"id": 1, "prices": ["x"]}}])
-    wrong = returning(tmp_path, lambda frame, params: [{"total": "x"}] * len(frame), signature)
+    wrong = returning(tmp_path, lambda frame, params: [{"total": "x"}] * len(frame), TOTALS)
     with pytest.raises(sparksig.PredictionError, match=r"0\[\]: expected double, got a value of type str"):
-        wrong.predict(rows)
+        wrong.predict([{"order": order} for order in ORDERS])
 
 
 def test_tensors_go_in_and_out(tmp_path):

@@ -53,9 +53,13 @@ def test_a_written_signature_is_loaded(tmp_path_factory, signature):
     assert sparksig.load_signature(path.as_uri()) == signature
 
 
-def test_the_signature_of_a_model_directory_is_loaded(model):
-    for path in (model, str(model), model / "MLmodel", model.as_uri()):
-        assert sparksig.load_signature(path) == SIGNATURE
+@pytest.mark.parametrize(
+    "locate",
+    [lambda path: path, str, lambda path: path / "MLmodel", lambda path: path.as_uri()],
+    ids=["path", "string", "MLmodel", "URI"],
+)
+def test_the_signature_of_a_model_directory_is_loaded(model, locate):
+    assert sparksig.load_signature(locate(model)) == SIGNATURE
 
 
 def test_what_the_command_infer_writes_is_loaded(tmp_path):

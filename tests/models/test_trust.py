@@ -327,17 +327,31 @@ def spline():
     return model, types
 
 
-def test_untrusted_types_are_refused_by_name(tmp_path, spline):
+@pytest.fixture(scope="module")
+def saved_spline(spline, tmp_path_factory):
+    """The directory of the saved spline, for tests that only read it."""
     model, types = spline
-    sparksig.save_model(tmp_path / "m", model, trusted_types=types)
-    for names in ([], types[1:], ["sklearn", "sklearn.tree", "*", ""]):
-        missing = sorted(set(types) - set(names))
-        with pytest.raises(ModelNotTrustedError, match=f"m: {_refusal(missing)}$"):
-            sparksig.load_model(tmp_path / "m", trusted_types=names)
-    assert sparksig.load_model(tmp_path / "m", trusted_types=types).path == tmp_path / "m"
-    assert (
-        sparksig.load_model(tmp_path / "m", trusted_types=(*reversed(types), "more")).path == tmp_path / "m"
-    )
+    path = tmp_path_factory.mktemp("spline") / "m"
+    sparksig.save_model(path, model, trusted_types=types)
+    return path
+
+
+@pytest.mark.parametrize(
+    "choose",
+    [lambda types: [], lambda types: types[1:], lambda types: ["sklearn", "sklearn.tree", "*", ""]],
+    ids=["none", "all but one", "patterns"],
+)
+def test_untrusted_types_are_refused_by_name(saved_spline, spline, choose):
+    names = choose(spline[1])
+    missing = sorted(set(spline[1]) - set(names))
+    with pytest.raises(ModelNotTrustedError, match=f"m: {_refusal(missing)}$"):
+        sparksig.load_model(saved_spline, trusted_types=names)
+
+
+def test_trusted_types_are_accepted_in_any_order(saved_spline, spline):
+    types = spline[1]
+    assert sparksig.load_model(saved_spline, trusted_types=types).path == saved_spline
+    assert sparksig.load_model(saved_spline, trusted_types=(*reversed(types), "more")).path == saved_spline
 
 
 def test_leave_for_pickles_does_not_trust_types(tmp_path, spline):
@@ -438,11 +452,11 @@ def foreign(pickled, tmp_path):
 
 def test_a_foreign_loader_module_is_refused_without_leave_and_not_imported(foreign):
     directory, canary, name = foreign
-    for trust in ({}, {"trusted_types": [name, f"{name}.Tripled", "builtins.object"]}):
-        with pytest.raises(
-            ModelNotTrustedError, match=f"pickled: {MAY_RUN_CODE.format('a model with code files')}"
-        ):
-            sparksig.load_model(directory, **trust)
+    text = MAY_RUN_CODE.format("a model with code files")
+    with pytest.raises(ModelNotTrustedError, match=f"pickled: {text}"):
+        sparksig.load_model(directory)
+    with pytest.raises(ModelNotTrustedError, match=f"pickled: {text}"):
+        sparksig.load_model(directory, trusted_types=[name, f"{name}.Tripled", "builtins.object"])
     rewrite_pyfunc(directory, code=None)  # it could still come from the installed packages
     text = MAY_RUN_CODE.format(f"a model with the loader module '{name}'")
     with pytest.raises(ModelNotTrustedError, match=f"pickled: {text}"):
@@ -519,11 +533,23 @@ def test_a_compressed_pickle_needs_leave_as_any(pickled, tmp_path, compression, 
     model = sparksig.load_model(directory, allow_pickle=True)
     assert same_bits(model.predict(FRAME), FRAME["x"] * 2)
     assert same_bits(sparksig.load_model(directory, digest=digest(directory)).predict(FRAME), FRAME["x"] * 2)
-    content = file.read_bytes()
-    for damage in (content[:-9], b"", pickle.dumps(Canary(tmp_path / "canary"))):
-        file.write_bytes(damage)
-        with pytest.raises(ModelDamagedError, match=r"python_model\.pkl cannot be unpickled: \w+"):
-            sparksig.load_model(directory, allow_pickle=True)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "not compressed"])
+@pytest.mark.parametrize(("compression", "compress"), OPENERS.items(), ids=OPENERS)
+def test_a_damaged_compressed_pickle_is_named(pickled, tmp_path, compression, compress, damage):
+    directory = rewrite_pyfunc(copy_of(pickled), python_model_compression=compression)
+    file = _pickle_of(directory)
+    content = compress(file.read_bytes())
+    file.write_bytes(
+        {
+            "truncated": content[:-9],
+            "empty": b"",
+            "not compressed": pickle.dumps(Canary(tmp_path / "canary")),
+        }[damage]
+    )
+    with pytest.raises(ModelDamagedError, match=r"python_model\.pkl cannot be unpickled: \w+"):
+        sparksig.load_model(directory, allow_pickle=True)
     assert not (tmp_path / "canary").exists()
 
 

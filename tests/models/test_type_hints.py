@@ -249,20 +249,22 @@ def test_a_function_may_take_context_and_params():
     assert scaled(None, [1, 2.5], {"factor": 2}) == [2.0, 5.0]
 
 
-def test_decorating_twice_validates_once():
+@pyfunc
+@pyfunc
+def list_names(model_input: list[Order]) -> list[str]:
+    return [order.sku for order in model_input]
+
+
+class DecoratedOrders(PythonModel):
     @pyfunc
-    @pyfunc
-    def of_orders(model_input: list[Order]) -> list[str]:
+    def predict(self, model_input: list[Order]) -> list[str]:
         return [order.sku for order in model_input]
 
-    class Decorated(PythonModel):
-        @pyfunc
-        def predict(self, model_input: list[Order]) -> list[str]:
-            return [order.sku for order in model_input]
 
-    for function in (of_orders, Decorated().predict):
-        assert function([{"sku": "a"}, Order(sku="b")]) == ["a", "b"]
-        assert not hasattr(inspect.unwrap(function), "_sparksig_hinted")
+@pytest.mark.parametrize("function", [list_names, DecoratedOrders().predict], ids=["function", "method"])
+def test_decorating_twice_validates_once(function):
+    assert function([{"sku": "a"}, Order(sku="b")]) == ["a", "b"]
+    assert not hasattr(inspect.unwrap(function), "_sparksig_hinted")
 
 
 def test_a_wrapped_predict_keeps_its_hints():
@@ -283,22 +285,27 @@ def test_a_wrapped_predict_keeps_its_hints():
         Counted().predict([1, "2"])
 
 
-def test_static_and_class_methods_are_validated():
-    class Static(PythonModel):
-        @staticmethod
-        def predict(model_input: list[int]) -> list[int]:
-            return model_input
+class Static(PythonModel):
+    @staticmethod
+    def predict(model_input: list[int]) -> list[int]:
+        return model_input
 
-    class OfTheClass(PythonModel):
-        @classmethod
-        def predict(cls, model_input: list[int]) -> list[int]:
-            return [*model_input, len(cls.__name__)][:-1]
 
-    for model in (Static, OfTheClass):
-        assert model().predict([1, np.int8(2)]) == model.predict([1, 2]) == [1, 2]
-        for predict in (model().predict, model.predict):
-            with pytest.raises(ContractError, match=NOT_INT):
-                predict([1, "2"])
+class OfTheClass(PythonModel):
+    @classmethod
+    def predict(cls, model_input: list[int]) -> list[int]:
+        return [*model_input, len(cls.__name__)][:-1]
+
+
+@pytest.mark.parametrize(
+    "predict",
+    [Static.predict, Static().predict, OfTheClass.predict, OfTheClass().predict],
+    ids=["static method", "static method of an instance", "class method", "class method of an instance"],
+)
+def test_static_and_class_methods_are_validated(predict):
+    assert predict([1, np.int8(2)]) == [1, 2]
+    with pytest.raises(ContractError, match=NOT_INT):
+        predict([1, "2"])
 
 
 @pytest.mark.parametrize(
@@ -631,8 +638,8 @@ def test_a_type_from_an_example_comes_from_the_example(tmp_path, model, signatur
     assert written["type_hint_from_example"] is True
     assert written["is_signature_from_type_hint"] is False
     assert mlflow.models.get_model_info(str(path)).signature._is_type_hint_from_example is True
-    for load in (loaded, mlflow.pyfunc.load_model(str(path))):
-        assert same_bits(load.predict(FRAME), FRAME["x"] * 2)
+    assert same_bits(loaded.predict(FRAME), FRAME["x"] * 2)
+    assert same_bits(mlflow.pyfunc.load_model(str(path)).predict(FRAME), FRAME["x"] * 2)
 
 
 @pytest.mark.parametrize(
@@ -667,16 +674,24 @@ def test_a_loaded_model_predicts_here_and_in_mlflow(save, model, data, expected)
     assert theirs.metadata.signature.to_dict() == loaded.signature.to_dict()
 
 
-def test_a_loaded_model_validates_here_and_in_mlflow(save):
-    loaded = save(Lengths())
-    text = BROKEN + r"\[\]: expected str, got a value of type int, once, first in row 1 \[TYPE_MISMATCH\]$"
-    for model in (loaded, mlflow.pyfunc.load_model(str(loaded.path))):
-        with pytest.raises(ContractError, match=text):
-            model.predict(["a", 7])
-        with pytest.raises(
-            ContractError, match=r"^the data does not fit the type hint: expected a list of rows, got None$"
-        ):
-            model.predict(None)
+@pytest.mark.parametrize("library", ["sparksig", "MLflow"])
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (
+            ["a", 7],
+            BROKEN + r"\[\]: expected str, got a value of type int, once, first in row 1 \[TYPE_MISMATCH\]$",
+        ),
+        (None, r"^the data does not fit the type hint: expected a list of rows, got None$"),
+    ],
+    ids=["integer", "None"],
+)
+def test_a_loaded_model_validates_here_and_in_mlflow(save, data, text, library):
+    model = save(Lengths())
+    if library == "MLflow":
+        model = mlflow.pyfunc.load_model(str(model.path))
+    with pytest.raises(ContractError, match=text):
+        model.predict(data)
 
 
 def test_the_output_is_checked(save):
@@ -771,9 +786,9 @@ def test_mlflow_infers_the_same_from_the_same_hints(tmp_path, form):
     home = fresh(tmp_path)
     sparksig.save_model(home / "ours", ours())
     saves(home / "theirs", theirs())
+    keys = ("signature", "is_signature_from_type_hint", "type_hint_from_example")
     written = [config(home / name) for name in ("ours", "theirs")]
-    for key in ("signature", "is_signature_from_type_hint", "type_hint_from_example"):
-        assert written[0][key] == written[1][key]
+    assert [written[0][key] for key in keys] == [written[1][key] for key in keys]
 
 
 # --- serving --------------------------------------------------------------------------------------------
@@ -824,28 +839,33 @@ def test_super_is_not_decoded_twice(monkeypatch):
 # --- what a review found --------------------------------------------------------------------------------
 
 
-def test_other_parameters_are_not_taken_for_the_data():
-    class Keywords(PythonModel):
-        def predict(self, model_input: list[int], **kwargs):
-            return model_input
-
-    class Verbose(PythonModel):
-        def predict(self, model_input: list[int], verbose: bool = False):
-            return model_input
-
-    for model in (Keywords(), Verbose()):
-        assert model.predict([np.int64(1)]) == [1]
-        with pytest.raises(ContractError):
-            model.predict(["a"])
+class Keywords(PythonModel):
+    def predict(self, model_input: list[int], **kwargs):
+        return model_input
 
 
-def test_only_functions_are_decorated():
-    class Callable:
-        def __call__(self, model_input: list[int]):
-            return model_input
+class Verbose(PythonModel):
+    def predict(self, model_input: list[int], verbose: bool = False):
+        return model_input
 
-    for other in (functools.partial(len), Callable(), Callable().__call__, len):
-        with pytest.raises(
-            ConversionError, match=r"^pyfunc: expected a function \(def \.\.\.\), got a value"
-        ):
-            pyfunc(other)
+
+@pytest.mark.parametrize("model", [Keywords, Verbose])
+def test_other_parameters_are_not_taken_for_the_data(model):
+    assert model().predict([np.int64(1)]) == [1]
+    with pytest.raises(ContractError):
+        model().predict(["a"])
+
+
+class Callable:
+    def __call__(self, model_input: list[int]):
+        return model_input
+
+
+@pytest.mark.parametrize(
+    "value",
+    [functools.partial(len), Callable(), Callable().__call__, len],
+    ids=["partial", "callable object", "bound method", "built-in"],
+)
+def test_only_functions_are_decorated(value):
+    with pytest.raises(ConversionError, match=r"^pyfunc: expected a function \(def \.\.\.\), got a value"):
+        pyfunc(value)

@@ -134,17 +134,21 @@ def test_names_that_spark_does_not_tell_apart_are_refused(write):
     assert report.columns[0].nulls is None
 
 
-@pytest.mark.parametrize("twin", ["x", "X"])
-def test_twins_in_a_later_file_are_refused_and_not_left_unread(write, twin):
-    later = pa.Table.from_arrays([pa.array([None], pa.int64()), pa.array([2])], ["x", twin])
+@pytest.mark.parametrize("name", ["x", "X"])
+@pytest.mark.parametrize("mode", ["schema", "full"])
+def test_duplicate_columns_in_a_later_file_are_refused(write, mode, name):
+    later = pa.Table.from_arrays([pa.array([None], pa.int64()), pa.array([2])], ["x", name])
     home = write({"x": [1]}, later)
-    for mode in ("schema", "full"):
-        report = check_parquet(home, "x bigint not null", mode)
-        assert "x: expected one column of that name, got several in part-1.parquet" in str(report)
-        assert ("DUPLICATE_NAME", "x", None) in summarize(report)
-    assert check_parquet(write({"y": [1], twin: [1]}, {"y": [1], "z": [1]}), from_ddl("y bigint")).ok
+    report = check_parquet(home, "x bigint not null", mode)
+    assert "x: expected one column of that name, got several in part-1.parquet" in str(report)
+    assert ("DUPLICATE_NAME", "x", None) in summarize(report)
     with pytest.raises(InferenceError, match=r"got several in part-1\.parquet"):
-        infer_parquet(write({"x": [1]}, later))
+        infer_parquet(home)
+
+
+@pytest.mark.parametrize("name", ["x", "X"])
+def test_different_undeclared_columns_in_each_file_are_ignored(write, name):
+    assert check_parquet(write({"y": [1], name: [1]}, {"y": [1], "z": [1]}), from_ddl("y bigint")).ok
 
 
 def test_columns_of_optional_contracts_that_the_table_has_none_of(write):
@@ -536,46 +540,74 @@ def test_arguments(write, options, text):
 # --- contracts ----------------------------------------------------------------------------------------------
 
 
-def test_contracts_in_all_their_forms(write, tmp_path):
-    home = write({"x": [1, 2]})
-    schema = Schema([ColSpec("long", "x")])
-    signature = ModelSignature(inputs=schema, outputs=Schema([ColSpec("string", "x")]))
-    (tmp_path / "signature.json").write_text(json.dumps(signature.to_dict()))
+ONE_LONG = Schema([ColSpec("long", "x")])
+LONG_TO_STRING = ModelSignature(ONE_LONG, Schema([ColSpec("string", "x")]))
+
+
+@pytest.fixture
+def files_of_contracts(write, tmp_path, monkeypatch):
+    """A table and two files with signatures, in the current directory."""
+    write({"x": [1, 2]})
+    (tmp_path / "signature.json").write_text(json.dumps(LONG_TO_STRING.to_dict()))
     (tmp_path / "by-hand").write_text('  {"inputs": [{"name": "x", "type": "long", "required": true}]}')
-    named = {
-        schema: "schema",
-        signature: "signature, inputs",
-        pa.schema([("x", pa.int64())]): "Arrow schema",
-        "x bigint": "DDL",
-        str(home): str(home),
-        home / "part-0.parquet": str(home / "part-0.parquet"),
-        tmp_path / "signature.json": f"{tmp_path / 'signature.json'}, inputs",
-        tmp_path / "by-hand": f"{tmp_path / 'by-hand'}, inputs",
-    }
-    for contract, name in named.items():
-        report = check_parquet(home, contract, "full")
-        assert (report.ok, report.contract) == (True, name)
-    assert not check_parquet(home, tmp_path / "signature.json", side="outputs").ok
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("contract", "name"),
+    [
+        (ONE_LONG, "schema"),
+        (LONG_TO_STRING, "signature, inputs"),
+        (pa.schema([("x", pa.int64())]), "Arrow schema"),
+        ("x bigint", "DDL"),
+        ("table", "table"),
+        (Path("table/part-0.parquet"), "table/part-0.parquet"),
+        (Path("signature.json"), "signature.json, inputs"),
+        (Path("by-hand"), "by-hand, inputs"),
+    ],
+    ids=["schema", "signature", "Arrow", "DDL", "table", "file", "JSON", "file without suffix"],
+)
+@pytest.mark.usefixtures("files_of_contracts")
+def test_each_kind_of_contract_is_accepted_and_named(contract, name):
+    report = check_parquet("table", contract, "full")
+    assert (report.ok, report.contract) == (True, name)
+
+
+@pytest.mark.usefixtures("files_of_contracts")
+def test_outputs_of_a_signature_can_be_the_contract():
+    assert not check_parquet("table", Path("signature.json"), side="outputs").ok
     with pytest.raises(ContractError, match="by-hand has no outputs"):
-        check_parquet(home, tmp_path / "by-hand", side="outputs")
+        check_parquet("table", Path("by-hand"), side="outputs")
 
 
-def test_contracts_that_are_none(write, tmp_path):
-    home = write({"x": [1]})
-    with pytest.raises(ContractError, match="the contract is an empty text"):
-        check_parquet(home, " ")
-    with pytest.raises(ContractError, match="'modle' is not a model directory, a file, or DDL"):
-        check_parquet(home, "modle")
-    with pytest.raises(
-        TableNotFoundError, match=r"there is no model directory, signature or table at 'signatur\.json'"
-    ):
-        check_parquet(home, "signatur.json")
-    with pytest.raises(ContractError, match=r"contract: expected a ModelSignature, .*, got None"):
-        check_parquet(home, None)
-    for text in ("{", "[" * 100_000, "[1]", '{"input": 1}', '{"inputs": [{"type": "long?"}]}'):
-        (tmp_path / "bad.json").write_text(text)
-        with pytest.raises(ValueError, match=r"bad\.json: |bad\.json is|a signature has"):
-            check_parquet(home, tmp_path / "bad.json")
+@pytest.mark.parametrize(
+    ("contract", "error", "text"),
+    [
+        (" ", ContractError, "the contract is an empty text"),
+        ("modle", ContractError, "'modle' is not a model directory, a file, or DDL"),
+        (
+            "signatur.json",
+            TableNotFoundError,
+            r"there is no model directory, signature or table at 'signatur\.json'",
+        ),
+        (None, ContractError, r"contract: expected a ModelSignature, .*, got None"),
+    ],
+    ids=["empty text", "unknown name", "missing file", "None"],
+)
+def test_an_object_that_is_no_contract_is_refused(write, contract, error, text):
+    with pytest.raises(error, match=text):
+        check_parquet(write({"x": [1]}), contract)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[" * 100_000, "[1]", '{"input": 1}', '{"inputs": [{"type": "long?"}]}'],
+    ids=["not JSON", "too deep", "list", "unknown key", "unknown type"],
+)
+def test_a_damaged_file_of_a_contract_is_named(write, tmp_path, content):
+    (tmp_path / "bad.json").write_text(content)
+    with pytest.raises(ValueError, match=r"bad\.json: |bad\.json is|a signature has"):
+        check_parquet(write({"x": [1]}), tmp_path / "bad.json")
 
 
 def test_a_table_as_contract_promises_no_values(write, tmp_path):

@@ -22,7 +22,7 @@ from sparksig.errors import (
     SparksigError,
     TableNotFoundError,
 )
-from sparksig.jobs import ScoreConfig, outputs, score, staged_tables
+from sparksig.jobs import ScoreConfig, score, spark_outputs, staged_tables
 from sparksig.jobs.job_run import get_report
 from sparksig.jobs.score_plan import plan_score
 from sparksig.jobs.staging import MARKER, StagingDirectory
@@ -126,7 +126,7 @@ def dying(monkeypatch, owner, name, *, after=False):
     monkeypatch.setattr(owner, name, die)
 
 
-MODULES = {"spark": outputs, "direct": staged_tables}
+MODULES = {"spark": spark_outputs, "direct": staged_tables}
 """The modules that publish the rows of an engine."""
 
 
@@ -189,7 +189,7 @@ def test_file_by_file_where_there_is_no_move_of_a_directory(job, tmp_path, monke
     begun = tmp_path / ".out.sparksig-r" / "publishing.json"
     result = json.loads(begun.read_text())
     begun.write_text(json.dumps({"files": [*result["files"], "z.parquet"]}))
-    with pytest.raises(SparksigError, match="1 files of the run are missing in the staging"):
+    with pytest.raises(SparksigError, match="the staging and the output lack 1 file of the run"):
         score(config)
     assert begun.exists()
     begun.write_text(json.dumps(result))
@@ -228,7 +228,7 @@ def test_what_was_scored_of_something_else_is_scored_anew(job, tmp_path, monkeyp
             score(config)
     pq.write_table(pa.table({"id": [10], "x": [10], "color": ["red"]}), tmp_path / "in" / "more.parquet")
     with monkeypatch.context() as patch:
-        dying(patch, outputs, "publish_output" if engine == "spark" else "publish_tables")
+        dying(patch, spark_outputs, "publish_output" if engine == "spark" else "publish_tables")
         with pytest.raises(Died):
             score(config)
     changed = job(run_id="r", engine=engine, output={"column": "half"})
@@ -410,7 +410,7 @@ def test_delta_from_version_to_version(job, delta, tmp_path, monkeypatch, named)
     changes = {"input": given, "output": {**place, "format": "delta", "mode": "append"}}
     config = job(run_id="r", **changes)
     with monkeypatch.context() as patch:
-        dying(patch, outputs, "publish_output", after=True)
+        dying(patch, spark_outputs, "publish_output", after=True)
         with pytest.raises(Died):
             score(config)
     out = place["table"] or place["path"]

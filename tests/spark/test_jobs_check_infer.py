@@ -119,11 +119,13 @@ def test_the_plans_look_at_no_row(spark, job, tmp_path, capsys, jobs_started):
     before = jobs_started()
     assert job("check", "--dry-run", contract="id bigint not null, z string not null") == 3
     output = capsys.readouterr().out
-    assert output.startswith(f"check {tmp_path}/table: its types, and all of its rows\n")
+    assert output.startswith(f"check the types of {tmp_path}/table, and all values\n")
     assert "- z: expected string, got no such column" in output
     assert job("infer", "--dry-run", signature=str(tmp_path / "s.json")) == 0
     output = capsys.readouterr().out
-    assert output.startswith(f"infer the signature of {tmp_path}/table from at most 10,000 of its rows\n")
+    assert output.startswith(
+        f"infer the signature of {tmp_path}/table from at most 10,000 rows, and print it\n"
+    )
     assert f"to {tmp_path}/s.json\n" in output
     assert "`a.b`  double  optional" in output
     assert jobs_started() - before <= 2  # each reads the footer of one file
