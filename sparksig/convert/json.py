@@ -224,8 +224,8 @@ def _convert_number(value: Number | int | float, dtype: DataType) -> Any:
     return int(number) if is_integer and dtype in (DataType.integer, DataType.long) else number
 
 
-_OVERFLOW = 2**128 - 2**103
-"""The smallest number that does not round to a finite float32."""
+FLOAT32_OVERFLOW = 2**128 - 2**103
+"""The smallest number that does not round to a finite float32: halfway between the largest one and 2^128."""
 
 
 def nearest_float32(values: Sequence[float | Number]) -> np.ndarray[Any, Any]:
@@ -241,7 +241,7 @@ def nearest_float32(values: Sequence[float | Number]) -> np.ndarray[Any, Any]:
     is_text = texts.is_valid().to_numpy(zero_copy_only=False)
     nearest[is_text] = texts.drop_null().cast(pa.float32()).to_numpy()
     with np.errstate(invalid="ignore"):  # NaN
-        return np.where(np.abs(doubles) >= _OVERFLOW, doubles, nearest.astype(np.float64))
+        return np.where(np.abs(doubles) >= FLOAT32_OVERFLOW, doubles, nearest.astype(np.float64))
 
 
 def _parse_base64(text: str) -> Any:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from sparksig.convert import build_loss, list_names, list_sides, walk_schema
-from sparksig.convert.json import ISO_8601, to_json
+from sparksig.convert.json import FLOAT32_OVERFLOW, ISO_8601, to_json
+from sparksig.convert.numpy import SCALAR_KINDS
 from sparksig.errors import Code, ConversionError, Finding, name_type, quote
 from sparksig.lattice import NEVER_NULL
 from sparksig.params import ParamSchema, ParamSpec
@@ -36,7 +37,6 @@ LOST_TO_JSON_SCHEMA: dict[str, str] = {
 Json = dict[str, Any]
 
 _NOT_FINITE = ["NaN", "Infinity", "-Infinity"]
-_BEYOND_FLOAT32 = float(2**128 - 2**103)  # halfway between the largest float32 and 2^128
 _BASE64 = (
     r"^\s*(?:(?:[A-Za-z0-9+/]\s*){4})*"
     r"(?:(?:[A-Za-z0-9+/]\s*){2}=\s*=\s*|(?:[A-Za-z0-9+/]\s*){3}=\s*)?$"
@@ -149,7 +149,7 @@ def _build_number(beyond: float | None = None) -> Json:
 
 _SCALARS: dict[DataType, Json] = {
     DataType.boolean: {"type": "boolean"},
-    DataType.float: _build_number(_BEYOND_FLOAT32),
+    DataType.float: _build_number(float(FLOAT32_OVERFLOW)),
     DataType.double: _build_number(),
     DataType.string: {"type": "string"},
     DataType.binary: {"type": "string", "contentEncoding": "base64", "pattern": _BASE64},
@@ -209,8 +209,7 @@ _PARAM_SCALARS: dict[DataType, Json] = {
 
 # --- tensors --------------------------------------------------------------------------------------------
 
-_KINDS = {"b": DataType.boolean, "U": DataType.string, "S": DataType.binary}
-_BEYOND = {"float16": 65520.0, "float32": _BEYOND_FLOAT32, "float64": None}
+_BEYOND = {"float16": 65520.0, "float32": float(FLOAT32_OVERFLOW), "float64": None}
 
 
 def _build_tensor(spec: TensorSpec, path: str, findings: list[Finding]) -> Json:
@@ -232,8 +231,8 @@ def _build_element(dtype: np.dtype[Any], path: str, findings: list[Finding]) -> 
         return _allow_null(_build_number(_BEYOND[dtype.name]), nullable=True)
     if dtype.kind == "M":
         return _allow_null(_build_local_time(), nullable=True)
-    if dtype.kind in _KINDS:
-        return _build_scalar(_KINDS[dtype.kind])
+    if dtype.kind in SCALAR_KINDS:
+        return _build_scalar(SCALAR_KINDS[dtype.kind])
     findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a dtype that JSON has values for", dtype.name))
     return {}
 

@@ -16,6 +16,10 @@ _NAMES = {"string": "str", "binary": "bytes", "timestamp": "datetime64[ns]"}
 _TO_NUMPY = {dtype: np.dtype(_NAMES.get(name, name)) for dtype, name in MODEL_TYPE.items()}
 
 
+SCALAR_KINDS = {"b": DataType.boolean, "U": DataType.string, "S": DataType.binary, "M": DataType.datetime}
+"""The scalar types by the kinds of the NumPy dtypes that have the same values, except numbers."""
+
+
 def to_numpy(dtype: Type) -> np.dtype[Any]:
     """Return the NumPy dtype of a scalar type, without nulls.
 

@@ -20,6 +20,7 @@ from sparksig.convert import (
     walk_schema,
 )
 from sparksig.convert.ddl import format_spark_type
+from sparksig.convert.numpy import SCALAR_KINDS
 from sparksig.errors import ConversionError, Finding, below, name_type, quote
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
@@ -53,7 +54,6 @@ _LOGICAL: dict[DataType, Json] = {
     DataType.binary: {"logicalType": "string", "logicalTypeOptions": {"format": "binary"}},
     DataType.datetime: {"logicalType": "timestamp"},
 }
-_ELEMENTS = {"b": DataType.boolean, "U": DataType.string, "S": DataType.binary, "M": DataType.datetime}
 
 
 def to_odcs(
@@ -162,7 +162,7 @@ def _build_element(dtype: np.dtype[Any]) -> Json:
         return {"logicalType": "integer", "logicalTypeOptions": {"format": f"{dtype.kind}{bits}"}}
     if dtype.kind == "f":
         return {"logicalType": "number", "logicalTypeOptions": {"format": f"f{max(bits, 32)}"}}
-    return _build_type(_ELEMENTS[dtype.kind], "") if dtype.kind in _ELEMENTS else {}
+    return _build_type(SCALAR_KINDS[dtype.kind], "") if dtype.kind in SCALAR_KINDS else {}
 
 
 def find_losses_in_odcs(contract: ModelSignature | Schema) -> list[Finding]:

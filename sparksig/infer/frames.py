@@ -87,24 +87,18 @@ def from_struct(struct: StructType) -> Schema:
             return from_spark(struct)  # the metadata describes tensors
         except ConversionError as error:
             raise InferenceError.of("no signature for this Spark DataFrame", error.findings) from None
-    findings: list[Finding] = []
-    names = struct.names
-    findings += report_duplicates(names)
-    if not names:
+    findings = report_duplicates(struct.names)
+    if not struct.names:
         findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))
-    types = [
-        find_narrowest_type(spark_source(field.dataType), quote(field.name), findings)
-        for field in struct.fields
-    ]
+    specs = []
+    for field in struct.fields:
+        field_source = spark_source(field.dataType)
+        dtype = find_narrowest_type(field_source, quote(field.name), findings)
+        if dtype is not None:
+            specs.append(ColSpec(dtype, field.name, required=field_source != NULL))
     if findings:
         raise InferenceError.of("no signature for this Spark DataFrame", findings)
-    return Schema(
-        [
-            ColSpec(dtype, field.name, required=spark_source(field.dataType) != NULL)
-            for field, dtype in zip(struct.fields, types)
-            if dtype is not None
-        ]
-    )
+    return Schema(specs)
 
 
 def _infer_column(

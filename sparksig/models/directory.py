@@ -43,6 +43,9 @@ from sparksig.models.seal import (
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
+EXAMPLE_INFO = "saved_input_example_info"
+"""The key, in MLmodel, for the type and the files of the input example."""
+
 TEXT_DTYPES = "sparksig_text_dtypes"
 """The key, in the flavor ``python_function``, for the dtypes of a model's text columns when it was saved.
 
@@ -146,6 +149,13 @@ class ModelDirectory:
                 f"{self.path / MLMODEL}: flavor {name!r}: expected a mapping, got {name_type(config)}"
             )
         return config
+
+    def read_mapping(self, key: str) -> Mapping[str, Any] | None:
+        """Return a mapping in MLmodel; None if the key is missing."""
+        value = self.config.get(key)
+        if value is not None and not isinstance(value, Mapping):
+            raise ModelDamagedError(f"{self.path}: {key}: expected a mapping, got {name_type(value)}")
+        return value
 
     def resolve_member(self, relative: object) -> Path:
         """Return the path of a file or directory that MLmodel names.

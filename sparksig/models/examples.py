@@ -22,7 +22,7 @@ from sparksig.engine.frames import build_model_frame, build_model_input
 from sparksig.engine.text_dtypes import TextDtypes
 from sparksig.errors import ContractError, ModelDamagedError, ModelError, SignatureTypeError, name_type, quote
 from sparksig.infer import infer_signature
-from sparksig.models.directory import ModelDirectory
+from sparksig.models.directory import EXAMPLE_INFO, ModelDirectory
 from sparksig.models.table_json import data_from_json, frame_from_json, has_float32, params_from_json
 from sparksig.models.tensor_json import array_to_json, arrays_from_json, sparse_from_json, sparse_to_json
 from sparksig.schema import Schema
@@ -235,15 +235,6 @@ def _encode_index(index: pd.Index) -> list[Any] | None:
 # --- reading --------------------------------------------------------------------------------------------
 
 
-def _read_info(directory: ModelDirectory) -> Mapping[str, Any] | None:
-    info = directory.config.get("saved_input_example_info")
-    if info is not None and not isinstance(info, Mapping):
-        raise ModelDamagedError(
-            f"{directory.path}: saved_input_example_info: expected a mapping, got {name_type(info)}"
-        )
-    return info
-
-
 def _read_json(directory: ModelDirectory, info: Mapping[str, Any]) -> Any:
     try:
         text = directory.read_text(info.get("artifact_path"))
@@ -254,7 +245,7 @@ def _read_json(directory: ModelDirectory, info: Mapping[str, Any]) -> Any:
 
 def read_serving_example(directory: ModelDirectory) -> str:
     """Read the body of the request that sends a model's example to a server."""
-    info = _read_info(directory)
+    info = directory.read_mapping(EXAMPLE_INFO)
     if info is None or not info.get("serving_input_path"):
         raise ModelError(f"{directory.path}: the model was saved without an input example")
     return directory.read_text(info["serving_input_path"])
@@ -262,7 +253,7 @@ def read_serving_example(directory: ModelDirectory) -> str:
 
 def read_example_params(directory: ModelDirectory) -> dict[str, Any] | None:
     """Read the params of a model's example; None without params."""
-    info = _read_info(directory)
+    info = directory.read_mapping(EXAMPLE_INFO)
     if info is None or not info.get("params"):
         return None
     content = _read_json(directory, info)
@@ -273,7 +264,7 @@ def read_example_params(directory: ModelDirectory) -> dict[str, Any] | None:
 
 def read_example(directory: ModelDirectory) -> Any:
     """Read the data of a model's example, in the types of the signature; None without an example."""
-    info = _read_info(directory)
+    info = directory.read_mapping(EXAMPLE_INFO)
     if info is None:
         return None
     content = _read_json(directory, info)

@@ -28,6 +28,7 @@ from sparksig.models import flavors
 from sparksig.models.code import CODE, copy_code
 from sparksig.models.dependencies import detect_packages, find_packages, inspect_pickle
 from sparksig.models.directory import (
+    EXAMPLE_INFO,
     TEXT_DTYPES,
     ModelDirectory,
     create_directory,
@@ -200,7 +201,7 @@ def _complete_directory(
     write_mlmodel(home, config)
     requirements.write(home, [])  # refuses malformed requirements before the model runs
     if data is not None:
-        config["saved_input_example_info"] = _write_example(home, data, params, saving.signature)
+        config[EXAMPLE_INFO] = _write_example(home, data, params, saving.signature)
         write_mlmodel(home, config)
         signature = verify_example(home, model, flavor, saving, (data, params))
         _declare_signature(config, signature, has_example=True)
