@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparksig.convert.arrow import transform_arrow
 from sparksig.errors import below
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -123,7 +124,7 @@ def flatten_lists(array: pa.Array) -> pa.Array:
     except pa.ArrowException:  # dictionaries of nested values, or of views
         pass
     values = [item for items in array.to_pylist() if items is not None for item in items]
-    return pa.array(values, _decoded_type(array.type.value_type))
+    return pa.array(values, decode_type(array.type.value_type))
 
 
 def _decode_items(array: pa.Array) -> pa.Array:
@@ -138,8 +139,11 @@ def _decode_items(array: pa.Array) -> pa.Array:
     return views.from_arrays(array.offsets, array.sizes, items, mask=build_null_mask(array))
 
 
-def _decoded_type(dtype: pa.DataType) -> pa.DataType:
-    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+def decode_type(dtype: pa.DataType) -> pa.DataType:
+    """Replace dictionary types, at every depth, by the types of their values."""
+    return transform_arrow(
+        dtype, lambda leaf: decode_type(leaf.value_type) if pa.types.is_dictionary(leaf) else leaf
+    )
 
 
 def take(array: pa.Array, positions: pa.Array) -> pa.Array:
@@ -149,7 +153,7 @@ def take(array: pa.Array, positions: pa.Array) -> pa.Array:
     except pa.ArrowNotImplementedError:  # raised for views and for dictionaries of views
         values = array.to_pylist()
         chosen = [None if position is None else values[position] for position in positions.to_pylist()]
-        return pa.array(chosen, _decoded_type(array.type))
+        return pa.array(chosen, decode_type(array.type))
 
 
 def flatten_maps(array: pa.MapArray) -> tuple[pa.Array, pa.Array, np.ndarray[Any, Any]]:

@@ -30,8 +30,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from sparksig.engine.arrays import get_null_mask, measure_lists
 from sparksig.engine.python import to_object_series
 from sparksig.engine.text_dtypes import OBJECTS, TextDtypes
 from sparksig.engine.texts import build_text_column
@@ -52,12 +52,12 @@ class Layout:
     block_dtype: str | None  # the plain NumPy dtype that all columns share, if they do
     texts: TextDtypes = OBJECTS
 
-    @staticmethod
-    def from_specs(specs: tuple[ColSpec, ...], texts: TextDtypes = OBJECTS) -> Layout:
+    @classmethod
+    def from_specs(cls, specs: tuple[ColSpec, ...], texts: TextDtypes = OBJECTS) -> Layout:
         """Build the layout for columns."""
         names: list[Any] = [index if spec.name is None else spec.name for index, spec in enumerate(specs)]
         dtypes = {_block_dtype(spec) for spec in specs}
-        return Layout(specs, build_labels(names), next(iter(dtypes)) if len(dtypes) == 1 else None, texts)
+        return cls(specs, build_labels(names), next(iter(dtypes)) if len(dtypes) == 1 else None, texts)
 
 
 def to_pandas(batch: pa.RecordBatch, layout: Layout) -> pd.DataFrame:
@@ -105,7 +105,7 @@ def _to_column(array: pa.Array, spec: ColSpec) -> Any:
 
 
 def _to_nullable(array: pa.Array, dtype: DataType) -> Any:
-    mask = array.is_null().to_numpy(zero_copy_only=False)
+    mask = get_null_mask(array)
     filled = array.fill_null(False if dtype is DataType.boolean else 0) if array.null_count else array
     values = filled.to_numpy(zero_copy_only=False)
     if dtype is DataType.boolean:
@@ -155,13 +155,13 @@ def to_python(array: pa.Array) -> list[Any]:
 
 
 def _slice_lists(flat: Any, array: pa.Array) -> list[Any]:
-    lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+    lengths = measure_lists(array)
     ends = np.cumsum(lengths)
     return _fill_nulls([flat[a:b] for a, b in zip((ends - lengths).tolist(), ends.tolist())], array)
 
 
 def _fill_nulls(values: list[Any], array: pa.Array) -> list[Any]:
     if array.null_count:
-        for row in np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False)):
+        for row in np.flatnonzero(get_null_mask(array)):
             values[row] = None
     return values

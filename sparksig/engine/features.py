@@ -60,7 +60,7 @@ def match_features(
     counts = Counter(labels)
     texts = [label for label in counts if isinstance(label, str)]
     findings = []
-    for feature, dtype in zip(features, _feature_types(schema, len(features))):
+    for feature, dtype in zip(features, _describe_features(schema, len(features))):
         count = counts[feature]
         if count > 1:
             findings.append(
@@ -80,7 +80,7 @@ def _are_numbers(labels: Sequence[Any]) -> bool:
     ]
 
 
-def _feature_types(schema: Schema, count: int) -> list[str]:
+def _describe_features(schema: Schema, count: int) -> list[str]:
     spec = schema.inputs[0]
     if isinstance(spec, TensorSpec):
         return [spec.type.name] * count

@@ -1,4 +1,4 @@
-"""Kernels that convert scalar Arrow columns as a whole, with Arrow or with NumPy on Arrow's buffers."""
+"""Kernels that convert entire scalar Arrow columns, with Arrow or with NumPy on Arrow's buffers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.engine.arrays import take
+from sparksig.engine.arrays import Mask, get_null_mask, take
 from sparksig.engine.zones import PER_SECOND, to_local_times
 
 Kernel = Callable[[pa.Array], pa.Array]
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Values = np.ndarray[Any, Any]
 
 
@@ -135,7 +134,4 @@ def _values(array: pa.Array, dtype: np.dtype[Any], words: int = 1) -> Values:
 
 
 def _mask(array: pa.Array) -> Mask | None:
-    if not array.null_count:
-        return None
-    mask: Mask = array.is_null().to_numpy(zero_copy_only=False)
-    return mask
+    return get_null_mask(array) if array.null_count else None

@@ -320,9 +320,8 @@ def _compile_struct_as_map(
             conform(node.apply(part, location), value_type, _pad) for node, part in zip(nodes, chosen)
         ]
         rows, width = np.flatnonzero(~get_null_mask(array)), len(parts)
-        order = (
-            np.arange(width) * len(array) + rows[:, None]
-        ).ravel()  # row by row, all fields of a row in order
+        # row by row, all fields of a row in order
+        order = (np.arange(width) * len(array) + rows[:, None]).ravel()
         items = pa.concat_arrays(converted).take(pa.array(order)) if converted else pa.nulls(0, value_type)
         keys = pa.array(np.tile(names, len(rows)), pa.string())
         lengths = np.where(get_null_mask(array), 0, width)

@@ -19,7 +19,7 @@ from sparksig.engine.python import to_object_series
 from sparksig.engine.series import column_to_arrow, format_dtype, is_name, is_objects
 from sparksig.engine.text_dtypes import TextDtype
 from sparksig.engine.values import are_texts, enforce_values
-from sparksig.errors import HINTS, Code, ContractError, Finding, quote, suggest
+from sparksig.errors import HINTS, Code, ContractError, Finding, quote
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, DataType, describe
 
@@ -47,7 +47,7 @@ def enforce_frame(
     for label, spec, position in zip(schema.input_names(), schema, positions):
         if position is None and (spec.required or options.absent != "null"):
             continue
-        column = _nulls_column(data) if position is None else data.iloc[:, position]
+        column = _build_nulls(data) if position is None else data.iloc[:, position]
         before = len(findings)
         if not isinstance(spec.type, DataType):
             columns[label] = _enforce_cells(column, spec, quote(label), options, findings)
@@ -72,10 +72,8 @@ def enforce_frame(
     return frame
 
 
-def _add_hint(finding: Finding, frame: pd.DataFrame, schema: Schema, *, has_names: bool) -> Finding:
-    """Add a hint that needs the original frame: a similar label, or the advice for integers with NaN."""
-    if finding.code is Code.MISSING_COLUMN:
-        return replace(finding, hint=suggest(finding.path.strip("`"), frame.columns if has_names else ()))
+def _add_hint(finding: Finding, frame: pd.DataFrame, schema: Schema) -> Finding:
+    """Add the advice for integers with NaN, which the original frame has as floats."""
     expects_integer = finding.expected in ("integer", "long")
     if finding.code is not Code.TYPE_MISMATCH or not expects_integer or finding.actual != "double":
         return finding
@@ -86,7 +84,7 @@ def _add_hint(finding: Finding, frame: pd.DataFrame, schema: Schema, *, has_name
     return replace(finding, hint=MISSING_INTEGERS) if frame.iloc[:, position].isna().any() else finding
 
 
-def _nulls_column(data: pd.DataFrame) -> pd.Series:
+def _build_nulls(data: pd.DataFrame) -> pd.Series:
     """Return a column of nulls in place of an absent column."""
     return pd.Series([None] * len(data), index=data.index, dtype=object)
 
@@ -158,7 +156,7 @@ def _match_labels(
     schema: Schema,
     options: Options,
     findings: list[Finding],
-    data_labels: list[Any] | None = None,
+    data_labels: list[Any] | None,
 ) -> list[int | None]:
     """Return the position of each declared column in a frame; None for an absent column.
 
@@ -215,10 +213,7 @@ def _enforce_plain(
             plan.apply(batch, show_values=options.show_values), build_layout(plan, options.texts)
         )
     except ContractError as error:
-        findings += [
-            _add_hint(finding, data, schema, has_names=index < HINTS)
-            for index, finding in enumerate(error.findings)
-        ]
+        findings += [_add_hint(finding, data, schema) for finding in error.findings]
         return None
 
 
@@ -249,7 +244,7 @@ def _enforce_cells(
         forbid=options.extra == "forbid",
         show_values=options.show_values,
     )
-    if enforced is values and is_objects(dtype):
+    if enforced is values:
         return column.reset_index(drop=True)
     return to_object_series(enforced)
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from sparksig.convert.arrow import source
 from sparksig.engine.absent import Absent, build_missing_finding
+from sparksig.engine.arrays import decode_type
 from sparksig.engine.findings import FIRST_ROWS, Location, Rows, build_count_finding
 from sparksig.engine.nested import Node, Rules, compile_node
 from sparksig.engine.zones import is_known_zone
@@ -154,12 +155,12 @@ def _compile(schema: Schema, arrow_schema: pa.Schema, strict: bool, forbid: bool
         if not type_findings:
             node = compile_node(arrow_type, spec.type, path, required=spec.required, rules=rules)
             columns.append(Column(spec, str(index if spec.name is None else spec.name), index, node))
-            extra += _extra_fields(arrow_type, spec.type, path)
+            extra += _find_extra_fields(arrow_type, spec.type, path)
     used = {index for index in positions if index is not None}
     undeclared = [quote(name) for index, name in enumerate(arrow_schema.names) if index not in used]
     if forbid:
-        findings += [_extra_finding(Code.EXTRA_COLUMN, name, "column") for name in undeclared]
-        findings += [_extra_finding(Code.UNKNOWN_KEY, path, "field") for path in extra]
+        findings += [_build_extra_finding(Code.EXTRA_COLUMN, name, "column") for name in undeclared]
+        findings += [_build_extra_finding(Code.UNKNOWN_KEY, path, "field") for path in extra]
     if findings:
         raise ContractError.of("the data does not fit the schema", sort_findings(findings, schema))
     in_place = [column.index for column in columns] == list(range(len(arrow_schema)))
@@ -179,24 +180,24 @@ def sort_findings(findings: list[Finding], schema: Schema) -> list[Finding]:
     return sorted(findings, key=find_position)
 
 
-def _extra_finding(code: Code, path: str, noun: str) -> Finding:
+def _build_extra_finding(code: Code, path: str, noun: str) -> Finding:
     return Finding(code, path, f"only declared {noun}s", f"an undeclared {noun}")
 
 
-def _extra_fields(arrow_type: pa.DataType, dtype: Type, path: str) -> list[str]:
+def _find_extra_fields(arrow_type: pa.DataType, dtype: Type, path: str) -> list[str]:
     """Return the paths of the struct fields, at every depth, that the declared objects lack."""
     extra: list[str] = []
     for part_type, declared, part_path in _walk(arrow_type, dtype, path):
         if declared is None:
             extra.append(part_path)
         else:
-            extra += _extra_fields(part_type, declared, part_path)
+            extra += _find_extra_fields(part_type, declared, part_path)
     return extra
 
 
 def find_unknown_zones(arrow_type: pa.DataType, dtype: Type, path: str) -> list[Finding]:
     """Report the time zones of a type, at every depth, that this machine does not know."""
-    arrow_type = _decode(arrow_type)
+    arrow_type = decode_type(arrow_type)
     if dtype is DataType.datetime and pa.types.is_timestamp(arrow_type):
         if arrow_type.tz is None or is_known_zone(arrow_type.tz):
             return []
@@ -210,13 +211,9 @@ def find_unknown_zones(arrow_type: pa.DataType, dtype: Type, path: str) -> list[
     ]
 
 
-def _decode(arrow_type: pa.DataType) -> pa.DataType:
-    return arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
-
-
 def _walk(arrow_type: pa.DataType, dtype: Type, path: str) -> Iterator[tuple[pa.DataType, Type | None, str]]:
     """Yield the parts of a type, each with its declared type (None if undeclared) and its path."""
-    arrow_type = _decode(arrow_type)
+    arrow_type = decode_type(arrow_type)
     if isinstance(dtype, Array) and hasattr(arrow_type, "value_type"):
         yield arrow_type.value_type, dtype.dtype, f"{path}[]"
     elif isinstance(dtype, Map) and pa.types.is_map(arrow_type):

@@ -75,7 +75,7 @@ def to_frame(
         named = "a DataFrame, a dictionary, or a list of dictionaries"
         expected = "a list of rows" if is_positional(schema) else named
         hint = f"the schema is {shorten(repr(schema), 120)}"
-        raise _refuse(Finding(Code.TYPE_MISMATCH, "", expected, name_type(data), hint))
+        raise _build_error(Finding(Code.TYPE_MISMATCH, "", expected, name_type(data), hint))
     if data is None or isinstance(data, (tuple, set, frozenset)):
         raise ContractError(
             f"data: expected a scalar, list, dictionary, array or frame, got {name_type(data)}"
@@ -88,7 +88,7 @@ def _refuse_row(series: pd.Series, schema: Schema) -> None:
     names = schema.input_names()
     if series.name not in names and not is_positional(schema) and series.index.isin(names).any():
         hint = "pass a frame of this row, as frame.iloc[[0]], or the row's to_dict()"
-        raise _refuse(Finding(Code.TYPE_MISMATCH, "", "named columns", "a Series of one row", hint))
+        raise _build_error(Finding(Code.TYPE_MISMATCH, "", "named columns", "a Series of one row", hint))
 
 
 def is_positional(schema: Schema) -> bool:
@@ -120,7 +120,7 @@ def label_by_position(labels: Iterable[Any], schema: Schema) -> Schema:
     label_list = list(labels)
     if len(label_list) != len(schema):
         hint = "pass exactly these: columns without names are matched by position"
-        raise _refuse(build_count_finding(len(schema), len(label_list), hint))
+        raise _build_error(build_count_finding(len(schema), len(label_list), hint))
     findings = _find_duplicates(label_list, None)
     findings += [
         Finding(Code.INVALID_NAME, quote(label), "a string or an integer", name_type(label))
@@ -128,12 +128,12 @@ def label_by_position(labels: Iterable[Any], schema: Schema) -> Schema:
         if isinstance(label, bool) or not isinstance(label, (str, int))
     ]
     if findings:
-        raise _refuse(*findings)
+        raise _build_error(*findings)
     specs = [spec for spec in schema if isinstance(spec, ColSpec)]
     return Schema([ColSpec(spec.type, label, spec.required) for spec, label in zip(specs, label_list)])
 
 
-def _refuse(*findings: Finding) -> ContractError:
+def _build_error(*findings: Finding) -> ContractError:
     return ContractError.of("the data does not fit the schema", findings)
 
 
@@ -154,12 +154,12 @@ def to_object_series(values: Sequence[Any]) -> pd.Series:
 def _from_array(data: np.ndarray[Any, Any], schema: Schema, row_count: int | None) -> pd.DataFrame:
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
         hint = "fill them explicitly"
-        raise _refuse(
+        raise _build_error(
             Finding(Code.INVALID_VALUE, "", "an array without masked values", "masked values", hint)
         )
     if not is_positional(schema):
         hint = "pass a DataFrame or a dictionary of arrays"
-        raise _refuse(Finding(Code.TYPE_MISMATCH, "", "named columns", "an array without names", hint))
+        raise _build_error(Finding(Code.TYPE_MISMATCH, "", "named columns", "an array without names", hint))
     dtype = schema.inputs[0].type
     if len(schema) == 1 and row_count == 1 and _is_one_row(data, dtype, in_doubt=False):
         return pd.DataFrame({0: to_object_series([data])})
@@ -167,10 +167,12 @@ def _from_array(data: np.ndarray[Any, Any], schema: Schema, row_count: int | Non
         return pd.DataFrame({0: to_object_series(list(data))})
     if data.ndim > 2:
         actual = f"one of rank {data.ndim}"
-        raise _refuse(Finding(Code.SHAPE_MISMATCH, "", "an array of rank 1 or 2", actual))
+        raise _build_error(Finding(Code.SHAPE_MISMATCH, "", "an array of rank 1 or 2", actual))
     columns = [_to_series(column) for column in (data.T if data.ndim == 2 else [data])]
     if any(column is None for column in columns):
-        raise _refuse(Finding(Code.UNSUPPORTED_TYPE, "", "a dtype that pandas supports", data.dtype.name))
+        raise _build_error(
+            Finding(Code.UNSUPPORTED_TYPE, "", "a dtype that pandas supports", data.dtype.name)
+        )
     return pd.DataFrame(dict(enumerate(columns)), index=pd.RangeIndex(len(data)))
 
 
@@ -201,7 +203,7 @@ def _from_list(
     if other_types:
         hint = "name the values of a row, for example {'name': value}"
         actual = f"a list of {', '.join(other_types)}"
-        raise _refuse(Finding(Code.TYPE_MISMATCH, "", "a list of dictionaries", actual, hint))
+        raise _build_error(Finding(Code.TYPE_MISMATCH, "", "a list of dictionaries", actual, hint))
     row_labels: dict[Any, None] = dict.fromkeys(key for row in rows for key in row)
     declared = label_by_position(row_labels, schema).input_dict()
     findings = _find_duplicates(row_labels, labels)
@@ -215,7 +217,7 @@ def _from_list(
             findings.append(replace(finding, count=len(absent), rows=absent[:FIRST_ROWS]))
         columns[label] = to_object_series([row.get(label) for row in rows])
     if findings:
-        raise _refuse(*findings)
+        raise _build_error(*findings)
     if not rows:  # an empty table has all columns
         columns = {name: to_object_series([]) for name in declared}
     return pd.DataFrame(columns, index=pd.RangeIndex(len(rows)))
@@ -239,7 +241,7 @@ def _from_rows(rows: list[Any], width: int) -> pd.DataFrame:
     )
     if wrong:
         finding = Finding(Code.COLUMN_COUNT, "", f"a list of {width} values for each row", "other rows")
-        raise _refuse(replace(finding, count=len(wrong), rows=wrong[:FIRST_ROWS]))
+        raise _build_error(replace(finding, count=len(wrong), rows=wrong[:FIRST_ROWS]))
     return pd.DataFrame({index: to_object_series([row[index] for row in rows]) for index in range(width)})
 
 
@@ -252,7 +254,7 @@ def _from_mapping(
     for label, spec in declared.items():
         if label not in data:
             continue  # the caller reports absent columns
-        column = _column(data[label], spec.type, row_count)
+        column = _to_column(data[label], spec.type, row_count)
         if column is None:
             hint = "pass a list, an array of rank 1 that pandas supports, or one value"
             findings.append(
@@ -272,11 +274,11 @@ def _from_mapping(
             if length != longest
         ]
     if findings:
-        raise _refuse(*findings)
+        raise _build_error(*findings)
     return pd.DataFrame(columns)
 
 
-def _column(value: Any, dtype: Type, row_count: int | None) -> pd.Series | None:
+def _to_column(value: Any, dtype: Type, row_count: int | None) -> pd.Series | None:
     """Convert the value of one key to a column; return None if that is impossible."""
     if isinstance(value, (pa.Array, pa.ChunkedArray)):
         value = pd.Series(value, dtype=pd.ArrowDtype(value.type))
@@ -308,7 +310,7 @@ def _is_one_row(value: Any, dtype: Type, *, in_doubt: bool) -> bool:
     declared = 0
     while isinstance(dtype, Array):
         declared, dtype = declared + 1, dtype.dtype
-    levels, exact = _nesting(value)
+    levels, exact = _measure_nesting(value)
 
     def fits(depth: int) -> bool:
         if isinstance(dtype, AnyType):
@@ -319,7 +321,7 @@ def _is_one_row(value: Any, dtype: Type, *, in_doubt: bool) -> bool:
     return in_doubt if is_row == is_column else is_row
 
 
-def _nesting(value: Any) -> tuple[int, bool]:
+def _measure_nesting(value: Any) -> tuple[int, bool]:
     """Return the depth of nested sequences, and whether it is exact: nulls and [] may hide more levels."""
     if isinstance(value, np.ndarray) and (value.dtype.kind != "O" or value.ndim != 1):
         return value.ndim, True
@@ -337,7 +339,7 @@ def _nesting(value: Any) -> tuple[int, bool]:
     for item in value:
         if item is None or item is pd.NA or item is pd.NaT or (isinstance(item, float) and item != item):
             continue
-        levels, exact = _nesting(item)
+        levels, exact = _measure_nesting(item)
         deepest = max(deepest, levels + 1)
         if exact:
             return deepest, True

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sparksig.convert.arrow import is_arrow, read_arrow
+from sparksig.convert.arrow import is_arrow
 from sparksig.convert.numpy import from_numpy
 from sparksig.engine.features import has_features, match_features
 from sparksig.engine.python import to_frame
 from sparksig.engine.series import is_objects
+from sparksig.engine.sources import read_column_or_table
 from sparksig.errors import ContractError, ConversionError
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Type
@@ -47,10 +48,7 @@ def select_features(data: Any, schema: Schema, features: Sequence[str] | None) -
         return data if positions is None else data.iloc[:, positions]
     if not is_arrow(data):
         return data
-    try:
-        table, _ = read_arrow(data)
-    except ConversionError as error:
-        raise ContractError(error.message) from None
+    table, _ = read_column_or_table(data)
     if not isinstance(table, pa.Table):
         return data
     is_nested = bool(table.num_columns) and pa.types.is_nested(table.schema.field(0).type)

@@ -29,11 +29,8 @@ def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Fi
     with Arrow if possible.
     """
     dtype: Any = column.dtype
-    code, expected, hint = (
-        Code.UNSUPPORTED_TYPE,
-        "a supported type",
-        "convert it explicitly, or drop it",
-    )
+    hint = "convert it explicitly, or drop it"
+    code, expected = Code.UNSUPPORTED_TYPE, "a supported type"
     array = None
     if isinstance(dtype, pd.CategoricalDtype):
         values_dtype = dtype.categories.dtype
@@ -51,7 +48,7 @@ def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Fi
         except UnicodeEncodeError:
             code, expected, hint = Code.INVALID_VALUE, "Unicode text", "replace lone surrogates in the text"
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError):
-            array = None
+            pass  # reported below
     if array is None:
         findings.append(Finding(code, path, expected, format_dtype(dtype), hint))
         return _nulls(len(column), target)
@@ -85,6 +82,11 @@ def _typed_to_arrow(column: pd.Series) -> pa.Array:
         return pa.array(values.astype(values.dtype.newbyteorder("="), copy=False), from_pandas=False)
     if isinstance(dtype, pd.DatetimeTZDtype) or (isinstance(dtype, np.dtype) and dtype.kind == "M"):
         return from_times(column)
+    return to_single_array(column)
+
+
+def to_single_array(column: pd.Series) -> pa.Array:
+    """Convert a column to one Arrow array; missing values become nulls."""
     array = pa.array(column, from_pandas=True)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from sparksig.convert.arrow import is_arrow, read_arrow, transform_arrow
+from sparksig.convert.arrow import is_arrow, read_arrow
+from sparksig.engine.arrays import decode_type
 from sparksig.errors import ContractError, ConversionError
 
 
@@ -39,12 +40,6 @@ def split_batches(data: pa.Table | pa.RecordBatch) -> list[pa.RecordBatch]:
     batches: list[pa.RecordBatch] = data.to_batches()
     if batches:
         return batches
-    empty = [pa.nulls(0, _decode_type(field.type)) for field in data.schema]
+    # decoded, because pyarrow cannot build some empty dictionary arrays
+    empty = [pa.nulls(0, decode_type(field.type)) for field in data.schema]
     return [pa.RecordBatch.from_arrays(empty, names=data.schema.names)]
-
-
-def _decode_type(dtype: pa.DataType) -> pa.DataType:
-    """Replace dictionary types by their value types: pyarrow cannot build some empty dictionary arrays."""
-    return transform_arrow(
-        dtype, lambda leaf: _decode_type(leaf.value_type) if pa.types.is_dictionary(leaf) else leaf
-    )

@@ -24,7 +24,7 @@ from sparksig.convert.objects import from_times, is_sparse
 from sparksig.engine.findings import FIRST_ROWS, Collector, Location, Rows
 from sparksig.engine.kernels import decode_dictionary
 from sparksig.engine.plan import find_unknown_zones
-from sparksig.engine.series import format_dtype
+from sparksig.engine.series import format_dtype, to_single_array
 from sparksig.engine.sources import exports_arrow, read_column_or_table
 from sparksig.engine.values import enforce_values
 from sparksig.engine.zones import to_local_times
@@ -126,13 +126,13 @@ def _check_array(array: np.ndarray[Any, Any], spec: TensorSpec, path: str, findi
             _check_shape((len(array), *spec.shape[1:]), spec, path, findings)
         _check_ragged(array, spec, path, findings)
         return array
-    if not _same_dtype(array.dtype, spec.type):
+    if not _is_same_dtype(array.dtype, spec.type):
         _add_mismatch(path, spec, array.dtype.name, findings)
     _check_shape(array.shape, spec, path, findings)
     return array
 
 
-def _same_dtype(actual: np.dtype[Any], declared: np.dtype[Any]) -> bool:
+def _is_same_dtype(actual: np.dtype[Any], declared: np.dtype[Any]) -> bool:
     """Return whether two dtypes are equal up to the length of strings and the byte order."""
     if actual.kind in "US":
         return bool(actual.kind == declared.kind)
@@ -140,11 +140,12 @@ def _same_dtype(actual: np.dtype[Any], declared: np.dtype[Any]) -> bool:
 
 
 def _check_shape(shape: tuple[int, ...], spec: TensorSpec, path: str, findings: list[Finding]) -> None:
-    fits = len(shape) == len(spec.shape) and all(
-        size in (-1, length) for size, length in zip(spec.shape, shape)
-    )
-    if not fits:
+    if not _fits_shape(shape, spec.shape):
         findings.append(Finding(Code.SHAPE_MISMATCH, path, f"shape {spec.shape}", f"shape {shape}"))
+
+
+def _fits_shape(shape: tuple[int, ...], declared: tuple[int, ...]) -> bool:
+    return len(shape) == len(declared) and all(size in (-1, length) for size, length in zip(declared, shape))
 
 
 def _check_ragged(array: np.ndarray[Any, Any], spec: TensorSpec, path: str, findings: list[Finding]) -> None:
@@ -157,36 +158,33 @@ def _check_ragged(array: np.ndarray[Any, Any], spec: TensorSpec, path: str, find
     for row, value in enumerate(array):
         collector.row = row
         if isinstance(value, np.ndarray):
-            if spec.type.kind != "O" and not _same_dtype(value.dtype, spec.type):
+            if spec.type.kind != "O" and not _is_same_dtype(value.dtype, spec.type):
                 collector.add(Code.TYPE_MISMATCH, f"{path}[]", spec.type.name, value.dtype.name)
-            if len(value.shape) != len(inner) or any(
-                size not in (-1, length) for size, length in zip(inner, value.shape)
-            ):
-                collector.add(
-                    Code.SHAPE_MISMATCH, f"{path}[]", f"rows of shape {inner}", f"shape {value.shape}"
-                )
+            if not _fits_shape(value.shape, inner):
+                expected = f"rows of shape {inner}"
+                collector.add(Code.SHAPE_MISMATCH, f"{path}[]", expected, f"shape {value.shape}")
         elif not isinstance(value, list):
             collector.add(Code.SHAPE_MISMATCH, f"{path}[]", f"rows of shape {inner}", name_type(value))
-        elif reason := _list_mismatch(value, inner):
+        elif reason := _describe_list_mismatch(value, inner):
             collector.add(Code.SHAPE_MISMATCH, f"{path}[]", f"rows of shape {inner}", reason)
-        elif isinstance(dtype, DataType) and (reason := _value_mismatch(value, dtype)):
+        elif isinstance(dtype, DataType) and (reason := _describe_value_mismatch(value, dtype)):
             collector.add(Code.TYPE_MISMATCH, f"{path}[]", spec.type.name, reason)
     findings += collector.build_findings()
 
 
-def _list_mismatch(value: Any, inner: tuple[int, ...]) -> str:
+def _describe_list_mismatch(value: Any, inner: tuple[int, ...]) -> str:
     if not inner:
         return "deeper nested lists" if isinstance(value, (list, np.ndarray)) else ""
     if not isinstance(value, (list, np.ndarray)):
         return "less deeply nested lists"
     if inner[0] not in (-1, len(value)):
         return f"{len(value)} elements instead of {inner[0]}"
-    return next((reason for item in value if (reason := _list_mismatch(item, inner[1:]))), "")
+    return next((reason for item in value if (reason := _describe_list_mismatch(item, inner[1:]))), "")
 
 
-def _value_mismatch(value: Any, dtype: DataType) -> str:
+def _describe_value_mismatch(value: Any, dtype: DataType) -> str:
     if isinstance(value, (list, np.ndarray)):
-        return next((reason for item in value if (reason := _value_mismatch(item, dtype))), "")
+        return next((reason for item in value if (reason := _describe_value_mismatch(item, dtype))), "")
     return describe_mismatch(value, dtype)
 
 
@@ -194,7 +192,7 @@ def _check_sparse(matrix: Any, spec: TensorSpec, path: str, findings: list[Findi
     if matrix.format not in ("csr", "csc"):
         hint = "convert it with tocsr()"
         findings.append(Finding(Code.TYPE_MISMATCH, path, "the format csr or csc", matrix.format, hint))
-    if not _same_dtype(matrix.dtype, spec.type):
+    if not _is_same_dtype(matrix.dtype, spec.type):
         _add_mismatch(path, spec, matrix.dtype.name, findings)
     _check_shape(matrix.shape, spec, path, findings)
     return matrix
@@ -211,7 +209,7 @@ def _from_columns(columns: list[pd.Series], spec: TensorSpec, path: str, finding
     if len(columns) == 1 and len(spec.shape) > 1 and _is_nested(columns[0]):
         array = _from_rows(columns[0], spec, path, findings)
     else:
-        parts = [_from_scalars(column, spec, _column_path(path, column), findings) for column in columns]
+        parts = [_from_scalars(column, spec, _name_column(path, column), findings) for column in columns]
         if len(findings) > before:
             return None
         array = parts[0] if len(spec.shape) == 1 and len(parts) == 1 else np.stack(parts, axis=1)
@@ -228,7 +226,7 @@ def _build_empty(rows: int, spec: TensorSpec, path: str, findings: list[Finding]
     return array
 
 
-def _column_path(path: str, column: pd.Series) -> str:
+def _name_column(path: str, column: pd.Series) -> str:
     return path or quote(column.name)
 
 
@@ -252,7 +250,7 @@ def _from_scalars(column: pd.Series, spec: TensorSpec, path: str, findings: list
         return _from_values(column.tolist(), spec, 1, path, findings)
     if spec.type.kind == "M":
         return _from_times(column, spec, path, findings)
-    name = _source_name(column)
+    name = _name_source(column)
     declared = getattr(source(spec.type), "name", "")
     fits = declared in find_upper_bounds(name) if find_upper_bounds(name) else name == declared
     if not fits or spec.type.kind == "O":
@@ -274,12 +272,11 @@ def _decode_nulls(column: pd.Series) -> pd.Series:
     dtype: Any = column.dtype
     if not isinstance(dtype, pd.ArrowDtype) or not pa.types.is_dictionary(dtype.pyarrow_dtype):
         return column
-    chunks = pa.array(column)
-    array = decode_dictionary(chunks.combine_chunks() if isinstance(chunks, pa.ChunkedArray) else chunks)
+    array = decode_dictionary(to_single_array(column))
     return pd.Series(array, dtype=pd.ArrowDtype(array.type), name=column.name)
 
 
-def _source_name(column: pd.Series) -> str:
+def _name_source(column: pd.Series) -> str:
     """Return the name of a column's type in the casting table."""
     dtype: Any = column.dtype
     if isinstance(dtype, np.dtype):
@@ -302,7 +299,7 @@ def _from_times(column: pd.Series, spec: TensorSpec, path: str, findings: list[F
     if isinstance(dtype, pd.DatetimeTZDtype) or (isinstance(dtype, np.dtype) and dtype.kind == "M"):
         array = from_times(column)
     elif isinstance(dtype, pd.ArrowDtype) and pa.types.is_timestamp(dtype.pyarrow_dtype):
-        array = _to_arrow(column)
+        array = to_single_array(column)
         if zone_findings := find_unknown_zones(array.type, DataType.datetime, path):
             findings += zone_findings
             return None
@@ -315,11 +312,6 @@ def _from_times(column: pd.Series, spec: TensorSpec, path: str, findings: list[F
         _add_mismatch(path, spec, values.dtype.name, findings)
         return None
     return values.copy()
-
-
-def _to_arrow(column: pd.Series) -> pa.Array:
-    array = pa.array(column, from_pandas=True)
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def _from_texts(values: list[Any], spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
@@ -340,13 +332,13 @@ def _add_nulls(missing: np.ndarray[Any, Any], spec: TensorSpec, path: str, findi
 
 def _from_rows(column: pd.Series, spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
     """Convert a column of lists or arrays, each of which is one row of the tensor."""
-    path = _column_path(path, column)
+    path = _name_column(path, column)
     missing = column.isna().to_numpy()
     if missing.any():
         _add_nulls(missing, spec, path, findings)
         return None
     if isinstance(column.dtype, pd.ArrowDtype):
-        return _from_lists(_to_arrow(column), spec, path, findings)
+        return _from_lists(to_single_array(column), spec, path, findings)
     values = column.tolist()
     if all(isinstance(value, np.ndarray) and value.dtype.kind != "O" for value in values):
         return _stack_arrays(values, spec, path, findings)
@@ -377,14 +369,14 @@ def _from_lists(array: pa.Array, spec: TensorSpec, path: str, findings: list[Fin
         path = f"{path}[]"
     if array.null_count and spec.type.kind not in "fcM":
         missing = array.is_null().to_numpy(zero_copy_only=False)
-        findings.append(_nested_null_finding(missing, shape[0], spec, path))
+        findings.append(_build_null_finding(missing, shape[0], spec, path))
         return None
     column = pd.Series(array, dtype=pd.ArrowDtype(array.type), name="")
     flat = _from_scalars(column, spec, path, findings)
     return None if flat is None else flat.reshape(shape)
 
 
-def _nested_null_finding(missing: np.ndarray[Any, Any], rows: int, spec: TensorSpec, path: str) -> Finding:
+def _build_null_finding(missing: np.ndarray[Any, Any], rows: int, spec: TensorSpec, path: str) -> Finding:
     """Build the finding for nulls among the values of ``rows`` rows of equal size."""
     null_rows = np.unique(np.flatnonzero(missing) // (len(missing) // rows))
     finding = Finding(Code.NULL_IN_REQUIRED, path, f"{spec.type.name} without nulls", "nulls")
@@ -398,7 +390,7 @@ def _stack_arrays(values: list[Any], spec: TensorSpec, path: str, findings: list
         findings.append(Finding(Code.INVALID_VALUE, f"{path}[]", expected, "masked values", hint))
         return None
     for dtype in sorted({value.dtype for value in values}, key=str):
-        if not _same_dtype(dtype, spec.type) and not dtype_widens(dtype, spec.type):
+        if not _is_same_dtype(dtype, spec.type) and not dtype_widens(dtype, spec.type):
             _add_mismatch(f"{path}[]", spec, dtype.name, findings)
             return None
     if len({value.shape for value in values}) > 1:
@@ -423,7 +415,7 @@ def _from_values(values: list[Any], spec: TensorSpec, rank: int, path: str, find
     enforced = enforce_values(values, dtype, path, findings, required=True)
     if len(findings) > before:
         return None
-    shape = _shape(enforced, rank)
+    shape = _find_shape(enforced, rank)
     if shape is None:
         findings.append(Finding(Code.SHAPE_MISMATCH, path, f"shape {spec.shape}", "rows of unequal length"))
         return None
@@ -431,24 +423,26 @@ def _from_values(values: list[Any], spec: TensorSpec, rank: int, path: str, find
     flat = list(enforced)
     for _ in range(rank - 1):
         flat = list(chain.from_iterable(flat))
-    array = _flat_array(flat, len(values), spec, path + "[]" * (rank - 1), findings)
+    array = _build_flat_array(flat, len(values), spec, path + "[]" * (rank - 1), findings)
     return None if array is None else array.reshape(shape)
 
 
-def _shape(values: Any, rank: int) -> tuple[int, ...] | None:
+def _find_shape(values: Any, rank: int) -> tuple[int, ...] | None:
     """Return the common shape of nested lists, without the sizes inside empty lists; None if they differ."""
     if rank == 1:
         return (len(values),)
-    inner = {_shape(value, rank - 1) for value in values}
+    inner = {_find_shape(value, rank - 1) for value in values}
     if not inner:
         return (0,)
     return (len(values), *only) if len(inner) == 1 and (only := inner.pop()) is not None else None
 
 
-def _flat_array(flat: list[Any], rows: int, spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
+def _build_flat_array(
+    flat: list[Any], rows: int, spec: TensorSpec, path: str, findings: list[Finding]
+) -> Any:
     missing = np.array([value is None for value in flat], dtype=bool)
     if missing.any() and spec.type.kind not in "fM":
-        findings.append(_nested_null_finding(missing, rows, spec, path))
+        findings.append(_build_null_finding(missing, rows, spec, path))
         return None
     if spec.type.kind in "US":
         return _from_texts(flat, spec, path, findings)

@@ -1,4 +1,4 @@
-"""Text columns of pandas: made from Arrow with the dtype that a model expects, and found in examples."""
+"""Text columns of pandas, built from Arrow with the dtype that a model expects; the dtypes of examples."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from sparksig.engine.arrays import get_null_mask
 from sparksig.engine.text_dtypes import OBJECTS, TextDtype, TextDtypes, list_text_labels
 from sparksig.schema import Schema
 
@@ -29,7 +30,7 @@ def build_text_column(array: pa.Array, dtype: TextDtype) -> pd.Series:
         return pd.Series(extension.__from_arrow__(array))
     values = _to_objects(array)
     if dtype is not TextDtype.OBJECT and array.null_count:
-        values[array.is_null().to_numpy(zero_copy_only=False)] = np.nan
+        values[get_null_mask(array)] = np.nan
     return pd.Series(values, dtype=object, copy=False)  # without a dtype, pandas 3 would choose its str dtype
 
 

@@ -77,9 +77,8 @@ def _convert_times(array: pa.Array, _path: str) -> pa.Array:
 
 def judge_tensors(schema: Schema, columns: Sequence[tuple[str, pa.DataType, str]]) -> list[Finding]:
     """Judge the types of the columns that form tensors, by enforcing one row of zeros."""
-    from sparksig.engine.frames import (
-        build_model_input,  # imports pandas, which no other check of types needs
-    )
+    # imports pandas, which no other check of types needs
+    from sparksig.engine.frames import build_model_input
 
     is_named = schema.has_input_names()
     specs = dict(zip(map(str, schema.input_names()), schema))
@@ -117,7 +116,7 @@ def _build_zeros(arrow_type: pa.DataType, spec: TensorSpec, *, is_only_column: b
         depth, leaf = depth + 1, leaf.value_type
     sizes = inner if is_only_column or depth else []
     count = int(np.prod(sizes[:depth])) if depth else 1
-    array = _zeros(count, leaf)
+    array = _build_zero_values(count, leaf)
     for level in range(depth - 1, -1, -1):
         size = inner[level] if level < len(inner) else 1
         offsets = np.arange(0, len(array) + 1, size) if size else np.zeros(2, dtype=int)
@@ -125,7 +124,7 @@ def _build_zeros(arrow_type: pa.DataType, spec: TensorSpec, *, is_only_column: b
     return array
 
 
-def _zeros(count: int, dtype: pa.DataType) -> pa.Array:
+def _build_zero_values(count: int, dtype: pa.DataType) -> pa.Array:
     """Return an array of zeros, empty texts or epochs; of nulls for any other type."""
     if pa.types.is_integer(dtype) or pa.types.is_floating(dtype):
         return pa.array(np.zeros(count), pa.float64()).cast(dtype)

@@ -1,6 +1,6 @@
 """Enforcement of signature types on Python values: scalars, lists and dictionaries in cells.
 
-A column is first checked as a whole, level by level, by the set of its Python types. If all values have the
+A column is first checked at once, level by level, by the set of its Python types. If all values have the
 declared type, the column is returned unchanged. Otherwise the values are visited one by one, and widened by
 the casting table for Python scalars, or reported.
 """

@@ -39,16 +39,16 @@ def to_local_times(array: pa.Array) -> pa.Array:
     naive = pa.timestamp(unit)
     if zone in _UTC:
         return array.cast(naive)
-    ticks = _ticks(array)
-    fixed = _fixed_offset(zone)
+    ticks = _to_ticks(array)
+    fixed = _parse_fixed_offset(zone)
     if fixed is not None:
         shifted = ticks + fixed * PER_SECOND[unit]
-        return pa.array(shifted, pa.int64(), mask=~_valid(array)).cast(naive)
+        return pa.array(shifted, pa.int64(), mask=~_find_valid(array)).cast(naive)
     late = ticks >= _RULES_FROM * PER_SECOND[unit]
     if not late.any():
         return pc.local_timestamp(array)
     seconds = ticks // PER_SECOND[unit]
-    shifted = ticks + _late_offsets(zone, seconds) * PER_SECOND[unit]
+    shifted = ticks + _find_late_offsets(zone, seconds) * PER_SECOND[unit]
     early = pc.local_timestamp(_set_null(array, late))
     return _merge_late(early, late, shifted, naive, array)
 
@@ -58,11 +58,11 @@ def to_zoned_times(array: pa.Array, zone: str) -> tuple[pa.Array, Array]:
     zoned_type = pa.timestamp(array.type.unit, zone)
     if zone in _UTC:
         return array.cast(zoned_type), np.zeros(len(array), dtype=bool)
-    ticks = _ticks(array)
-    fixed = _fixed_offset(zone)
+    ticks = _to_ticks(array)
+    fixed = _parse_fixed_offset(zone)
     if fixed is not None:
         shifted = ticks - fixed * PER_SECOND[array.type.unit]
-        utc_ticks = pa.array(shifted, pa.int64(), mask=~_valid(array))
+        utc_ticks = pa.array(shifted, pa.int64(), mask=~_find_valid(array))
         arrow_zone = zone if re.fullmatch(r"[+-]\d\d:\d\d", zone) else "UTC"  # Arrow accepts only this format
         return utc_ticks.cast(pa.timestamp(array.type.unit, arrow_zone)), np.zeros(len(array), dtype=bool)
     late = ticks >= _RULES_FROM * PER_SECOND[array.type.unit]
@@ -71,58 +71,55 @@ def to_zoned_times(array: pa.Array, zone: str) -> tuple[pa.Array, Array]:
         pc.assume_timezone(early, zone, ambiguous=which, nonexistent=which)
         for which in ("earliest", "latest")
     )
-    not_unique = _ticks(first) != _ticks(last)
+    not_unique = _to_ticks(first) != _to_ticks(last)
     if not late.any():
         return first, not_unique
-    late_ticks, is_unique = _late_utc_ticks(ticks, array.type.unit, zone)
+    late_ticks, is_unique = _to_late_utc_ticks(ticks, array.type.unit, zone)
     zoned = _merge_late(first, late, late_ticks, zoned_type, array)
-    return zoned, np.where(late, ~is_unique, not_unique) & _valid(array)
+    return zoned, np.where(late, ~is_unique, not_unique) & _find_valid(array)
 
 
-def _late_utc_ticks(ticks: Array, unit: str, zone: str) -> tuple[Array, Array]:
+def _to_late_utc_ticks(ticks: Array, unit: str, zone: str) -> tuple[Array, Array]:
     """Convert local times from 2037 on to UTC, and find those that exist exactly once.
 
     The offset of each time is that of the day before or that of the day after.
     """
     per_second = PER_SECOND[unit]
     seconds = ticks // per_second
-    before, after = (_late_offsets(zone, seconds + step) for step in (-_DAY, _DAY))
-    fits_before = _late_offsets(zone, seconds - before) == before
-    fits_after = _late_offsets(zone, seconds - after) == after
+    before, after = (_find_late_offsets(zone, seconds + step) for step in (-_DAY, _DAY))
+    fits_before = _find_late_offsets(zone, seconds - before) == before
+    fits_after = _find_late_offsets(zone, seconds - after) == after
     offset = np.where(fits_before, before, after)
     is_unique = np.where(before == after, fits_before, fits_before != fits_after)
     return ticks - offset * per_second, is_unique
 
 
-def _late_offsets(zone: str, seconds: Array) -> Array:
-    starts, offsets = _rules(zone)
+def _find_late_offsets(zone: str, seconds: Array) -> Array:
+    starts, offsets = _compute_rules(zone)
     index = np.searchsorted(starts, seconds, side="right") - 1
     late_offsets: Array = offsets[np.clip(index, 0, None)]
     return late_offsets
 
 
 @lru_cache(maxsize=32)
-def _rules(zone: str) -> tuple[Array, Array]:
+def _compute_rules(zone: str) -> tuple[Array, Array]:
     """Return the start of each offset from UTC, from 2036 on, and the offsets, both in seconds."""
     zone_info = ZoneInfo(zone)
 
-    def offset(second: int) -> int:
-        moment = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc) + datetime.timedelta(
-            seconds=second
-        )
-        shift = moment.astimezone(zone_info).utcoffset()
+    def find_offset(second: int) -> int:
+        shift = (_EPOCH + datetime.timedelta(seconds=second)).astimezone(zone_info).utcoffset()
         assert shift is not None
         return int(shift.total_seconds())
 
     begin = _RULES_FROM - 366 * _DAY
-    starts, offsets = [begin], [offset(begin)]
+    starts, offsets = [begin], [find_offset(begin)]
     for day in range(begin + _DAY, _RULES_TO + 2 * _DAY, _DAY):
-        day_offset = offset(day)
+        day_offset = find_offset(day)
         if day_offset != offsets[-1]:
             low, high = day - _DAY, day  # bisect for the second of the change, in (low, high]
             while high - low > 1:
                 middle = (low + high) // 2
-                low, high = (middle, high) if offset(middle) == offsets[-1] else (low, middle)
+                low, high = (middle, high) if find_offset(middle) == offsets[-1] else (low, middle)
             starts.append(high)
             offsets.append(day_offset)
     return np.array(starts, dtype=np.int64), np.array(offsets, dtype=np.int64)
@@ -135,7 +132,7 @@ def is_known_zone(zone: str) -> bool:
         >>> is_known_zone("Europe/Berlin"), is_known_zone("GMT+2"), is_known_zone("Mars/Olympus")
         (True, True, False)
     """
-    if zone in _UTC or _fixed_offset(zone) is not None:
+    if zone in _UTC or _parse_fixed_offset(zone) is not None:
         return True
     try:
         ZoneInfo(zone)
@@ -147,7 +144,7 @@ def is_known_zone(zone: str) -> bool:
 _FIXED = re.compile(r"(?:UTC|GMT|UT)?([+-])(\d{1,2})(?::?(\d{2}))?")
 
 
-def _fixed_offset(zone: str) -> int | None:
+def _parse_fixed_offset(zone: str) -> int | None:
     """Return the seconds of a fixed offset such as +02:00 or Spark's GMT+2; None for a named zone."""
     match = _FIXED.fullmatch(zone)
     if match is None:
@@ -156,12 +153,12 @@ def _fixed_offset(zone: str) -> int | None:
     return -seconds if match[1] == "-" else seconds
 
 
-def _ticks(array: pa.Array) -> Array:
+def _to_ticks(array: pa.Array) -> Array:
     ticks: Array = array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
     return ticks
 
 
-def _valid(array: pa.Array) -> Array:
+def _find_valid(array: pa.Array) -> Array:
     valid: Array = array.is_valid().to_numpy(zero_copy_only=False)
     return valid
 
@@ -171,5 +168,5 @@ def _set_null(array: pa.Array, mask: Array) -> pa.Array:
 
 
 def _merge_late(early: pa.Array, late: Array, ticks: Array, dtype: pa.DataType, array: pa.Array) -> pa.Array:
-    values = np.where(late, ticks, _ticks(early))
-    return pa.array(values, pa.int64(), mask=~_valid(array)).cast(dtype)
+    values = np.where(late, ticks, _to_ticks(early))
+    return pa.array(values, pa.int64(), mask=~_find_valid(array)).cast(dtype)

@@ -30,8 +30,8 @@ def regroup_batches(
         size: the largest number of bytes. Larger batches are split, down to single rows.
 
     Example:
-        >>> one = pa.record_batch([pa.array([1, 2, 3])], ["x"])
-        >>> [batch.num_rows for batch in regroup_batches([one, one], 4)]
+        >>> batch = pa.record_batch([pa.array([1, 2, 3])], ["x"])
+        >>> [regrouped.num_rows for regrouped in regroup_batches([batch] * 2, 4)]
         [4, 2]
     """
     if rows is None:
@@ -44,13 +44,13 @@ def regroup_batches(
         start = 0
         while count + batch.num_rows - start >= rows:
             missing = rows - count
-            yield from _cut(_joined([*pending, batch.slice(start, missing)]), size)
+            yield from _cut(_join([*pending, batch.slice(start, missing)]), size)
             pending, count, start = [], 0, start + missing
         if start < batch.num_rows:
             pending.append(batch.slice(start))
             count += batch.num_rows - start
     if pending:
-        yield from _cut(_joined(pending), size)
+        yield from _cut(_join(pending), size)
 
 
 def join_batches(batches: Iterable[pa.RecordBatch], rows: int, size: int) -> Iterator[pa.RecordBatch]:
@@ -75,13 +75,13 @@ def join_batches(batches: Iterable[pa.RecordBatch], rows: int, size: int) -> Ite
         count += batch.num_rows
         total += batch.get_total_buffer_size()
         if count >= rows or total >= size:
-            yield _joined(pending)
+            yield _join(pending)
             pending, count, total = [], 0, 0
     if pending:
-        yield _joined(pending)
+        yield _join(pending)
 
 
-def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+def _join(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
     if len(parts) == 1:
         return parts[0]
     [joined] = pa.Table.from_batches(parts).combine_chunks().to_batches() or parts[:1]
@@ -151,9 +151,9 @@ def score_batches(
     Example:
         >>> import pandas as pd
         >>> from sparksig.schema import ColSpec
-        >>> one = Schema([ColSpec("double", "x")])
+        >>> schema = Schema([ColSpec("double", "x")])
         >>> batch = pa.record_batch([pa.array([1.0, 2.0])], ["x"])
-        >>> scored = score_batches([batch], lambda frame, params: frame["x"] * 2, one, one, {})
+        >>> scored = score_batches([batch], lambda frame, _: frame["x"] * 2, schema, schema, {})
         >>> next(scored).to_pylist()
         [2.0, 4.0]
     """

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from sparksig.engine import plan as plans
 from sparksig.engine.absent import Absent
+from sparksig.engine.arrays import get_null_mask
 from sparksig.engine.findings import format_null_hint
 from sparksig.engine.frames import build_model_input
 from sparksig.engine.predictions import encode, result_type
@@ -96,7 +97,7 @@ def score_leniently(
         try:
             encoded = encode(predicted, outputs, batch.num_rows)
         except PredictionError as error:
-            if _is_of_the_model(error, predicted):
+            if _concerns_all_rows(error, predicted):
                 raise _RefusedOutputError(error) from None
             raise
         return finish(encoded)
@@ -106,7 +107,7 @@ def score_leniently(
     for batch in batches:
         if not inputs.is_tensor_spec():
             plans.compile(inputs, batch.schema, absent=absent)  # for errors of all rows
-        failures = search.start(_forbidden_nulls(batch, inputs))
+        failures = search.start(_find_forbidden_nulls(batch, inputs))
         good = np.setdiff1d(np.arange(batch.num_rows), np.fromiter(failures, dtype=int, count=len(failures)))
         parts: list[pa.Array] = [nothing]
         if len(good):
@@ -135,7 +136,7 @@ _STRUCTURE = frozenset({Code.ROW_COUNT, Code.MISSING_COLUMN, Code.UNKNOWN_KEY, C
 """The codes of findings about the structure of an entire prediction."""
 
 
-def _is_of_the_model(error: PredictionError, predicted: object) -> bool:
+def _concerns_all_rows(error: PredictionError, predicted: object) -> bool:
     """Return whether a prediction is refused because of its structure or dtype, not because of a value."""
     kind = getattr(getattr(predicted, "dtype", None), "kind", "O")
     for finding in error.findings:
@@ -206,7 +207,7 @@ class _Search:
     ) -> None:
         """Record the failure of all rows, both those that were tried alone and the others."""
         is_single = len(rows) == 1
-        others = _list_findings(outcome) if is_single else [_untried_finding(outcome)]
+        others = _list_findings(outcome) if is_single else [_build_untried_finding(outcome)]
         for index, row in enumerate(rows.tolist()):
             tried = outcomes.get(index)
             self.failures[row] = others if tried is None else _list_findings(tried)
@@ -244,25 +245,25 @@ class _Search:
         return outcomes
 
 
-def _untried_finding(error: Exception) -> Finding:
+def _build_untried_finding(error: Exception) -> Finding:
     """Return the finding for a row that was not tried alone, because the model failed on all rows tried."""
     expected = "a prediction; the model failed on every row that was tried, so this one was not tried alone"
     return Finding(Code.PREDICTION_FAILED, "", expected, describe_exception(error))
 
 
-def _forbidden_nulls(batch: pa.RecordBatch, inputs: Schema) -> dict[int, list[Finding]]:
+def _find_forbidden_nulls(batch: pa.RecordBatch, inputs: Schema) -> dict[int, list[Finding]]:
     """Return the findings for rows with forbidden nulls, by the positions of the rows."""
     failures: dict[int, list[Finding]] = {}
     for index, spec in enumerate(inputs):
         if not isinstance(spec, ColSpec) or not spec.required or spec.type not in NEVER_NULL:
             continue
-        at = index if spec.name is None else batch.schema.get_field_index(str(spec.name))
-        if at < 0 or at >= batch.num_columns or not batch.column(at).null_count:
+        position = index if spec.name is None else batch.schema.get_field_index(str(spec.name))
+        if position < 0 or position >= batch.num_columns or not batch.column(position).null_count:
             continue
         path = quote(spec.name) if spec.name is not None else str(index)
         expected = f"{describe(spec.type)} without nulls"
         finding = Finding(Code.NULL_IN_REQUIRED, path, expected, "a null", format_null_hint(spec.type))
-        for row in np.flatnonzero(batch.column(at).is_null().to_numpy(zero_copy_only=False)).tolist():
+        for row in np.flatnonzero(get_null_mask(batch.column(position))).tolist():
             failures.setdefault(row, []).append(finding)
     return failures
 

@@ -261,7 +261,8 @@ class _Reader:
             return _parse_number(text, is_negative)
         if not is_negative and form == "text":
             self._at += 1
-            self._refuse_adjacent_text()
+            if self._tokens[self._at][0] == "text":
+                _refuse("has texts side by side")
             return Literal("string", text[1:-1])
         if not is_negative and word in ("TRUE", "FALSE"):
             self._at += 1
@@ -273,10 +274,6 @@ class _Reader:
         if word == "NULL":
             _refuse("compares with NULL")
         raise self._build_refusal()
-
-    def _refuse_adjacent_text(self) -> None:
-        if self._tokens[self._at][0] == "text":
-            _refuse("has texts side by side")
 
 
 def _parse_number(text: str, is_negative: bool) -> Literal:

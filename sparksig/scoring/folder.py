@@ -18,6 +18,7 @@ import pyarrow.fs as pafs
 
 from sparksig.errors import OutputRefusedError
 from sparksig.models.registry import format_store_error
+from sparksig.scoring.staging import has_renames
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Folder:
     @property
     def renames_at_once(self) -> bool:
         """Whether the file system renames a directory in one step."""
-        return self.store.type_name in ("local", "hdfs")
+        return has_renames(self.store)
 
     def is_in(self, other: Folder) -> bool:
         """Return whether this path equals another one or is below it; links on this machine are followed."""

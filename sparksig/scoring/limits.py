@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass, field, replace
 
 from sparksig.errors import BudgetExceededError, Finding
+from sparksig.views import count_nouns
 
 EXTRA_ROWS = 100
 """The number of rejected rows beyond the limit after which a run ends early.
@@ -82,15 +83,11 @@ class RejectionCount:
             attempt, before = self._attempts[self._partition]
             self._attempts[self._partition] = (attempt, before + rows)
         if self._total > self._limit + EXTRA_ROWS:
-            total, limit = _format_rows(self._total), _format_rows(self._limit)
+            total, limit = count_nouns(self._total, "row"), count_nouns(self._limit, "row")
             raise BudgetExceededError(
                 f"at least {total} cannot be scored, and the budget is {limit}; nothing was written",
                 [replace(kind, count=count) for kind, count in self._kinds.items()],
             )
-
-
-def _format_rows(count: int) -> str:
-    return f"{count:,} row{'s' if count != 1 else ''}"
 
 
 _COUNTS: dict[tuple[str, int], RejectionCount] = {}

@@ -96,10 +96,9 @@ def _require_schemas(
         part = f"the model's signature has no {' and no '.join(missing)}"
         raise MissingSignatureError(
             f"{directory.path}: {no_signature if signature is None else part}: "
-            "what to hand over and what comes back is not known. Set one: "
-            f"sparksig.set_signature({str(directory.path)!r}, sparksig.infer_signature(data, "
-            "prediction)); or save "
-            f"it with one, or with an input_example.{way}"
+            "its inputs and outputs are unknown. Set one: "
+            f"sparksig.set_signature({str(directory.path)!r}, sparksig.infer_signature(data, prediction)); "
+            f"or save it with one, or with an input_example.{way}"
         )
     assert signature is not None
     assert signature.inputs is not None

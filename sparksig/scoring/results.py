@@ -60,15 +60,12 @@ def score_and_finish(
     Raises:
         ContractError, PredictionError: as :func:`score_batches` or :func:`score_leniently`.
     """
-    how: dict[str, Any] = {"texts": texts, "absent": absent}
+    model = batches, predict, inputs, outputs, params
+    options: dict[str, Any] = {"texts": texts, "absent": absent}
     if lenient:
-        how |= {"tally": tally, "count": count}
-        yield from score_leniently(batches, predict, inputs, outputs, params, finish, **how)
+        yield from score_leniently(*model, finish, tally=tally, count=count, **options)
         return
-    scores = score_batches(
-        batches, predict, inputs, outputs, params, first_row=first_row, source=source, **how
-    )
-    for scored in scores:
+    for scored in score_batches(*model, first_row=first_row, source=source, **options):
         yield finish(scored), pa.nulls(len(scored), FINDINGS)
 
 

@@ -98,7 +98,7 @@ class ScanPlan:
     Attributes:
         store: the file system of the table.
         source: the columns that are read, in the types that Spark reads.
-        fed: the columns that the model receives, in order.
+        model_columns: the columns that the model receives, in order.
         transfer: the names and types of these columns in the model's input.
         is_row: pass them to the model as one column of objects.
         kept_columns: the columns of the input in the output, in order.
@@ -120,7 +120,7 @@ class ScanPlan:
 
     store: pafs.FileSystem
     source: pa.Schema
-    fed: tuple[str, ...]
+    model_columns: tuple[str, ...]
     transfer: pa.Schema
     is_row: bool
     kept_columns: tuple[str, ...]
@@ -143,7 +143,7 @@ class ScanPlan:
         """Return the model's columns of a batch of :attr:`source`."""
         arrays = [
             convert_array(batch.column(batch.schema.get_field_index(name)), part.type)
-            for name, part in zip(self.fed, self.transfer)
+            for name, part in zip(self.model_columns, self.transfer)
         ]
         if self.is_row:
             rows = pa.StructArray.from_arrays(arrays, fields=list(self.transfer))
@@ -193,7 +193,7 @@ def _read_piece(piece: Piece, plan: ScanPlan, count: ReadCount) -> Iterator[pa.R
         return
     try:
         with _open_file(piece, plan.store) as file:
-            at_once = _batch_size(piece)
+            at_once = _choose_batch_rows(piece)
             groups_of_rows = dict(_prune_groups(file, piece, plan.condition))
             count.groups += len(groups_of_rows)
             count.rows += piece.rows - sum(groups_of_rows.values())
@@ -226,7 +226,7 @@ def _open_file(piece: Piece, store: pafs.FileSystem) -> Iterator[pq.ParquetFile]
         yield file
 
 
-def _batch_size(piece: Piece) -> int:
+def _choose_batch_rows(piece: Piece) -> int:
     """Return the number of rows of a batch to read."""
     width = piece.size // max(piece.rows, 1)
     return max(min(READ_ROWS, READ_BYTES // max(width, 1)), 1)

@@ -133,7 +133,7 @@ def _score_batches(
     count = None if plan.limit is None else count_rejections(plan.limit, 0, split.index, next(_ATTEMPTS))
     return score_and_finish(
         batches,
-        _guard(model, plan),
+        _build_predict(model, plan),
         plan.inputs,
         plan.outputs,
         plan.params,
@@ -187,7 +187,7 @@ def _locate_failure(split: Split, plan: ScanPlan) -> Iterator[None]:
         raise ModelFailedError(f"{before}first failing row: {row}") from error.__cause__
 
 
-def _guard(model: LoadedModel, plan: ScanPlan) -> Predict:
+def _build_predict(model: LoadedModel, plan: ScanPlan) -> Predict:
     """Return the model's function; Ctrl-C inside it ends the run, instead of failing a row."""
     handler = signal.getsignal(signal.SIGINT)
     is_interactive = handler not in (signal.SIG_IGN, signal.SIG_DFL, None)

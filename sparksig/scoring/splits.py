@@ -80,25 +80,30 @@ def plan_scan(
     schema = _type_partitions(table)
     types = pa.schema([part.with_type(_spark_or_own(part)) for part in schema])
     findings: list[Finding] = []
-    fed, is_row = _choose_columns(types, model, features, options, findings)
+    model_columns, is_row = _choose_columns(types, model, features, options, findings)
     added = _name_outputs(model.outputs, options)
     conflicts = find_name_conflicts(schema.names, added, options.keep, str.casefold)
     kept_columns = tuple(schema.names if isinstance(options.keep, str) else options.keep)
     condition = None if options.filter is None else compile_filter(options.filter, types, options.zone)
     filtered = () if condition is None else condition.columns
-    needed = [name for name in dict.fromkeys([*fed, *kept_columns, *filtered]) if name in schema.names]
+    needed = [
+        name for name in dict.fromkeys([*model_columns, *kept_columns, *filtered]) if name in schema.names
+    ]
     _refuse_empty_partitions(table, needed)
     required = [str(spec.name) for spec in model.inputs if isinstance(spec, TensorSpec) or spec.required]
     _raise_findings([*findings, *table.compare_files(needed, required)], conflicts)
     spark_fields = read_spark_fields(table.files[0].metadata)
     source = _require_supported(table, pa.schema([schema.field(name) for name in needed]), spark_fields)
-    names = fed if is_row or model.inputs.has_input_names() else map(str, range(len(fed)))
-    transfer = [(name, set_zone(source.field(column).type, options.zone)) for name, column in zip(names, fed)]
+    is_named = is_row or model.inputs.has_input_names()
+    transfer = [
+        (name if is_named else str(index), set_zone(source.field(name).type, options.zone))
+        for index, name in enumerate(model_columns)
+    ]
     shared = ("output", "flatten", "lenient", "findings", "zone", "batch_rows", "absent", "returned", "limit")
     scan = ScanPlan(
         store=table.store,
         source=source,
-        fed=tuple(fed),
+        model_columns=tuple(model_columns),
         transfer=pa.schema(transfer),
         is_row=is_row,
         kept_columns=kept_columns,

@@ -70,7 +70,7 @@ def attempt_directory(store: pafs.FileSystem, path: str) -> Iterator[str]:
 
 
 def accept_files(store: pafs.FileSystem, attempts: str, files: Sequence[str], path: str) -> None:
-    """Move files from the directory of attempts to the same places below a path.
+    """Move files from the directory of attempts to the same relative paths below a path.
 
     Afterwards the path has no other files: those of a task that was started twice, or of one that was killed,
     are left behind, or removed.
@@ -98,10 +98,10 @@ def accept_files(store: pafs.FileSystem, attempts: str, files: Sequence[str], pa
 
 
 def publish_directory(store: pafs.FileSystem, staging: str, path: str, name: str) -> None:
-    """Move a directory of files to a path where nothing is.
+    """Move a directory of files to a path that does not exist, or is an empty directory.
 
     Raises:
-        OutputRefusedError: something came there meanwhile, or it cannot be moved.
+        OutputRefusedError: the path has been created meanwhile, or the directory cannot be moved.
     """
     require_free(store, path, name)
     try:

@@ -125,13 +125,7 @@ def read_spark_fields(footer: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]
     try:
         fields = json.loads(footer.get(SPARK_SCHEMA_KEY, b"{}")).get("fields", [])
         return {field["name"]: dict(field) for field in fields}
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        RecursionError,
-    ):  # another program wrote the footer
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # of another writer
         return {}
 
 

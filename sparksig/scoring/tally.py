@@ -153,7 +153,7 @@ _MOST_COLUMNS = 100
 
 
 class PredictionSummarizer:
-    """Summarizes predictions batch by batch, and remembers which columns have too many values for classes."""
+    """A summarizer of predictions, which remembers the columns that have too many values for classes."""
 
     def __init__(self) -> None:
         self._without_classes: set[FieldPath] = set()

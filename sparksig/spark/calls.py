@@ -44,17 +44,17 @@ class CallBinding:
         Raises:
             ContractError: too many, too few, or unknown columns; all findings.
         """
-        specs = list(self.inputs)
         if columns and named:
             raise ContractError("pass the model's columns either by position or by name, not both")
         if columns:
-            return self._match_positions(specs, columns)
+            return self._match_positions(columns)
         if named:
             return self._match_names(named)
         if not self.inputs.has_input_names():
             raise ContractError(
                 f"the model's inputs have no names ({self.inputs!r}): pass the columns by position"[:400]
             )
+        specs = list(self.inputs)
         fold = get_name_folding()
         counts = Counter(fold(str(spec.name)) for spec in specs)
         duplicates = [quote(spec.name) for spec in specs if counts[fold(str(spec.name))] > 1]
@@ -72,8 +72,9 @@ class CallBinding:
         return specs, [binding.column(spec.name) for spec in specs]
 
     def _match_positions(
-        self, specs: list[ColSpec | TensorSpec], columns: tuple[Column | str, ...]
+        self, columns: tuple[Column | str, ...]
     ) -> tuple[list[ColSpec | TensorSpec] | None, list[Column]]:
+        specs = list(self.inputs)
         values = [_to_column(value) for value in columns]
         if len(columns) == 1:  # it may be a struct of all
             return (specs if len(specs) == 1 and not HAS_ARROW else None), values

@@ -68,7 +68,7 @@ def diagnose(error: BaseException) -> SparksigError | None:
         return missing if isinstance(missing, SparksigError) else None
     if not isinstance(error, Exception):
         return None
-    text = _text_of(error)
+    text = _extract_text(error)
     own = _read_own_error(text)
     if own is not None:
         return own
@@ -101,18 +101,18 @@ def refuse_stopped_session(session: object) -> None:
 # --- reading an error ---------------------------------------------------------------------------------------
 
 
-def _text_of(error: Exception) -> str:
+def _extract_text(error: Exception) -> str:
     """Return the condition and the messages of an error and its causes, without frames of the JVM."""
     try:
         text = str(error)
     except Exception:  # py4j asks the JVM for the text, and the JVM may be gone
         text = type(error).__name__
-    parts = [_condition_of(error), text, str(getattr(error, "_stackTrace", None) or "")]
+    parts = [_get_condition(error), text, str(getattr(error, "_stackTrace", None) or "")]
     lines = "\n".join(part for part in parts if part).splitlines()
     return "\n".join(line for line in lines if not re.match(r"\s+(at [\w.$/]+\(|\.\.\. \d+ more)", line))
 
 
-def _condition_of(error: Exception) -> str:
+def _get_condition(error: Exception) -> str:
     for name in ("getCondition", "getErrorClass"):  # Spark 4's name, and Spark 3's
         if hasattr(error, name):
             with contextlib.suppress(Exception):  # the JVM may be gone
@@ -300,7 +300,7 @@ def _summarize(error: Exception, text: str) -> SparksigError:
         raised = next((line for line in lines if not line.startswith((" ", "\t"))), "")
         if raised and "PythonException" in f"{type(error).__name__} {text}":
             return ExecutionError(f"a Python function of the query raised {_clean(raised)}")
-    body = text.removeprefix(_condition_of(error)).strip()
+    body = text.removeprefix(_get_condition(error)).strip()
     while (shorter := _NOISE.sub("", body)) != body:
         body = shorter
     first = _clean(body.partition("\n")[0]) or type(error).__name__

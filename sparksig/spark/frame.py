@@ -214,13 +214,13 @@ def add_predictions(
     observation: Any = None,
 ) -> DataFrame:
     """Return the kept columns and the predictions of a table that :func:`judge_table` has bound."""
-    lenient = findings is not None
-    prediction = udf.replace_work(lenient=lenient, observed=observation is not None).predict_column(bound)
+    details = {"lenient": findings is not None, "observed": observation is not None}
+    prediction = udf.replace_work(**details).predict_column(bound)
     columns = ["*"] if keep == "*" else [binding.column(name) for name in keep]
-    if not flatten and not lenient and observation is None:
+    if not flatten and not any(details.values()):
         return df.select(*columns, prediction.alias(output))
     scored = df.select(*columns, prediction.alias(_SCORED))
-    return _split_details(scored, udf, output, flatten, lenient, findings or "", observation)
+    return _split_details(scored, udf, output, flatten, findings, observation)
 
 
 def _refuse_arguments(**arguments: Any) -> None:
@@ -249,16 +249,15 @@ def _split_details(
     udf: ModelUDF,
     output: str,
     flatten: bool,
-    lenient: bool,
-    findings: str,
+    findings: str | None,
     observation: Any,
 ) -> DataFrame:
     """Split the struct of predictions and their details into columns, and observe its counts."""
     details = binding.column(_SCORED)
-    has_details = lenient or observation is not None
+    has_details = findings is not None or observation is not None
     value = details.getField("value") if has_details else details
     if observation is not None:
-        failed = details.getField("findings").isNotNull() if lenient else F.lit(False)
+        failed = F.lit(False) if findings is None else details.getField("findings").isNotNull()
         scored = scored.observe(
             observation,
             F.count(F.lit(1)).alias("rows"),
@@ -271,6 +270,6 @@ def _split_details(
     if flatten:
         assert isinstance(udf.return_type, T.StructType)
         predicted = [value.getField(name).alias(f"{output}_{name}") for name in udf.return_type.names]
-    if lenient:
+    if findings is not None:
         predicted.append(details.getField("findings").alias(findings))
     return scored.select("*", *predicted).drop(_SCORED)

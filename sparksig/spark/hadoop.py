@@ -22,6 +22,11 @@ def get_file_system(spark: SparkSession, path: str) -> tuple[Any, Any, Any]:
     return java, place.getFileSystem(session._jsparkSession.sessionState().newHadoopConf()), place
 
 
+def list_items(sequence: Any) -> list[Any]:
+    """Return the items of a sequence of Scala."""
+    return [sequence.apply(index) for index in range(sequence.size())]
+
+
 def is_connect(frame: SparkSession | DataFrame) -> bool:
     """Return whether a session or a DataFrame belongs to Spark Connect."""
     return type(frame).__module__.startswith("pyspark.sql.connect")
@@ -32,10 +37,7 @@ def is_missing(spark: SparkSession, path: str) -> bool:
 
     Spark's readers report a missing path, too, but first log a warning with a stack trace.
     """
-    if is_connect(spark):
-        return False
-    _, files, place = get_file_system(spark, path)
-    return not files.exists(place)
+    return not is_connect(spark) and not HadoopPath(spark, path).exists()
 
 
 _RENAMES_AT_ONCE = ("file", "hdfs", "viewfs")

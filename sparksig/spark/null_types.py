@@ -20,6 +20,7 @@ from pyspark.sql import types as T
 from sparksig.convert.spark import source
 from sparksig.lattice import find_mismatches
 from sparksig.schema import ColSpec, Schema
+from sparksig.spark.hadoop import list_items
 
 
 def restore_null_types(df: DataFrame, schema: Schema) -> T.StructType:
@@ -54,10 +55,10 @@ def _find_files(df: DataFrame, names: list[str]) -> Iterator[tuple[str, list[str
     plan: Any = df._jdf.queryExecution().analyzed()
     ids = {
         attribute.exprId().id(): attribute.name()
-        for attribute in _list_items(plan.output())
+        for attribute in list_items(plan.output())
         if attribute.name() in names
     }
-    for leaf in _list_items(plan.collectLeaves()):
+    for leaf in list_items(plan.collectLeaves()):
         if leaf.getClass().getSimpleName() != "LogicalRelation":
             continue
         relation = leaf.relation()
@@ -65,14 +66,10 @@ def _find_files(df: DataFrame, names: list[str]) -> Iterator[tuple[str, list[str
             continue
         if relation.fileFormat().getClass().getSimpleName() != "ParquetFileFormat":
             continue
-        attributes = [attribute.exprId().id() for attribute in _list_items(leaf.output())]
+        attributes = [attribute.exprId().id() for attribute in list_items(leaf.output())]
         columns = [ids[attribute] for attribute in attributes if attribute in ids]
         files = list(relation.location().inputFiles()) if columns else []
         yield from ((name, files) for name in columns)
-
-
-def _list_items(sequence: Any) -> list[Any]:
-    return [sequence.apply(index) for index in range(sequence.size())]
 
 
 def _are_null_typed(name: str, files: list[str]) -> bool:
@@ -83,10 +80,8 @@ def _are_null_typed(name: str, files: list[str]) -> bool:
 def _is_null_typed(name: str, file: str) -> bool:
     try:
         if file.startswith("file:/"):  # percent-encoded, as Spark writes it
-            store, location = (
-                pafs.LocalFileSystem(),
-                unquote(file).removeprefix("file:").replace("///", "/", 1),
-            )
+            store = pafs.LocalFileSystem()
+            location = unquote(file).removeprefix("file:").replace("///", "/", 1)
         else:
             store, location = pafs.FileSystem.from_uri(file)
         schema = pq.read_schema(location, filesystem=store)

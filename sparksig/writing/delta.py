@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparksig.convert.spark import walk_spark
 from sparksig.errors import Code, Finding, OutputRefusedError, below, quote
 from sparksig.spark.bind import column
 from sparksig.tables.delta import Existing, is_path, name_delta_table, read_delta
@@ -39,23 +40,14 @@ def find_refusals(
         hint = f"rename it, or set the table's property delta.{key}=name"
     if mapping not in ("name", "id"):
         expected = "a name without blanks, tabs, line breaks and ,;{}()="
-        odd = [path for path, name in _names(table, "") if _SPECIAL & set(name)]
         findings += [
-            Finding(Code.INVALID_NAME, path, expected, "a name with such characters", hint) for path in odd
+            Finding(Code.INVALID_NAME, below(path, name), expected, "a name with such characters", hint)
+            for path, part in walk_spark(table)
+            if isinstance(part, T.StructType)
+            for name in part.names
+            if _SPECIAL & set(name)
         ]
     return findings
-
-
-def _names(dtype: T.DataType, path: str) -> list[tuple[str, str]]:
-    """Return the paths and names of all fields of a type."""
-    if isinstance(dtype, T.ArrayType):
-        return _names(dtype.elementType, f"{path}[]")
-    if isinstance(dtype, T.MapType):
-        return _names(dtype.keyType, f"{path}[]") + _names(dtype.valueType, f"{path}[]")
-    if not isinstance(dtype, T.StructType):
-        return []
-    named = [(below(path, field.name), field) for field in dtype.fields]
-    return [name for where, field in named for name in [(where, field.name), *_names(field.dataType, where)]]
 
 
 def find_partition_refusals(table: T.StructType, partition_by: Collection[str]) -> list[Finding]:
@@ -121,11 +113,18 @@ def read_note(spark: SparkSession, target: str, run_id: str) -> str:
     marked = F.get_json_object(metadata, f"$['{_RUN}']") == F.lit(run_id)
     history = spark.sql(f"DESCRIBE HISTORY {name_delta_table(target)}").where(marked)
     notes = history.select(F.get_json_object(metadata, f"$['{_NOTE}']")).collect()
-    if not notes and not is_path(target):
-        [detail] = spark.sql(f"DESCRIBE DETAIL {name_delta_table(target)}").select("properties").collect()
-        properties = detail[0] or {}
-        return str(properties.get(_NOTE, "")) if properties.get(_RUN) == run_id else ""
-    return str(notes[0][0] or "") if notes else ""
+    if notes:
+        return str(notes[0][0] or "")
+    properties = _read_properties(spark, target)
+    return properties.get(_NOTE, "") if properties.get(_RUN) == run_id else ""
+
+
+def _read_properties(spark: SparkSession, target: str) -> dict[str, str]:
+    """Return the properties of a table, which mark the run that created it; none for a path."""
+    if is_path(target):
+        return {}
+    [detail] = spark.sql(f"DESCRIBE DETAIL {name_delta_table(target)}").select("properties").collect()
+    return detail[0] or {}
 
 
 def _save(rows: DataFrame, request: WriteRequest, mark: Mapping[str, str], exists: bool) -> None:
@@ -166,8 +165,6 @@ def _count_rows(spark: SparkSession, target: str, key: str, value: str) -> int |
     history = spark.sql(f"DESCRIBE HISTORY {name_delta_table(target)}{recent}")
     marked = F.get_json_object("userMetadata", f"$['{key}']") == F.lit(value)
     metrics = history.where(marked).select("operationMetrics").collect()
-    if not metrics and not is_path(target):
-        [detail] = spark.sql(f"DESCRIBE DETAIL {name_delta_table(target)}").select("properties").collect()
-        if (detail[0] or {}).get(key) == value:
-            metrics = history.where("version = 0").select("operationMetrics").collect()
+    if not metrics and _read_properties(spark, target).get(key) == value:
+        metrics = history.where("version = 0").select("operationMetrics").collect()
     return int((metrics[0][0] or {}).get("numOutputRows", 0)) if metrics else None

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
@@ -30,9 +30,6 @@ from sparksig.writing import delta, parquet
 from sparksig.writing.request import WriteRequest
 from sparksig.writing.sources import find_source_overlap
 from sparksig.writing.target import ColumnPlan, plan_columns
-
-FORMATS = ("parquet", "delta")
-MODES = ("error", "append", "overwrite")
 
 
 @dataclass(frozen=True, repr=False)
@@ -177,7 +174,7 @@ def resolve_write(df: DataFrame, contract: Any, request: WriteRequest) -> Resolv
     _check_target(target, format)
     request, is_delta = replace(request, format=format), format == "delta"
     declared = request.resolve_contract(spark, contract)
-    findings = [] if declared is None else _judge(df, declared)
+    findings = [] if declared is None else _judge_rows(df, declared)
     findings += find_missing(request.partition_by, df.columns, "a column to partition by")
     existing = _read_existing(spark, target, format)
     keeps_schema = mode == "append" or (mode == "overwrite" and is_delta and not request.evolve)
@@ -218,7 +215,7 @@ def _read_existing(spark: SparkSession, target: str, format: str) -> Existing | 
     return existing
 
 
-def _judge(df: DataFrame, contract: Contract) -> list[Finding]:
+def _judge_rows(df: DataFrame, contract: Contract) -> list[Finding]:
     columns = list_spark_columns(restore_null_types(df, contract.schema))
     return judge_types(contract, columns, fold=get_name_folding(df.sparkSession))
 
@@ -275,12 +272,13 @@ def _check_arguments(df: Any, request: WriteRequest) -> None:
     require_frame(df, "write(df, target)", target)
     if not isinstance(target, str) or not target:
         raise ContractError(f"target: expected a path or the name of a table, got {name_type(target)}")
-    if request.format is not None and request.format not in FORMATS:
-        raise ContractError(
-            f"format: expected one of {', '.join(map(repr, FORMATS))}, got {request.format!r}"
-        )
-    if request.mode not in MODES:
-        raise ContractError(f"mode: expected one of {', '.join(map(repr, MODES))}, got {request.mode!r}")
+    for name, value, choices in (
+        ("format", request.format, (None, *get_args(TableFormat))),
+        ("mode", request.mode, get_args(SaveMode)),
+    ):
+        if value not in choices:
+            expected = ", ".join(repr(choice) for choice in choices if choice is not None)
+            raise ContractError(f"{name}: expected one of {expected}, got {value!r}")
     if run_id is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", str(run_id)):
         raise ContractError(
             "run_id must have at most 200 letters, digits, '.', '_' and '-', the first a letter or a digit"

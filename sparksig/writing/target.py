@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from pyspark.sql import types as T
 
@@ -43,13 +43,7 @@ class ColumnPlan:
 
     def to_dict(self) -> dict[str, str]:
         """Return the plan as JSON-ready built-ins."""
-        return {
-            "path": self.path,
-            "verdict": self.verdict,
-            "actual": self.actual,
-            "target": self.target,
-            "reason": self.reason,
-        }
+        return asdict(self)
 
 
 # --- types ----------------------------------------------------------------------------------------------
@@ -90,7 +84,7 @@ def plan_columns(
         elif declared.name in actual:
             plans += planner.plan_column(declared, actual[declared.name], path)
         elif (name := folded.get(fold(declared.name))) is not None:
-            plans.append(ColumnPlan(quote(name), "refused", name, declared.name, _other_case(path)))
+            plans.append(ColumnPlan(quote(name), "refused", name, declared.name, _explain_case(path)))
         else:
             plans.append(planner.plan_missing(declared, path))
     names = {fold(column.name) for column in contract.columns}
@@ -124,12 +118,12 @@ _FILLS = {
 }
 
 
-def _other_case(path: str) -> str:
+def _explain_case(path: str) -> str:
     return f"the target calls it {path}: names are case sensitive here"
 
 
 class _Planner:
-    """Plans single columns for one target."""
+    """A planner of single columns for one target."""
 
     def __init__(self, contract: Contract, existing: Existing, fold: Fold, is_delta: bool) -> None:
         self._contract, self._fold, self._is_delta = contract, fold, is_delta
@@ -146,7 +140,7 @@ class _Planner:
         for difference in differences:
             plan = self._plan_difference(difference)
             if difference.verdict == "extra" and (name := missing.get(self._fold(difference.path))):
-                plan = replace(plan, verdict="refused", reason=_other_case(name))
+                plan = replace(plan, verdict="refused", reason=_explain_case(name))
             if difference.path == path:
                 plan = replace(plan, actual=column.text, target=declared.text)
             plans.append(plan)

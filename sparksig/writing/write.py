@@ -32,7 +32,7 @@ from sparksig.tables.spark import SparkTable, convert_vectors_to_arrays
 from sparksig.tables.sql import SqlRule, compile_rules
 from sparksig.views import TextView, count_nouns
 from sparksig.writing import delta, parquet
-from sparksig.writing.limits import (
+from sparksig.writing.constraints import (
     constrain_checks,
     constrain_columns,
     constrain_generated,

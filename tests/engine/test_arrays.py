@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparksig.convert.arrow import transform_arrow
-from sparksig.engine.arrays import conform, convert_leaves
+from sparksig.engine.arrays import conform, convert_leaves, take
 
 LONG, TEXT = pa.int64(), pa.string()
 WIDER = {TEXT: pa.large_string()}
@@ -99,3 +99,16 @@ def test_conform_reorders_fields_and_fills_those_that_the_array_lacks():
 )
 def test_transform_arrow_rebuilds_types_with_plain_lists_and_nullable_fields(dtype, plain):
     assert transform_arrow(dtype, lambda leaf: TEXT) == plain
+
+
+DECIMALS = pa.dictionary(pa.int16(), pa.decimal128(15, 3))
+
+
+@pytest.mark.parametrize("dtype", [pa.string_view(), pa.list_(pa.string_view())], ids=str)
+def test_structs_of_types_without_kernels_are_taken(dtype):
+    value = ["a"] if pa.types.is_list(dtype) else "a"
+    texts = pa.array([value, None], dtype)
+    numbers = pa.array([None, None], pa.decimal128(15, 3)).dictionary_encode().cast(DECIMALS)
+    structs = pa.StructArray.from_arrays([texts, numbers], ["text", "number"])
+    taken = take(structs, pa.array([1, None, 0]))
+    assert taken.to_pylist() == [{"text": None, "number": None}, None, {"text": value, "number": None}]

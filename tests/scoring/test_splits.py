@@ -181,7 +181,7 @@ def test_files_that_differ_in_needed_columns_are_refused(tmp_path):
 def test_columns_of_a_model_without_names_are_chosen(tmp_path):
     inputs = Schema([TensorSpec(np.dtype("float64"), (-1, 1))])
     source, model = write(tmp_path, of_numbers(1)), save(tmp_path, inputs=inputs)
-    assert plan(source, model, columns=["x"])[2].fed == ("x",)
+    assert plan(source, model, columns=["x"])[2].model_columns == ("x",)
     with pytest.raises(ContractError, match="columns: expected a list of names"):
         plan(source, model, columns="x")
     with pytest.raises(ContractError, match="y: expected a column of the table"):

@@ -26,7 +26,7 @@ from sparksig.tables.delta import Existing
 from sparksig.tables.partitions import is_ambiguous
 from sparksig.tables.readers import find_partitions
 from sparksig.tables.sql import compile_rules
-from sparksig.writing.limits import constrain_columns
+from sparksig.writing.constraints import constrain_columns
 from tests.spark.conftest import _delta
 
 
