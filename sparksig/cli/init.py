@@ -138,11 +138,11 @@ def _find_permission(directory: ModelDirectory) -> str:
     from sparksig.errors import SparksigError
     from sparksig.jobs.start_checks import use_config_keys
     from sparksig.models import flavors
-    from sparksig.models.flavors.interface import Loading
+    from sparksig.models.flavors.interface import LoadOptions
     from sparksig.models.trust import Trust
 
     try:
-        flavors.check(directory, Loading(Trust()))
+        flavors.check(directory, LoadOptions(Trust()))
     except SparksigError as error:
         return use_config_keys(error.message)
     return ""

@@ -145,11 +145,11 @@ def _describe_loading(directory: ModelDirectory) -> str:
     """Describe the permissions that loading needs, by the checks of loading itself."""
     from sparksig.errors import SparksigError
     from sparksig.models import flavors
-    from sparksig.models.flavors.interface import Loading
+    from sparksig.models.flavors.interface import LoadOptions
     from sparksig.models.trust import Trust
 
     try:
-        flavors.check(directory, Loading(Trust()))
+        flavors.check(directory, LoadOptions(Trust()))
     except SparksigError as error:
         return error.message.removeprefix(f"{directory.path}: ")
     return "without permissions: nothing in it can run code"

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from sparksig.errors import SparksigError, UnsupportedError, describe_exception
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.flavors.interface import HasTextDtypes, Loading, Predictor
+from sparksig.models.flavors.interface import HasTextDtypes, LoadOptions, Predictor
 from sparksig.models.shared_memory import SharedMemory
 from sparksig.models.tracebacks import describe_frames
 from sparksig.models.transfer import read_message, write_message
@@ -69,7 +69,7 @@ def _load(source: BinaryIO, sink: BinaryIO) -> Predictor | None:
     def load() -> Mapping[str, Any]:
         trust = Trust(request["allow_pickle"], request["digest"], tuple(request["trusted_types"]))
         directory = trust.verify(ModelDirectory.read(Path(request["path"])))
-        loading = Loading(trust, request["method"], request["model_config"])
+        loading = LoadOptions(trust, request["method"], request["model_config"])
         predictor = flavors.load(directory, loading)
         loaded.append(predictor)
         signature = directory.signature

@@ -89,14 +89,14 @@ def record_imports(path: str, trusted_types: Sequence[str], output: str) -> None
     """Load a model, predict its example, and write the names of the imported packages."""
     from sparksig.models.directory import ModelDirectory
     from sparksig.models.examples import read_example, read_example_params
-    from sparksig.models.flavors.interface import Loading
+    from sparksig.models.flavors.interface import LoadOptions
     from sparksig.models.loading import load_directory
     from sparksig.models.trust import Trust
 
     recorder = _Recorder()
     sys.meta_path.insert(0, recorder)
     builtins.__import__ = recorder.record_statement
-    model = load_directory(Path(path), Loading(Trust(True, None, tuple(trusted_types))))
+    model = load_directory(Path(path), LoadOptions(Trust(True, None, tuple(trusted_types))))
     directory = ModelDirectory.read(path)
     try:
         model.predict(read_example(directory), read_example_params(directory))

@@ -30,7 +30,7 @@ from sparksig.engine.text_dtypes import TextDtype, TextDtypes
 from sparksig.errors import Code, ExecutionError, Finding, SparksigError, make_lines_printable
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.flavors.interface import Loading, Predictor
+from sparksig.models.flavors.interface import LoadOptions, Predictor
 from sparksig.models.shared_memory import SharedMemory
 from sparksig.models.tracebacks import REMOTE_FRAMES
 from sparksig.models.transfer import read_message, write_message
@@ -48,7 +48,7 @@ _END_SECONDS = 2.0
 _SET_PIPE_SIZE = 1031  # of Linux's <fcntl.h>
 
 
-def load_predictor(directory: ModelDirectory, loading: Loading) -> Predictor:
+def load_predictor(directory: ModelDirectory, loading: LoadOptions) -> Predictor:
     """Load a model, in this process or in an environment of its own."""
     if loading.environment is None:
         return flavors.load(directory, loading)
@@ -61,7 +61,7 @@ class IsolatedPredictor:
     After the process has died, the next prediction starts a new one.
     """
 
-    def __init__(self, python: Path, directory: ModelDirectory, loading: Loading) -> None:
+    def __init__(self, python: Path, directory: ModelDirectory, loading: LoadOptions) -> None:
         self._python, self._directory, self._loading = python, directory, loading
         self._lock = threading.Lock()
         self._process: _Process | None = None

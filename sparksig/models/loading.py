@@ -29,7 +29,7 @@ from sparksig.models import examples, flavors
 from sparksig.models.directory import ModelDirectory, replace_outputs
 from sparksig.models.environments import compare_versions, resolve_environment
 from sparksig.models.features import read_features
-from sparksig.models.flavors.interface import HasTextDtypes, Loading, Predictor
+from sparksig.models.flavors.interface import HasTextDtypes, LoadOptions, Predictor
 from sparksig.models.info import ModelInfo, describe
 from sparksig.models.isolated import load_predictor
 from sparksig.models.payloads import parse_payload
@@ -289,13 +289,13 @@ def load_model(
     if environment == "model":  # its requirements are read below
         directory = trust.verify(directory)
     isolated = resolve_environment(directory, environment, trust, allow_install=allow_install)
-    loaded = load_directory(path, Loading(trust, method, model_config, isolated), on_version_mismatch)
+    loaded = load_directory(path, LoadOptions(trust, method, model_config, isolated), on_version_mismatch)
     loaded.absent = absent or loaded.absent
     return loaded
 
 
 def load_directory(
-    path: Path, loading: Loading, on_version_mismatch: str = "ignore", *, private: bool = False
+    path: Path, loading: LoadOptions, on_version_mismatch: str = "ignore", *, private: bool = False
 ) -> LoadedModel:
     """Load a local directory; raises the same errors as :func:`load_model`.
 

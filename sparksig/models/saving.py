@@ -37,7 +37,7 @@ from sparksig.models.directory import (
 )
 from sparksig.models.examples import split_example, write_example
 from sparksig.models.features import KEY, choose_feature_names
-from sparksig.models.flavors.interface import Flavor, HasTextDtypes, Predictor, Saving
+from sparksig.models.flavors.interface import Flavor, HasTextDtypes, Predictor, SaveOptions
 from sparksig.models.flavors.loader_module import LoaderModule
 from sparksig.models.info import ModelInfo, get_model_info
 from sparksig.models.model_code import convert_code_errors, run_model_code
@@ -161,7 +161,7 @@ def save_model(
     _check_options(flavor, method, artifacts, model_config, serialization_format)
     data, params = split_example(input_example)
     data = data if data is None else convert_to_rows(model, data)
-    saving = Saving(
+    saving = SaveOptions(
         check_type_names(trusted_types),
         method,
         serialization_format,
@@ -186,7 +186,7 @@ def _complete_directory(
     config: dict[str, Any],
     model: Any,
     flavor: Flavor,
-    saving: Saving,
+    saving: SaveOptions,
     example: tuple[Any, dict[str, Any] | None],
     requirements: _Requirements,
 ) -> None:
@@ -370,7 +370,7 @@ def _record_text_dtypes(
 
 
 def _write_files(
-    home: Path, model: Any, flavor: Flavor, saving: Saving, code_paths: Sequence[str | os.PathLike[str]]
+    home: Path, model: Any, flavor: Flavor, saving: SaveOptions, code_paths: Sequence[str | os.PathLike[str]]
 ) -> dict[str, Any]:
     """Write the model's own files, and return the content of MLmodel so far."""
     code = copy_code(code_paths, home)
@@ -406,7 +406,7 @@ class _Requirements:
         write_environment(home, packages, self.extra, self.complete)
 
 
-def _detect_packages(home: Path, flavor: Flavor, saving: Saving) -> list[str]:
+def _detect_packages(home: Path, flavor: Flavor, saving: SaveOptions) -> list[str]:
     """Return the packages that the model imports, got in a new process only if its files are not enough."""
     packages = find_packages(saving.trusted_types)
     has_code = (home / CODE).exists() or saving.model_code is not None

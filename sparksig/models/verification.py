@@ -21,14 +21,14 @@ from sparksig.models.agreement import find_differing_columns, is_same
 from sparksig.models.code import forget_code
 from sparksig.models.directory import replace_outputs
 from sparksig.models.examples import SERVING_FILE
-from sparksig.models.flavors.interface import Flavor, Loading, Predictor, Saving
+from sparksig.models.flavors.interface import Flavor, LoadOptions, Predictor, SaveOptions
 from sparksig.models.loading import LoadedModel, load_directory, validate_serving_input
 from sparksig.models.trust import Trust
 from sparksig.signature import ModelSignature
 
 
 def verify_example(
-    home: Path, model: Any, flavor: Flavor, saving: Saving, example: tuple[Any, Mapping[str, Any] | None]
+    home: Path, model: Any, flavor: Flavor, saving: SaveOptions, example: tuple[Any, Mapping[str, Any] | None]
 ) -> ModelSignature | None:
     """Load a model back, and run it on its example and on the request that sends the example to a server.
 
@@ -37,7 +37,7 @@ def verify_example(
     data, params = example
     signature = saving.signature
     with forget_code(home):
-        loaded = load_directory(home, Loading(Trust(True, None, saving.trusted_types)))
+        loaded = load_directory(home, LoadOptions(Trust(True, None, saving.trusted_types)))
         with _explain_errors("input example"):
             prediction = loaded.predict(data, params)
         enforced = loaded._enforce_input(data)

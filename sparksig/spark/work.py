@@ -23,7 +23,7 @@ from sparksig.engine.transfer import restore_types
 from sparksig.errors import Code, ContractError, Finding, quote
 from sparksig.infer.outputs import count_rows
 from sparksig.lattice import find_mismatches
-from sparksig.models.flavors.interface import Loading
+from sparksig.models.flavors.interface import LoadOptions
 from sparksig.models.loading import LoadedModel
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring import (
@@ -110,7 +110,7 @@ class Work:
     """
 
     shipment: Shipment
-    loading: Loading
+    loading: LoadOptions
     inputs: Schema
     outputs: Schema
     params: Mapping[str, Any] | None

@@ -7,7 +7,7 @@ from sparksig.errors import MissingDependencyError
 from sparksig.models.code import add_code, check_code
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors import lightgbm, loader_module, onnx, python, sklearn, xgboost
-from sparksig.models.flavors.interface import Flavor, Loading, Predictor, convert_import_errors
+from sparksig.models.flavors.interface import Flavor, LoadOptions, Predictor, convert_import_errors
 
 FLAVORS: tuple[Flavor, ...] = (
     python.FLAVOR,
@@ -24,7 +24,7 @@ def find_flavor(directory: ModelDirectory) -> Flavor:
     return next(flavor for flavor in FLAVORS if flavor.matches(directory))
 
 
-def check(directory: ModelDirectory, loading: Loading) -> None:
+def check(directory: ModelDirectory, loading: LoadOptions) -> None:
     """Check that loading is possible and allowed, without executing anything.
 
     Raises:
@@ -64,7 +64,7 @@ def choose_absent(directory: ModelDirectory) -> Absent:
     return "null" if is_trained else "omit"
 
 
-def load(directory: ModelDirectory, loading: Loading) -> Predictor:
+def load(directory: ModelDirectory, loading: LoadOptions) -> Predictor:
     """Check a model directory, then load the model."""
     check(directory, loading)
     add_code(directory)

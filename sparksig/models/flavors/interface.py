@@ -55,7 +55,7 @@ METHODS = (
 
 
 @dataclass(frozen=True)
-class Loading:
+class LoadOptions:
     """The options of loading a model."""
 
     trust: Trust
@@ -65,7 +65,7 @@ class Loading:
 
 
 @dataclass(frozen=True)
-class Saving:
+class SaveOptions:
     """The options of saving a model: the arguments of :func:`sparksig.save_model`."""
 
     trusted_types: tuple[str, ...] = ()
@@ -97,7 +97,7 @@ class Flavor(ABC):
         return directory.pyfunc.get("loader_module") in (self.mlflow_loader, type(self).__module__)
 
     @abstractmethod
-    def check(self, directory: ModelDirectory, loading: Loading) -> None:
+    def check(self, directory: ModelDirectory, loading: LoadOptions) -> None:
         """Check that loading is possible and allowed, without executing anything.
 
         Raises:
@@ -109,7 +109,7 @@ class Flavor(ABC):
         """
 
     @abstractmethod
-    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
+    def load(self, directory: ModelDirectory, loading: LoadOptions) -> Predictor:
         """Load a model from a directory that :meth:`check` accepts, as ``f(model_input, params)``.
 
         Raises:
@@ -122,7 +122,7 @@ class Flavor(ABC):
         """Return whether the format can save such a model."""
 
     @abstractmethod
-    def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
+    def save(self, model: Any, home: Path, saving: SaveOptions) -> dict[str, Any]:
         """Write the files of the format, and return the entries of MLmodel's flavors.
 
         Raises:
@@ -157,7 +157,7 @@ class Flavor(ABC):
         """Return the path of the model's file."""
         return directory.resolve_member(self.get_config(directory).get("data"))
 
-    def select_method(self, directory: ModelDirectory, loading: Loading) -> str:
+    def select_method(self, directory: ModelDirectory, loading: LoadOptions) -> str:
         """Return the name of the method that predicts: the caller's choice, or else the saved one."""
         name = loading.method or directory.pyfunc.get("predict_fn") or "predict"
         if name not in self.methods:
@@ -183,7 +183,7 @@ class Flavor(ABC):
                 f"{directory.path}: skops_trusted_types: expected a list of names, got something else"
             )
         trust = Trust(allow_pickle=is_allowed, trusted_types=tuple(types) if is_allowed else ())
-        loading = Loading(trust, model_config=model_config)
+        loading = LoadOptions(trust, model_config=model_config)
         self.check(directory, loading)
         return MlflowAdapter(self.load(directory, loading), self.select_method(directory, loading))
 

@@ -27,9 +27,9 @@ from sparksig.models.flavors.categories import (
 from sparksig.models.flavors.interface import (
     FeaturePredictor,
     Flavor,
-    Loading,
+    LoadOptions,
     Predictor,
-    Saving,
+    SaveOptions,
     convert_errors,
     create_pyfunc_entry,
     get_feature_names,
@@ -59,7 +59,7 @@ class _LightgbmFlavor(Flavor):
     mlflow_loader = "mlflow.lightgbm"
     has_feature_names = True
 
-    def check(self, directory: ModelDirectory, loading: Loading) -> None:
+    def check(self, directory: ModelDirectory, loading: LoadOptions) -> None:
         file = self.locate_file(directory)
         self._read_classes(directory)
         self._read_options(directory)
@@ -71,7 +71,7 @@ class _LightgbmFlavor(Flavor):
             # whether the model accepts them depends on the categories in its file, which contains no code
             self.load(directory, loading)
 
-    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
+    def load(self, directory: ModelDirectory, loading: LoadOptions) -> Predictor:
         file, inputs = self.locate_file(directory), directory.inputs
         method = self.select_method(directory, loading)
         if not self._is_native(directory):
@@ -93,7 +93,7 @@ class _LightgbmFlavor(Flavor):
     def accepts(self, model: object) -> bool:
         return type(model).__module__ in _MODULES
 
-    def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
+    def save(self, model: Any, home: Path, saving: SaveOptions) -> dict[str, Any]:
         import lightgbm
 
         is_booster = isinstance(model, lightgbm.Booster)

@@ -15,7 +15,7 @@ from typing import Any
 
 from sparksig.errors import MissingDependencyError, ModelDamagedError, ModelError, UnsupportedError, name_type
 from sparksig.models.directory import ModelDirectory, copy_into
-from sparksig.models.flavors.interface import Flavor, Loading, Predictor, Saving, create_pyfunc_entry
+from sparksig.models.flavors.interface import Flavor, LoadOptions, Predictor, SaveOptions, create_pyfunc_entry
 from sparksig.models.registry import require_mlflow
 from sparksig.models.versions import format_install_command
 
@@ -44,7 +44,7 @@ class _LoaderModuleFlavor(Flavor):
         del directory
         return True
 
-    def select_method(self, directory: ModelDirectory, loading: Loading) -> str:
+    def select_method(self, directory: ModelDirectory, loading: LoadOptions) -> str:
         """Return the method of the loaded object that MLmodel names; the caller cannot choose another."""
         if loading.method is not None:
             name = directory.pyfunc["loader_module"]
@@ -54,7 +54,7 @@ class _LoaderModuleFlavor(Flavor):
             )
         return str(directory.pyfunc.get("predict_fn") or "predict")
 
-    def check(self, directory: ModelDirectory, loading: Loading) -> None:
+    def check(self, directory: ModelDirectory, loading: LoadOptions) -> None:
         name = directory.pyfunc["loader_module"]
         loading.trust.require_code(directory, f"a model with the loader module {name!r}")
         for key in ("data", "config"):
@@ -65,7 +65,7 @@ class _LoaderModuleFlavor(Flavor):
         if name.partition(".")[0] == "mlflow":
             require_mlflow(f"a model with MLflow's loader {name!r}")
 
-    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
+    def load(self, directory: ModelDirectory, loading: LoadOptions) -> Predictor:
         name = directory.pyfunc["loader_module"]
         load_pyfunc = getattr(_import_loader(directory, name), "_load_pyfunc", None)
         if load_pyfunc is None:
@@ -88,7 +88,7 @@ class _LoaderModuleFlavor(Flavor):
     def accepts(self, model: object) -> bool:
         return isinstance(model, LoaderModule)
 
-    def save(self, model: object, home: Path, saving: Saving) -> dict[str, Any]:
+    def save(self, model: object, home: Path, saving: SaveOptions) -> dict[str, Any]:
         del model
         entries: dict[str, Any] = {}
         if saving.data_path is not None:

@@ -34,9 +34,9 @@ from sparksig.errors import (
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.interface import (
     Flavor,
-    Loading,
+    LoadOptions,
     Predictor,
-    Saving,
+    SaveOptions,
     convert_errors,
     create_pyfunc_entry,
     require_package,
@@ -71,7 +71,7 @@ class _OnnxFlavor(Flavor):
     def opens_files(self, directory: ModelDirectory) -> bool:
         return any(True for _ in _list_external_files(self._read_graph(directory)))
 
-    def check(self, directory: ModelDirectory, loading: Loading) -> None:
+    def check(self, directory: ModelDirectory, loading: LoadOptions) -> None:
         for package in ("onnx", "onnxruntime"):
             require_package(package, "an ONNX model", "onnx")
         options = self.get_config(directory).get("onnx_session_options") or {}
@@ -100,7 +100,7 @@ class _OnnxFlavor(Flavor):
                 stacklevel=2,
             )
 
-    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
+    def load(self, directory: ModelDirectory, loading: LoadOptions) -> Predictor:
         del loading
         file = self.locate_file(directory)
         with convert_errors(f"{file}: onnxruntime cannot load the model"), directory.open(file) as stream:
@@ -111,7 +111,7 @@ class _OnnxFlavor(Flavor):
     def accepts(self, model: object) -> bool:
         return type(model).__name__ == "ModelProto" and type(model).__module__.startswith("onnx")
 
-    def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
+    def save(self, model: Any, home: Path, saving: SaveOptions) -> dict[str, Any]:
         import onnx
 
         require_package("onnxruntime", "an ONNX model", "onnx")

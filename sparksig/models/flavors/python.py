@@ -19,9 +19,9 @@ from sparksig.errors import ModelDamagedError, UnsupportedError, name_type
 from sparksig.models.directory import ModelDirectory, copy_into
 from sparksig.models.flavors.interface import (
     Flavor,
-    Loading,
+    LoadOptions,
     Predictor,
-    Saving,
+    SaveOptions,
     convert_errors,
     create_pyfunc_entry,
     require_package,
@@ -59,7 +59,7 @@ class _PythonFlavor(Flavor):
     def opens_files(self, directory: ModelDirectory) -> bool:
         return bool(directory.pyfunc.get("artifacts"))
 
-    def check(self, directory: ModelDirectory, loading: Loading) -> None:
+    def check(self, directory: ModelDirectory, loading: LoadOptions) -> None:
         is_from_code = _is_from_code(directory)
         loading.trust.require_code(
             directory, "a model from code" if is_from_code else "a pickled PythonModel"
@@ -73,7 +73,7 @@ class _PythonFlavor(Flavor):
         _locate_pickle(directory)
         require_package("cloudpickle", "a pickled PythonModel", "python-model")
 
-    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
+    def load(self, directory: ModelDirectory, loading: LoadOptions) -> Predictor:
         config = _read_config(directory, loading.model_config)
         context = PythonModelContext(_locate_artifacts(directory), config)
         if _is_from_code(directory):
@@ -91,7 +91,7 @@ class _PythonFlavor(Flavor):
     def accepts(self, model: object) -> bool:
         return isinstance(model, (PythonModel, FunctionModel)) or is_mlflow_model(model)
 
-    def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
+    def save(self, model: Any, home: Path, saving: SaveOptions) -> dict[str, Any]:
         if saving.model_code is not None:
             entries: dict[str, Any] = {"model_code_path": copy_into(saving.model_code, home).name}
         else:

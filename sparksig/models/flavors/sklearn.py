@@ -15,9 +15,9 @@ from sparksig.errors import ModelDamagedError, ModelError, ModelNotTrustedError,
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.interface import (
     Flavor,
-    Loading,
+    LoadOptions,
     Predictor,
-    Saving,
+    SaveOptions,
     convert_errors,
     create_pyfunc_entry,
     get_feature_names,
@@ -40,11 +40,11 @@ class _SklearnFlavor(Flavor):
     mlflow_loader = "mlflow.sklearn"
     has_feature_names = True
 
-    def check(self, directory: ModelDirectory, loading: Loading) -> None:
+    def check(self, directory: ModelDirectory, loading: LoadOptions) -> None:
         check_object(directory, self.locate_file(directory), self._read_format(directory), loading.trust)
         require_package("sklearn", "a scikit-learn model", "sklearn")
 
-    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
+    def load(self, directory: ModelDirectory, loading: LoadOptions) -> Predictor:
         file, serialization_format = self.locate_file(directory), self._read_format(directory)
         estimator = read_object(directory, file, serialization_format, loading.trust)
         return self.create_predictor(estimator, self.select_method(directory, loading))
@@ -56,7 +56,7 @@ class _SklearnFlavor(Flavor):
             return False
         return isinstance(model, BaseEstimator)
 
-    def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
+    def save(self, model: Any, home: Path, saving: SaveOptions) -> dict[str, Any]:
         serialization_format = saving.serialization_format or "skops"
         if not isinstance(serialization_format, str) or serialization_format not in _FILES:
             raise ModelError(

@@ -15,9 +15,9 @@ from sparksig.models.flavors.categories import check_columns, has_other_columns,
 from sparksig.models.flavors.interface import (
     FeaturePredictor,
     Flavor,
-    Loading,
+    LoadOptions,
     Predictor,
-    Saving,
+    SaveOptions,
     convert_errors,
     create_pyfunc_entry,
     get_feature_names,
@@ -37,7 +37,7 @@ class _XgboostFlavor(Flavor):
     mlflow_loader = "mlflow.xgboost"
     has_feature_names = True
 
-    def check(self, directory: ModelDirectory, loading: Loading) -> None:
+    def check(self, directory: ModelDirectory, loading: LoadOptions) -> None:
         self._read_class_name(directory)
         self._read_parameters(directory)
         self.locate_file(directory)
@@ -46,7 +46,7 @@ class _XgboostFlavor(Flavor):
             # whether the model accepts them depends on the categories in its file
             self.load(directory, loading)
 
-    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
+    def load(self, directory: ModelDirectory, loading: LoadOptions) -> Predictor:
         import xgboost
 
         file = self.locate_file(directory)
@@ -68,7 +68,7 @@ class _XgboostFlavor(Flavor):
     def accepts(self, model: object) -> bool:
         return type(model).__module__ in _MODULES and hasattr(model, "save_model")
 
-    def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
+    def save(self, model: Any, home: Path, saving: SaveOptions) -> dict[str, Any]:
         import xgboost
 
         is_booster = isinstance(model, xgboost.Booster)
