@@ -84,11 +84,11 @@ VECTOR_TYPE = pa.struct(
 # --- Arrow -> signature -------------------------------------------------------------------------------
 
 
-def source(dtype: pa.DataType) -> Source:
+def to_source(dtype: pa.DataType) -> Source:
     """Convert an Arrow type to a source type of the casting table; unknown types keep Arrow's name.
 
     Example:
-        >>> str(source(pa.list_(pa.decimal128(9, 2))))
+        >>> str(to_source(pa.list_(pa.decimal128(9, 2))))
         'list<decimal(9,2)>'
     """
     if dtype.id in _SCALARS:
@@ -99,16 +99,16 @@ def source(dtype: pa.DataType) -> Source:
         return Scalar("timestamp" if dtype.tz is None else "timestamp_tz", str(dtype))
     if dtype.id in _LISTS:
         size = dtype.list_size if pa.types.is_fixed_size_list(dtype) else None
-        return ListOf(source(dtype.value_type), size, dtype.value_field.nullable)
+        return ListOf(to_source(dtype.value_type), size, dtype.value_field.nullable)
     if pa.types.is_map(dtype):
-        return MapOf(source(dtype.key_type), source(dtype.item_type), dtype.item_field.nullable)
+        return MapOf(to_source(dtype.key_type), to_source(dtype.item_type), dtype.item_field.nullable)
     if pa.types.is_struct(dtype):
         parts = [dtype.field(index) for index in range(dtype.num_fields)]
-        fields = tuple(Field(part.name, source(part.type), part.nullable) for part in parts)
+        fields = tuple(Field(part.name, to_source(part.type), part.nullable) for part in parts)
         is_vector = [(field.name, field.source) for field in fields] == _VECTOR
         return Struct(fields, "vector" if is_vector else "")
     if pa.types.is_dictionary(dtype):
-        return source(dtype.value_type)
+        return to_source(dtype.value_type)
     return Scalar(str(dtype))
 
 
@@ -128,7 +128,7 @@ def transform_arrow(dtype: pa.DataType, change: Callable[[pa.DataType], pa.DataT
     return change(dtype)
 
 
-_VECTOR = [(part.name, source(part.type)) for part in VECTOR_TYPE]
+_VECTOR = [(part.name, to_source(part.type)) for part in VECTOR_TYPE]
 
 
 @overload
@@ -154,7 +154,7 @@ def from_arrow(arrow: pa.Schema | pa.DataType) -> Schema | Type:
     converted: Schema | Type | None
     try:
         if isinstance(arrow, pa.DataType):
-            converted = find_narrowest_type(source(arrow), "", findings)
+            converted = find_narrowest_type(to_source(arrow), "", findings)
         elif isinstance(arrow, pa.Schema):
             specs = [_from_field(part, findings) for part in arrow]
             findings += report_duplicates(arrow.names)
@@ -172,10 +172,10 @@ def from_arrow(arrow: pa.Schema | pa.DataType) -> Schema | Type:
 
 def _from_field(part: pa.Field, findings: list[Finding]) -> ColSpec | TensorSpec | None:
     return read_field(
-        Field(part.name, source(part.type), part.nullable),
+        Field(part.name, to_source(part.type), part.nullable),
         str(part.type),
         (part.metadata or {}).get(TENSOR_KEY.encode()),
-        lambda spec: source(_get_tensor_type(spec, quote(part.name))),
+        lambda spec: to_source(_get_tensor_type(spec, quote(part.name))),
         findings,
     )
 

@@ -15,9 +15,9 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert import report_duplicates
-from sparksig.convert.arrow import source
+from sparksig.convert.arrow import to_source
 from sparksig.convert.fields import TENSOR_KEY
-from sparksig.convert.numpy import source as numpy_source
+from sparksig.convert.numpy import to_source as numpy_to_source
 from sparksig.convert.objects import build_mixed_finding, from_objects, is_exact_double, is_vector, quiet_nans
 from sparksig.errors import (
     Code,
@@ -80,7 +80,7 @@ def from_series(series: pd.Series) -> Schema:
 def from_struct(struct: StructType) -> Schema:
     """Infer the columns of a Spark DataFrame from its ``schema``, without a Spark job."""
     from sparksig.convert.spark import from_spark
-    from sparksig.convert.spark import source as spark_source
+    from sparksig.convert.spark import to_source as spark_to_source
 
     if any(TENSOR_KEY in (field.metadata or {}) for field in struct.fields):
         try:
@@ -92,7 +92,7 @@ def from_struct(struct: StructType) -> Schema:
         findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))
     specs = []
     for field in struct.fields:
-        field_source = spark_source(field.dataType)
+        field_source = spark_to_source(field.dataType)
         dtype = find_narrowest_type(field_source, quote(field.name), findings)
         if dtype is not None:
             specs.append(ColSpec(dtype, field.name, required=field_source != NULL))
@@ -129,7 +129,7 @@ def _infer_type(column: pd.Series, path: str, findings: list[Finding]) -> Type |
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
         return _infer_object_type(column, path, findings)
     if isinstance(dtype, np.dtype):
-        return find_narrowest_type(numpy_source(dtype), path, findings)
+        return find_narrowest_type(numpy_to_source(dtype), path, findings)
     if isinstance(dtype, pd.CategoricalDtype):
         return _infer_type(dtype.categories.to_series(), path, findings)
     if isinstance(dtype, pd.DatetimeTZDtype):
@@ -142,7 +142,7 @@ def _infer_type(column: pd.Series, path: str, findings: list[Finding]) -> Type |
         name = f"Sparse[{dtype.subtype}]" if isinstance(dtype, pd.SparseDtype) else str(dtype)
         findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a supported type", name))
         return None
-    return find_narrowest_type(source(arrow), path, findings)
+    return find_narrowest_type(to_source(arrow), path, findings)
 
 
 def _to_chunked(column: pd.Series) -> pa.ChunkedArray:
@@ -175,4 +175,4 @@ def _infer_object_type(column: pd.Series, path: str, findings: list[Finding]) ->
     if pa.types.is_int64(array.type) and array.null_count and type(pd.NA) not in types:
         # integers with None are double in MLflow, as pandas makes them float64; long if a value would change
         return DataType.double if is_exact_double(array) else DataType.long
-    return find_narrowest_type(source(array.type), path, findings)
+    return find_narrowest_type(to_source(array.type), path, findings)

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from sparksig.convert.arrow import is_arrow, read_arrow
 from sparksig.convert.instances import get_fields, is_sequence, to_builtins
-from sparksig.convert.numpy import source
+from sparksig.convert.numpy import to_source
 from sparksig.convert.objects import to_series
 from sparksig.errors import Code, ConversionError, Finding, InferenceError, SignatureError, name_type, quote
 from sparksig.infer import frames, python, tensors
@@ -103,7 +103,7 @@ def _from_array(array: np.ndarray[Any, Any], has_columns: bool) -> Schema:
         return _from_objects(array)
     if has_columns and array.ndim == 1 and not np.ma.is_masked(array):
         findings: list[Finding] = []
-        dtype = find_narrowest_type(source(array.dtype), "", findings)
+        dtype = find_narrowest_type(to_source(array.dtype), "", findings)
         if dtype is not None:  # a dtype without a column type can still be that of a tensor
             return Schema([ColSpec(dtype)])
     return tensors.from_array(array)

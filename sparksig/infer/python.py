@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from sparksig.convert import report_duplicates
-from sparksig.convert.numpy import source
+from sparksig.convert.numpy import to_source
 from sparksig.convert.objects import build_mixed_finding, is_missing, is_null, is_vector
 from sparksig.convert.records import is_record
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, below, name_type, quote, shorten
@@ -321,7 +321,7 @@ def _infer_array(
     item_types: list[Type] = []
     for dtype, rank in dtypes:
         item_path = path + "[]" * rank
-        item = find_narrowest_type(source(dtype), item_path, findings)
+        item = find_narrowest_type(to_source(dtype), item_path, findings)
         for _ in range(rank):
             item = None if item is None else Array(item)
         item_types += [] if item is None else [item]

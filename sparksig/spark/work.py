@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.accumulators import AccumulatorParam
 
-from sparksig.convert.arrow import source
+from sparksig.convert.arrow import to_source
 from sparksig.engine.absent import Absent
 from sparksig.engine.features import match_features
 from sparksig.engine.transfer import restore_types
@@ -299,7 +299,7 @@ def _is_value(dtype: pa.DataType, inputs: Schema) -> bool:
         return False
     if spec.name is not None and dtype.get_field_index(str(spec.name)) >= 0:
         return False  # a row, as struct("*") builds it
-    return not find_mismatches(source(dtype), spec.type, "", spec.required)
+    return not find_mismatches(to_source(dtype), spec.type, "", spec.required)
 
 
 # --- batches as Spark passes them -------------------------------------------------------------------------
