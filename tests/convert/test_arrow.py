@@ -839,10 +839,10 @@ def test_to_arrow_reports_every_place():
     with pytest.raises(ConversionError, match=r"^no Arrow schema: 4 findings\n") as error:
         to_arrow(schema)
     assert codes(error) == [
+        ("0", Code.DUPLICATE_NAME),
         ("top", Code.UNSUPPORTED_TYPE),
         ("`a.b`[].`x.y`[][]", Code.UNSUPPORTED_TYPE),
         ("`a.b`[].z", Code.UNSUPPORTED_TYPE),
-        ("0", Code.DUPLICATE_NAME),
     ]
 
 
