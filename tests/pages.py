@@ -68,7 +68,7 @@ def _run_commands(block: str) -> None:
     """Run each command after a dollar sign, and compare its output."""
     for text in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
         command, _, expected = text.partition("\n")
-        done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=600)
         assert "Traceback" not in done.stderr, done.stderr
         is_equal = doctest.OutputChecker().check_output(expected, done.stdout, doctest.ELLIPSIS)
         assert is_equal, f"{command}\n{done.stdout}{done.stderr}"

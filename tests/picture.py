@@ -39,7 +39,7 @@ def take_picture(page: Path, picture: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     assert browser is not None, "Chromium is not installed"
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1000,740"]
-    subprocess.run([browser, *options, f"--screenshot={picture}", page.as_uri()], check=True, timeout=120)
+    subprocess.run([browser, *options, f"--screenshot={picture}", page.as_uri()], check=True, timeout=600)
 
 
 if __name__ == "__main__":

@@ -212,6 +212,11 @@ def parse_names(ctx: click.Context, param: click.Parameter, value: Sequence[str]
     return tuple(part for part in parts if part)
 
 
+def escape_variables(text: str) -> str:
+    """Return a text of a configuration in which ``${env:`` is literal: the shell expands variables."""
+    return text.replace("${env:", "$${env:")
+
+
 # --- contracts ----------------------------------------------------------------------------------------------
 
 

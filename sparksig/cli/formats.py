@@ -24,14 +24,18 @@ FORMATS = ("text", "json", "junit", "github")
 class Case:
     """A column or a side of a contract, with its failures.
 
+    Attributes:
+        name: the column or the side.
+        failures: pairs of a code and a message; empty if the column is ok.
+        level: "warning" for a remark that breaks nothing, "error" if the command itself failed.
+
     Example:
         >>> Case("price", (("TYPE_MISMATCH", "price: expected double, got string"),)).failures[0][0]
         'TYPE_MISMATCH'
     """
 
-    name: str  # the column or side
-    failures: tuple[tuple[str, str], ...] = ()  # pairs of a code and a message; empty if the column is ok
-    # a warning is a remark that breaks nothing; with an error, the command itself failed
+    name: str
+    failures: tuple[tuple[str, str], ...] = ()
     level: Literal["failure", "warning", "error"] = "failure"
 
 

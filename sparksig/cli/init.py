@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparksig.cli.base import add_json_option, print_document, print_error
-from sparksig.cli.models import MODEL
+from sparksig.cli.base import add_json_option, escape_variables, print_document, print_error
+from sparksig.cli.models import MODEL, find_permission
 from sparksig.cli.spark import locate_table
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def init(model: str, table: str, output: str, force: bool, json_wanted: bool) ->
     from sparksig.jobs.config import ScoreConfig
     from sparksig.jobs.config_text import write_config
     from sparksig.jobs.loading import build_config
+    from sparksig.jobs.start_checks import use_config_keys
     from sparksig.models.directory import ModelDirectory
     from sparksig.models.registry import fetch_model
 
@@ -81,9 +82,9 @@ def init(model: str, table: str, output: str, force: bool, json_wanted: bool) ->
     text = write_config(ScoreConfig, values, _EXAMPLES)
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     Path(output).write_text(f"{header}{text}\n", encoding="utf-8")
-    permission = _find_permission(directory)
+    permission = find_permission(directory)
     if permission:
-        print_error(f"note: {permission} in {output}")
+        print_error(f"note: {use_config_keys(permission)} in {output}")
     document = {"config": output, "dry_run": f"{run} --dry-run", "output": values["output"]}
     print_document(f"written to {output}. Print the plan with:\n  {run} --dry-run", document, json_wanted)
 
@@ -92,14 +93,14 @@ def _choose_values(model: str, table: str, directory: ModelDirectory) -> dict[st
     """Choose the values of the configuration for a model and a table."""
     from sparksig.tables.parquet import open_parquet
 
-    location = {key: _escape_variables(value) for key, value in locate_table(table).items()}
+    location = {key: escape_variables(value) for key, value in locate_table(table).items()}
     columns = [column.name for column in open_parquet(table).columns] if location.keys() == {"path"} else []
     schema = directory.require_signature(model).inputs
     inputs = () if schema is None else schema.input_names()
     keep = [name for name in columns if name not in inputs]
     output = {key: _name_output(value) for key, value in location.items() if key != "format"}
     return {
-        "model": {"path": _escape_variables(model), "allow_pickle": False},
+        "model": {"path": escape_variables(model), "allow_pickle": False},
         "input": location,
         "output": {
             **output,
@@ -108,10 +109,6 @@ def _choose_values(model: str, table: str, directory: ModelDirectory) -> dict[st
             "keep": keep if 0 < len(keep) <= _KEPT_COLUMNS else "*",
         },
     }
-
-
-def _escape_variables(text: str) -> str:
-    return text.replace("${env:", "$${env:")  # the shell expands variables
 
 
 def _name_output(source: str) -> str:
@@ -131,18 +128,3 @@ def _choose_column(columns: list[str]) -> str:
     existing = {name.lower() for name in columns}
     names = ("prediction", *(f"prediction_{number}" for number in range(2, len(columns) + 3)))
     return next(name for name in names if name not in existing)
-
-
-def _find_permission(directory: ModelDirectory) -> str:
-    """Return why the model cannot be loaded without permission; empty if it can."""
-    from sparksig.errors import SparksigError
-    from sparksig.jobs.start_checks import use_config_keys
-    from sparksig.models import flavors
-    from sparksig.models.flavors.interface import LoadOptions
-    from sparksig.models.trust import Trust
-
-    try:
-        flavors.check(directory, LoadOptions(Trust()))
-    except SparksigError as error:
-        return use_config_keys(error.message)
-    return ""

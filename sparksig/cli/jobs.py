@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sparksig.cli.base import add_json_option, parse_names, print_text
+from sparksig.cli.base import add_json_option, escape_variables, parse_names, print_text
 from sparksig.cli.spark import locate_table
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "  sparksig score model orders/ scored/ --keep id --engine local\n"
     "  sparksig score model orders/ scored/ --keep id --set model.allow_pickle=true --set budget.rows=10",
 )
-@click.argument("places", nargs=-1, metavar="[MODEL INPUT OUTPUT]", type=click.Path())
+@click.argument("paths", nargs=-1, metavar="[MODEL INPUT OUTPUT]", type=click.Path())
 @click.option(
     "--config", metavar="FILE", type=click.Path(), help="A YAML file, for example from sparksig init."
 )
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Print the plan, and do nothing else.")
 @add_json_option
 def score(
-    places: tuple[str, ...],
+    paths: tuple[str, ...],
     config: str | None,
     overrides: tuple[str, ...],
     keep: tuple[str, ...],
@@ -58,14 +58,14 @@ def score(
     """
     from sparksig.jobs import JOBS, ScoreConfig, load_config
 
-    if (config is None) == (not places) or (places and len(places) != 3):
+    if (config is None) == (not paths) or (paths and len(paths) != 3):
         raise click.UsageError("pass either --config FILE, or MODEL INPUT OUTPUT")
     if config is not None and keep:
         raise click.UsageError("--keep needs MODEL INPUT OUTPUT; with --config, pass --set output.keep=[...]")
     if engine is not None:
         overrides = (*overrides, f"engine={engine}")
     job = JOBS["score"]
-    chosen = load_config(config, ScoreConfig, overrides) if config else _build_config(places, keep, overrides)
+    chosen = load_config(config, ScoreConfig, overrides) if config else _build_config(paths, keep, overrides)
     if dry_run:
         plan = job.plan(chosen)
         print_text(plan.to_json() if json_wanted else str(plan))
@@ -75,13 +75,11 @@ def score(
     return 0
 
 
-def _build_config(places: tuple[str, ...], keep: tuple[str, ...], overrides: tuple[str, ...]) -> ScoreConfig:
+def _build_config(paths: tuple[str, ...], keep: tuple[str, ...], overrides: tuple[str, ...]) -> ScoreConfig:
     from sparksig.jobs import ScoreConfig
     from sparksig.jobs.loading import build_config
 
-    model, source, output = (
-        place.replace("${env:", "$${env:") for place in places
-    )  # the shell expands variables
+    model, source, output = map(escape_variables, paths)
     keep_section = {"keep": "*" if keep == ("*",) else list(keep)} if keep else {}
     data = {
         "model": {"path": model},

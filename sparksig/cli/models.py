@@ -20,10 +20,25 @@ from sparksig.cli.base import (
 )
 
 if TYPE_CHECKING:
+    from sparksig.models.directory import ModelDirectory
     from sparksig.schema import Schema
     from sparksig.signature import ModelSignature
 
 MODEL = click.argument("model", metavar="MODEL", type=click.Path())
+
+
+def find_permission(directory: ModelDirectory) -> str:
+    """Return the permission that loading a model needs; empty if it needs none."""
+    from sparksig.errors import SparksigError
+    from sparksig.models import flavors
+    from sparksig.models.flavors.interface import LoadOptions
+    from sparksig.models.trust import Trust
+
+    try:
+        flavors.check(directory, LoadOptions(Trust()))
+    except SparksigError as error:
+        return error.message
+    return ""
 
 
 # --- digest -------------------------------------------------------------------------------------------------
@@ -46,7 +61,7 @@ def digest(model: str, json_wanted: bool) -> None:
 
 # --- set-signature ------------------------------------------------------------------------------------------
 
-FORMS = "another model's directory, a JSON file, a Parquet table, or DDL"
+SCHEMAS = "another model's directory, a JSON file, a Parquet table, or DDL"
 
 
 @click.command(
@@ -59,7 +74,7 @@ FORMS = "another model's directory, a JSON file, a Parquet table, or DDL"
 )
 @MODEL
 @click.argument("signature", required=False, metavar="[SIGNATURE]")
-@click.option("--inputs", metavar="SCHEMA", help=f"The inputs of the model: {FORMS}.")
+@click.option("--inputs", metavar="SCHEMA", help=f"The inputs of the model: {SCHEMAS}.")
 @click.option("--outputs", metavar="SCHEMA", help="The outputs of the model, likewise.")
 @add_json_option
 def set_signature(
@@ -148,7 +163,6 @@ def validate_serving_input(
 
     FILE has the request's JSON; - is standard input. Loading the model may need permission.
     """
-    from sparksig.convert.json import to_json
     from sparksig.errors import SparksigError
     from sparksig.models.loading import validate_serving_input as validate
     from sparksig.scoring.exceptions import wrap_exception
@@ -165,11 +179,13 @@ def validate_serving_input(
     if not json_wanted:
         print_text(f"the request fits; predictions:\n{predicted}")
         return
-    print_text(json.dumps({"ok": True, "predictions": _list_predictions(predicted, to_json)}))
+    print_text(json.dumps({"ok": True, "predictions": _list_predictions(predicted)}))
 
 
-def _list_predictions(predicted: Any, to_json: Any) -> Any:
-    """Return predictions of any form as JSON built-ins."""
+def _list_predictions(predicted: Any) -> Any:
+    """Return predictions of any format as JSON built-ins."""
+    from sparksig.convert.json import to_json
+
     if hasattr(predicted, "to_dict") and hasattr(predicted, "columns"):
         return [to_json(row) for row in predicted.to_dict("records")]
     if hasattr(predicted, "tolist"):

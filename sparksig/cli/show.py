@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sparksig.cli.base import add_json_option, print_document, to_document
-from sparksig.cli.models import MODEL
+from sparksig.cli.models import MODEL, find_permission
 
 if TYPE_CHECKING:
     from sparksig.models.directory import ModelDirectory
@@ -142,17 +142,8 @@ def _describe_damage(directory: ModelDirectory) -> str:
 
 
 def _describe_loading(directory: ModelDirectory) -> str:
-    """Describe the permissions that loading needs, by the checks of loading itself."""
-    from sparksig.errors import SparksigError
-    from sparksig.models import flavors
-    from sparksig.models.flavors.interface import LoadOptions
-    from sparksig.models.trust import Trust
-
-    try:
-        flavors.check(directory, LoadOptions(Trust()))
-    except SparksigError as error:
-        return error.message.removeprefix(f"{directory.path}: ")
-    return "without permissions: nothing in it can run code"
+    permission = find_permission(directory).removeprefix(f"{directory.path}: ")
+    return permission or "without permissions: nothing in it can run code"
 
 
 def _convert_to_json(value: Any) -> Any:

@@ -49,19 +49,19 @@ def sweep(path: str, older_than: float, delete: bool, json_wanted: bool) -> int:
     """
     from sparksig.jobs.leftovers import find_leftovers, remove_leftover
 
-    stagings = find_leftovers(path, older_than)
-    removable = [staging for staging in stagings if not staging.obstacle]
-    for staging in removable if delete else ():
-        remove_leftover(path, staging)
+    leftovers = find_leftovers(path, older_than)
+    removable = [leftover for leftover in leftovers if not leftover.obstacle]
+    for leftover in removable if delete else ():
+        remove_leftover(path, leftover)
     if json_wanted:
-        removed = {id(staging) for staging in removable} if delete else set()
-        bodies = [staging.to_dict() | {"removed": id(staging) in removed} for staging in stagings]
+        removed = {id(leftover) for leftover in removable} if delete else set()
+        bodies = [leftover.to_dict() | {"removed": id(leftover) in removed} for leftover in leftovers]
         print_text(json.dumps({"stagings": bodies}))
         return 0
-    for staging in stagings:
-        verb = "removed " if delete and not staging.obstacle else ""
-        print_text(f"{verb}{staging}")
-    if not stagings:
+    for leftover in leftovers:
+        verb = "removed " if delete and not leftover.obstacle else ""
+        print_text(f"{verb}{leftover}")
+    if not leftovers:
         print_text("no staging directories")
     elif removable and not delete:
         print_text("nothing was removed: --delete removes them")

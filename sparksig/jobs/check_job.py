@@ -35,12 +35,12 @@ class CheckPlan:
     """The plan of a check, with the findings of the table's schema.
 
     Attributes:
-        place: the path or name of the table.
+        table: the path or name of the table.
         mode: the mode of the check.
         report: the report of the schema alone.
     """
 
-    place: str
+    table: str
     mode: str
     report: Report
 
@@ -56,11 +56,11 @@ class CheckPlan:
 
     def to_json(self) -> str:
         """Return the plan as JSON text."""
-        return json.dumps({"input": self.place, "mode": self.mode, "report": self.report.to_dict()})
+        return json.dumps({"input": self.table, "mode": self.mode, "report": self.report.to_dict()})
 
     def __str__(self) -> str:
         values = {"schema": "", "sample": ", and the values of some rows", "full": ", and all values"}
-        return f"check the types of {self.place}{values[self.mode]}\n{self.report}"
+        return f"check the types of {self.table}{values[self.mode]}\n{self.report}"
 
 
 def check(config: CheckConfig) -> RunReport:
@@ -98,8 +98,8 @@ class CheckRun(JobRun[CheckConfig]):
         spark = start_session("check", config)
         contract = _resolve_contract(spark, config)
         report = check_table(inputs.read_input(spark, config.input), contract, side=config.side)
-        report = replace(report, table=redact_uri(config.input.place))
-        return CheckPlan(config.input.place, config.mode, report)
+        report = replace(report, table=redact_uri(config.input.location))
+        return CheckPlan(config.input.location, config.mode, report)
 
     def run(self) -> None:
         """Check the table."""
@@ -123,7 +123,7 @@ class CheckRun(JobRun[CheckConfig]):
                 refuse_nan=config.refuse_nan,
                 row_key=config.row_key or None,
             )
-        report = replace(report, table=redact_uri(config.input.place))
+        report = replace(report, table=redact_uri(config.input.location))
         self.note(check=report, rows_in=report.rows)
         table.check_unchanged()
         report.raise_if_failed()

@@ -155,7 +155,7 @@ class _Table(_Section):
         return self
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The path or the name."""
         return self.path if self.path is not None else str(self.table)
 
@@ -414,7 +414,7 @@ class ScoreConfig(JobConfig):
     def _require_budget_of_quarantine(self) -> ScoreConfig:
         if self.quarantine is not None and self.budget is None:
             raise ValueError("a budget for the quarantine: without one, the first bad row fails the run")
-        if self.quarantine is not None and self.quarantine.place == self.output.place:
+        if self.quarantine is not None and self.quarantine.location == self.output.location:
             raise ValueError("two places: output and quarantine name the same one")
         return self
 

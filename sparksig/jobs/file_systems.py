@@ -29,10 +29,10 @@ def find_file_system(path: str, conf: Mapping[str, str]) -> tuple[Any, str]:
     if re.match(r"^file:/[^/]", path):  # the notation of Hadoop
         return pyarrow.fs.LocalFileSystem(), path.removeprefix("file:")
     try:
-        files, place = pyarrow.fs.FileSystem.from_uri(path)
+        files, inner_path = pyarrow.fs.FileSystem.from_uri(path)
     except (pyarrow.ArrowInvalid, OSError):
         return None, path
-    return files, place
+    return files, inner_path
 
 
 def locate(path: str, conf: Mapping[str, str]) -> Folder:
@@ -41,8 +41,8 @@ def locate(path: str, conf: Mapping[str, str]) -> Folder:
     Raises:
         UnsupportedError: pyarrow does not know the file system.
     """
-    store, place = find_file_system(path, conf)
+    store, inner_path = find_file_system(path, conf)
     if store is None:
         raise UnsupportedError(f"pyarrow does not know the file system of {redact_uri(path)!r}")
-    uri = f"file:{place}" if isinstance(store, pyarrow.fs.LocalFileSystem) else path.rstrip("/")
-    return Folder(store, place, uri)
+    uri = f"file:{inner_path}" if isinstance(store, pyarrow.fs.LocalFileSystem) else path.rstrip("/")
+    return Folder(store, inner_path, uri)

@@ -31,24 +31,24 @@ def write_file(path: str, data: bytes, conf: Mapping[str, str], *, is_private: b
         OSError: the file cannot be written.
         UnsupportedError: neither pyarrow nor a Spark session knows the file system.
     """
-    files, place = find_file_system(path, conf)
+    files, target = find_file_system(path, conf)
     if files is None:
         _write_with_hadoop(path, data)
         return
     if files.type_name not in _WITH_RENAME:
-        with files.open_output_stream(place) as stream:
+        with files.open_output_stream(target) as stream:
             stream.write(data)
         return
-    if files.get_file_info(place).type == pyarrow.fs.FileType.Directory:
+    if files.get_file_info(target).type == pyarrow.fs.FileType.Directory:
         raise IsADirectoryError("it is a directory")
-    files.create_dir(place.rpartition("/")[0] or "/", recursive=True)
-    temporary = f"{place}.{secrets.token_hex(4)}.tmp"
+    files.create_dir(target.rpartition("/")[0] or "/", recursive=True)
+    temporary = f"{target}.{secrets.token_hex(4)}.tmp"
     try:
         if is_private and files.type_name == "local":
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL, 0o600))
         with files.open_output_stream(temporary) as stream:
             stream.write(data)
-        files.move(temporary, place)
+        files.move(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
             files.delete_file(temporary)
@@ -62,12 +62,12 @@ def read_file(path: str, conf: Mapping[str, str]) -> bytes | None:
         OSError: the file cannot be read.
         UnsupportedError: neither pyarrow nor a Spark session knows the file system.
     """
-    files, place = find_file_system(path, conf)
+    files, target = find_file_system(path, conf)
     if files is None:
         return _read_with_hadoop(path)
-    if files.get_file_info(place).type != pyarrow.fs.FileType.File:
+    if files.get_file_info(target).type != pyarrow.fs.FileType.File:
         return None
-    with files.open_input_stream(place) as stream:
+    with files.open_input_stream(target) as stream:
         content: bytes = stream.read()
     return content
 
@@ -83,8 +83,8 @@ def _hadoop(path: str) -> tuple[Any, Any, Any]:
         raise UnsupportedError(
             f"{path!r} is on a file system that pyarrow does not know, and no Spark session is active"
         )
-    place = context._jvm.org.apache.hadoop.fs.Path(path)
-    return context._jvm, place.getFileSystem(context._jsc.hadoopConfiguration()), place
+    target = context._jvm.org.apache.hadoop.fs.Path(path)
+    return context._jvm, target.getFileSystem(context._jsc.hadoopConfiguration()), target
 
 
 @contextlib.contextmanager
@@ -101,25 +101,25 @@ def _convert_errors() -> Iterator[None]:
 
 def _write_with_hadoop(path: str, data: bytes) -> None:
     with _convert_errors():
-        java, files, place = _hadoop(path)
+        java, files, target = _hadoop(path)
         temporary = java.org.apache.hadoop.fs.Path(
-            place.getParent(), f"{place.getName()}.{secrets.token_hex(4)}.tmp"
+            target.getParent(), f"{target.getName()}.{secrets.token_hex(4)}.tmp"
         )
         stream = files.create(temporary, False)
         stream.write(bytearray(data))
         stream.close()
-        files.delete(place, False)  # renaming replaces nothing
-        if not files.rename(temporary, place):
+        files.delete(target, False)  # renaming replaces nothing
+        if not files.rename(temporary, target):
             files.delete(temporary, False)
             raise OSError("the temporary file cannot be renamed")
 
 
 def _read_with_hadoop(path: str) -> bytes | None:
     with _convert_errors():
-        java, files, place = _hadoop(path)
-        if not files.exists(place):
+        java, files, target = _hadoop(path)
+        if not files.exists(target):
             return None
-        stream = files.open(place)
+        stream = files.open(target)
         content = bytes(java.org.apache.commons.io.IOUtils.toByteArray(stream))
         stream.close()
     return content

@@ -25,13 +25,13 @@ class InferPlan:
     """The plan of an inference.
 
     Attributes:
-        place: the path or name of the table.
+        table: the path or name of the table.
         rows: the largest number of rows to inspect.
         signature: the signature as far as the table's schema shows it.
         targets: the paths that the signature is written to.
     """
 
-    place: str
+    table: str
     rows: int
     signature: ModelSignature
     targets: tuple[str, ...]
@@ -50,7 +50,7 @@ class InferPlan:
         """Return the plan as JSON text."""
         return json.dumps(
             {
-                "input": self.place,
+                "input": self.table,
                 "rows": self.rows,
                 "signature": self.signature.to_dict(),
                 "targets": list(self.targets),
@@ -61,7 +61,7 @@ class InferPlan:
         action = f"write it to {' and '.join(self.targets)}" if self.targets else "print it"
         rows = count_nouns(self.rows, "row")
         return (
-            f"infer the signature of {self.place} from at most {rows}, and {action}\n"
+            f"infer the signature of {self.table} from at most {rows}, and {action}\n"
             f"the signature by the types alone:\n{self.signature.to_text()}"
         )
 
@@ -106,7 +106,7 @@ class InferRun(JobRun[InferConfig]):
             signature = ModelSignature(from_spark(table.schema))
         except (ConversionError, SignatureError) as error:
             raise InferenceError(error.message, error.findings) from None
-        return InferPlan(config.input.place, config.sample.rows, signature, targets)
+        return InferPlan(config.input.location, config.sample.rows, signature, targets)
 
     def run(self) -> None:
         """Infer the signature from some rows, and write it."""
@@ -163,5 +163,5 @@ def _select_columns(table: DataFrame, config: InferConfig) -> DataFrame:
     from sparksig.tables.findings import find_missing
 
     if missing := find_missing(config.columns, table.columns):
-        raise ContractError.of(f"{config.input.place}: the table lacks columns", missing)
+        raise ContractError.of(f"{config.input.location}: the table lacks columns", missing)
     return table.select([column(name) for name in config.columns]) if config.columns else table

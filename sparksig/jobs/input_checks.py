@@ -45,37 +45,37 @@ def check_input(config: ScoreConfig, inputs: Schema, features: Sequence[str] | N
     """
     if config.input.path is None:
         return
-    files, place = find_file_system(config.input.path, config.spark)
+    files, root = find_file_system(config.input.path, config.spark)
     if files is None:
         return
     table, format_name = (
         f"{FORMAT_NAMES[config.input.format]} table at {config.input.path!r}",
         config.input.format,
     )
-    is_delta = files.get_file_info(f"{place}/_delta_log").type != pyarrow.fs.FileType.NotFound
-    if files.get_file_info(place).type == pyarrow.fs.FileType.NotFound:
+    is_delta = files.get_file_info(f"{root}/_delta_log").type != pyarrow.fs.FileType.NotFound
+    if files.get_file_info(root).type == pyarrow.fs.FileType.NotFound:
         raise TableNotFoundError(f"there is no {table}{suggest_path(config.input.path)}")
     if is_delta and format_name != "delta":
         raise build_delta_error(format_name)
-    actual = "delta" if is_delta else _find_format(files, place)
+    actual = "delta" if is_delta else _find_format(files, root)
     if actual is not None and actual != format_name:
         hint = f"the names of its files end in .{actual}"
         raise build_value_error("input.format", f"{actual}, the format of the table", format_name, hint)
     if format_name == "delta" and not is_delta:
         raise TableNotFoundError(f"there is no {table}")
     if format_name == "parquet":
-        _check_parquet(config, inputs, features, (files, place))
+        _check_parquet(config, inputs, features, (files, root))
 
 
 FORMAT_NAMES = {"parquet": "Parquet", "delta": "Delta", "csv": "CSV", "json": "JSON"}
 """The names of formats in messages."""
 
 
-def _find_format(files: Any, place: str) -> str | None:
+def _find_format(files: Any, root: str) -> str | None:
     """Return the format by the suffix of all files; None if there are several suffixes, or none."""
-    info = files.get_file_info(place)
+    info = files.get_file_info(root)
     if info.type == pyarrow.fs.FileType.Directory:
-        entries = files.get_file_info(pyarrow.fs.FileSelector(place))
+        entries = files.get_file_info(pyarrow.fs.FileSelector(root))
         names = [entry.base_name for entry in entries if entry.type == pyarrow.fs.FileType.File]
     else:
         names = [info.base_name]
@@ -177,15 +177,15 @@ def find_schemas_with_null_types(uri: str) -> dict[str, pyarrow.Schema]:
         The schemas by the names of the files in the table (empty for a single file); an empty result if this
         process cannot read the files, or no column has the null type.
     """
-    store, place = find_file_system(uri, {})
+    store, root = find_file_system(uri, {})
     if store is None:
         return {}
     try:
-        table = open_parquet(uri, (store, place))
+        table = open_parquet(uri, (store, root))
     except SparksigError:  # which Spark reports when it reads them
         return {}
     schemas = {
-        "" if file.path == place else file.name: pyarrow.schema(
+        "" if file.path == root else file.name: pyarrow.schema(
             [field for field in file.schema if field.name not in file.values]
         )
         for file in table.files

@@ -118,13 +118,13 @@ def open_input(
     if section.table is not None:
         rows, identity = _open_named(spark, section, section.table)
     elif section.format == "delta":
-        rows, identity = _open_delta(spark, section, HadoopPath.qualify(spark, section.place).uri)
+        rows, identity = _open_delta(spark, section, HadoopPath.qualify(spark, section.location).uri)
     elif section.format == "parquet":
         rows, identity = _open_parquet(spark, section, types)
     else:
         text = _open_text(spark, section)
         rows, identity = text.rows, {"format": section.format}
-    identity, files = {"place": redact_uri(section.place), **identity}, {}
+    identity, files = {"place": redact_uri(section.location), **identity}, {}
     if "version" not in identity:
         try:
             files = _read_statuses(spark, rows.inputFiles())
@@ -144,8 +144,8 @@ def _open_parquet(
     _refuse_delta(spark, section)
     try:
         reader = spark.read.option("ignoreCorruptFiles", "false").option("ignoreMissingFiles", "false")
-        rows = reader.parquet(section.place)
-        uri = HadoopPath.qualify(spark, section.place).uri
+        rows = reader.parquet(section.location)
+        uri = HadoopPath.qualify(spark, section.location).uri
         if stored := find_schemas_with_null_types(uri):
             rows = _add_null_columns(spark, uri, rows, stored, types)
         return rows, {"format": "parquet"}
@@ -155,7 +155,7 @@ def _open_parquet(
 
 def _add_null_columns(
     spark: SparkSession,
-    place: str,
+    path: str,
     rows: DataFrame,
     stored: Mapping[str, pyarrow.Schema],
     types: Mapping[str, T.DataType] | None,
@@ -175,7 +175,7 @@ def _add_null_columns(
     for name in sorted(frozenset().union(*nulls.values())):
         typed = [file for file, schema in stored.items() if name in schema.names and name not in nulls[file]]
         if typed:
-            schema = spark.read.parquet(_join_path(place, typed[0])).schema
+            schema = spark.read.parquet(_join_path(path, typed[0])).schema
             targets[name] = schema[name].dataType
         else:
             targets[name] = T.NullType() if types is None else types.get(name, actual[name])
@@ -184,13 +184,13 @@ def _add_null_columns(
     reader = spark.read.option("ignoreCorruptFiles", "false").option("ignoreMissingFiles", "false")
     parts = []
     for absent in dict.fromkeys(nulls.values()):
-        paths = [_join_path(place, file) for file, columns in nulls.items() if columns == absent]
+        paths = [_join_path(path, file) for file, columns in nulls.items() if columns == absent]
         fields = [
             T.StructField(name, targets.get(name, dtype))
             for name, dtype in actual.items()
             if name not in absent
         ]
-        part = reader.schema(T.StructType(fields)).option("basePath", place).parquet(*paths)
+        part = reader.schema(T.StructType(fields)).option("basePath", path).parquet(*paths)
         parts.append(_select_with_nulls(part, actual, {name: targets[name] for name in absent}))
     first, *remaining = parts
     for other in remaining:
@@ -209,10 +209,10 @@ def _select_with_nulls(rows: DataFrame, names: Iterable[str], types: Mapping[str
     )
 
 
-def _join_path(place: str, name: str) -> str:
+def _join_path(path: str, name: str) -> str:
     """Return the path of a file of a table, escaped so that Spark does not read it as a pattern."""
     escaped = re.sub(r"([*?\[\]{}\\])", r"\\\1", name)
-    return f"{place.rstrip('/')}/{escaped}" if name else place
+    return f"{path.rstrip('/')}/{escaped}" if name else path
 
 
 def _open_text(spark: SparkSession, section: InputSection) -> Text:
@@ -220,16 +220,16 @@ def _open_text(spark: SparkSession, section: InputSection) -> Text:
 
     _refuse_delta(spark, section)
     try:
-        text = read_text(spark, section, section.place)
+        text = read_text(spark, section, section.location)
     except Exception as error:
         raise _explain_error(error, section) from None
     if not text.rows.inputFiles():
-        raise TableNotFoundError(f"there is no file in {section.place!r}")
+        raise TableNotFoundError(f"there is no file in {section.location!r}")
     return text
 
 
 def _refuse_delta(spark: SparkSession, section: InputSection) -> None:
-    if (HadoopPath.qualify(spark, section.place) / "_delta_log").exists():
+    if (HadoopPath.qualify(spark, section.location) / "_delta_log").exists():
         raise build_delta_error(section.format)
 
 
@@ -279,18 +279,18 @@ def _explain_error(error: Exception, section: InputSection) -> SparksigError:
     """Convert an error of Spark, whose class depends on the session, to an error of sparksig."""
     if isinstance(error, SparksigError):
         return error
-    text, place = str(error), repr(section.place)
+    text, path = str(error), repr(section.location)
     reason = text.strip().partition("\n")[0]
     if any(sign in text for sign in _NOT_FOUND):
         version = "" if section.version is None else f" in version {section.version}"
         form = "" if section.table else f" {FORMAT_NAMES[section.format]}"
-        return TableNotFoundError(f"there is no{form} table at {place}{version}")
+        return TableNotFoundError(f"there is no{form} table at {path}{version}")
     if any(sign in text for sign in _NO_DELTA):
         return MissingDependencyError(NO_DELTA)
     if section.table and "PARSE_SYNTAX_ERROR" in text:
         finding = Finding(Code.INVALID_NAME, "input.table", "the name of a table in SQL", "another text")
         return build_config_error([finding])
-    return ContractError(f"Spark cannot read the table {place}: {reason}")
+    return ContractError(f"Spark cannot read the table {path}: {reason}")
 
 
 # --- files, filters and columns -----------------------------------------------------------------------------
@@ -344,8 +344,8 @@ def _filter_rows(table: Input, condition: str | None, text: Text | None, *, leni
         return Input(matching, identity=table.identity, _files=table._files)
     matches = "true" if condition is None else f"coalesce(({condition}\n), false)"
     if not lenient:
-        place = table.identity["place"]
-        message = f"sparksig.errors.ContractError: the table {place!r} differs from its declaration:"
+        path = table.identity["place"]
+        message = f"sparksig.errors.ContractError: the table {path!r} differs from its declaration:"
         from sparksig.tables.sql import quote_text
 
         failed = f"raise_error(concat({quote_text(message)}, {_format_malformed(text)}))"

@@ -187,7 +187,7 @@ class JobRun(ABC, Generic[Config]):
         facts["signature"] = _format_signature(facts.get("signature"))
         for name in ("model_path", "output", "quarantine"):
             facts[name] = redact_uri(facts[name]) if facts.get(name) is not None else None
-        facts["written"] = {redact_uri(place): rows for place, rows in facts.get("written", {}).items()}
+        facts["written"] = {redact_uri(table): rows for table, rows in facts.get("written", {}).items()}
         if "place" in facts.get("input", {}):
             facts["input"] = facts["input"] | {"place": redact_uri(facts["input"]["place"])}
         log = None

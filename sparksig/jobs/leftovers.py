@@ -84,11 +84,11 @@ def find_leftovers(path: str, older_than: float = DAY) -> list[Leftover]:
     if not siblings and store.get_file_info(root or "/").type is not pafs.FileType.Directory:
         raise TableNotFoundError(f"there is no directory at {redact_uri(path)!r}")
     infos = [*_list(store, root or "/"), *siblings]
-    stagings = (_inspect(store, info, older_than) for info in infos)
-    return sorted(filter(None, stagings), key=lambda staging: staging.path)
+    leftovers = (_inspect(store, info, older_than) for info in infos)
+    return sorted(filter(None, leftovers), key=lambda leftover: leftover.path)
 
 
-def remove_leftover(path: str, staging: Leftover) -> None:
+def remove_leftover(path: str, leftover: Leftover) -> None:
     """Remove a staging directory that was found at a path.
 
     Raises:
@@ -96,13 +96,13 @@ def remove_leftover(path: str, staging: Leftover) -> None:
         OSError: it cannot be removed.
     """
     store, _ = find_file_system(path, {})
-    current = _inspect(store, store.get_file_info(staging.path), 0.0)
-    if staging.obstacle or current is None or current.size != staging.size or current.obstacle:
-        raise SparksigError(f"{staging.path} is in use, or has to be kept: it was not removed")
+    current = _inspect(store, store.get_file_info(leftover.path), 0.0)
+    if leftover.obstacle or current is None or current.size != leftover.size or current.obstacle:
+        raise SparksigError(f"{leftover.path} is in use, or has to be kept: it was not removed")
     if isinstance(store, pafs.LocalFileSystem):
-        shutil.rmtree(staging.path)
+        shutil.rmtree(leftover.path)
     else:
-        store.delete_dir(staging.path)
+        store.delete_dir(leftover.path)
 
 
 def _list(store: pafs.FileSystem, directory: str) -> list[pafs.FileInfo]:

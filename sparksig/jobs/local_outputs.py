@@ -80,14 +80,14 @@ def refuse_nesting(config: ScoreConfig) -> None:
         OutputRefusedError: a path equals another one, or is inside it.
     """
     sections = {"output": config.output, "quarantine": config.quarantine, "input": config.input}
-    places = {
+    paths = {
         name: locate(section.path, config.spark)
         for name, section in sections.items()
         if section is not None and section.path is not None
     }
     if not is_remote(config.model.path):  # an overwrite would remove it
-        places["model"] = locate(str(fetch_model(config.model.path).absolute()), config.spark)
-    refuse_nested(places)
+        paths["model"] = locate(str(fetch_model(config.model.path).absolute()), config.spark)
+    refuse_nested(paths)
 
 
 def read_published(run: ScoreRun) -> Mapping[str, Any] | None:
@@ -111,7 +111,7 @@ def plan_writes(run: ScoreRun, schema: pa.Schema) -> tuple[TargetPlan, ...]:
     plans = [_plan_target(config.output, config.output.mode, config, columns, columns.names, by)]
     if config.quarantine is not None:
         if not run.is_known and config.run_id is not None and _locate_quarantined(run).exists():
-            raise build_quarantine_error(config.quarantine.place, run.run_id)
+            raise build_quarantine_error(config.quarantine.location, run.run_id)
         rejected = select_rejected(schema).describe(schema)
         names = [*(name for name in schema.names if not name.startswith(PREFIX)), "findings"]
         plans.append(_plan_target(config.quarantine, "append", config, rejected, names, []))
@@ -148,7 +148,7 @@ def _plan_target(
     if existing is not None and mode == "append":
         findings += _compare_columns(columns, existing, [RUN_COLUMN, *by])
         partitions = {part.name: part.type for part in existing.schema if part.name in by}
-    return TargetPlan(section.place, mode, existing is not None, tuple(findings), partitions)
+    return TargetPlan(section.location, mode, existing is not None, tuple(findings), partitions)
 
 
 def _open_existing(target: Folder) -> ParquetTable | None:

@@ -12,11 +12,11 @@ from sparksig.views import count_nouns
 from sparksig.writing.moves import replace_directory
 
 
-def refuse_nested(places: Mapping[str, Any]) -> None:
+def refuse_nested(paths: Mapping[str, Any]) -> None:
     """Check that no path of a job equals another one, or is inside it.
 
     Args:
-        places: the directories of "output", "input", "quarantine" and "model", as far as they are known.
+        paths: the directories of "output", "input", "quarantine" and "model", as far as they are known.
 
     Raises:
         OutputRefusedError: a path equals another one, or is inside it.
@@ -28,7 +28,7 @@ def refuse_nested(places: Mapping[str, Any]) -> None:
         ("output", "model"),
         ("quarantine", "model"),
     ):
-        inner, outer = places.get(name), places.get(other)
+        inner, outer = paths.get(name), paths.get(other)
         if inner is not None and outer is not None and (inner.is_in(outer) or outer.is_in(inner)):
             raise OutputRefusedError(
                 f"the {name} {inner.uri!r} and the {other} {outer.uri!r} are the same, or one is inside the "
@@ -93,11 +93,11 @@ def move_directory(
         )
 
 
-def check_count(place: str, expected: int, actual: int) -> None:
+def check_count(table: str, expected: int, actual: int) -> None:
     """Check the number of rows that were written to a table.
 
     Raises:
         SparksigError: the number differs.
     """
     if expected != actual:
-        raise SparksigError(f"{place}: expected {expected:,} rows to be written, got {actual:,}")
+        raise SparksigError(f"{table}: expected {expected:,} rows to be written, got {actual:,}")

@@ -251,8 +251,8 @@ def _format_input(details: Mapping[str, Any]) -> str | None:
     parts += [f"version {details['version']}"] if details.get("version") is not None else []
     parts += [count_nouns(details["files"], "file")] if details.get("files") is not None else []
     parts += [format_size(details["bytes"])] if details.get("bytes") is not None else []
-    place = details.get("place")
-    return f"{place} ({', '.join(parts)})" if place and parts else place
+    location = details.get("place")
+    return f"{location} ({', '.join(parts)})" if location and parts else location
 
 
 # --- reading JSON ---------------------------------------------------------------------------------------

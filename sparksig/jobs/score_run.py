@@ -94,9 +94,9 @@ class ScoreRun(JobRun[ScoreConfig]):
             SparksigError: as :func:`sparksig.jobs.score`.
             OutputRefusedError: an earlier run with this id had another model or configuration.
         """
-        self.note(model_path=self.config.model.path, output=self.config.output.place)
+        self.note(model_path=self.config.model.path, output=self.config.output.location)
         if self.config.quarantine is not None:
-            self.note(quarantine=self.config.quarantine.place)
+            self.note(quarantine=self.config.quarantine.location)
         with self.phase("check"):
             self.model = check_before_start(self.config)
             self.note(signature=self.model.directory.signature)
@@ -211,7 +211,7 @@ class ScoreRun(JobRun[ScoreConfig]):
         with self.phase("preflight"):
             report = self.engine.check_values(self)
         # plan.absent has the most similar names of the input
-        report = replace(report, absent=plan.absent, table=redact_uri(self.config.input.place))
+        report = replace(report, absent=plan.absent, table=redact_uri(self.config.input.location))
         self.note(check=report)
         if budget is None or (mode == "full" and not report.bad_rows):
             report.raise_if_failed()

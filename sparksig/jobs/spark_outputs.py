@@ -104,7 +104,7 @@ def refuse_quarantined(spark: SparkSession, config: ScoreConfig) -> None:
     else:
         is_taken = _locate_quarantined(spark, section, run_id).exists()
     if is_taken:
-        raise build_quarantine_error(section.place, run_id)
+        raise build_quarantine_error(section.location, run_id)
 
 
 def refuse_nesting(spark: SparkSession, config: ScoreConfig) -> None:
@@ -114,12 +114,10 @@ def refuse_nesting(spark: SparkSession, config: ScoreConfig) -> None:
         OutputRefusedError: a path equals another one, or is inside it.
     """
     sections = {"output": config.output, "quarantine": config.quarantine, "input": config.input}
-    places = {
-        name: _locate_table(spark, section) for name, section in sections.items() if section is not None
-    }
+    paths = {name: _locate_table(spark, section) for name, section in sections.items() if section is not None}
     if not is_remote(config.model.path):  # an overwrite would remove it
-        places["model"] = HadoopPath.qualify(spark, f"file:{fetch_model(config.model.path).absolute()}")
-    refuse_nested(places)
+        paths["model"] = HadoopPath.qualify(spark, f"file:{fetch_model(config.model.path).absolute()}")
+    refuse_nested(paths)
     tables = [section.table for section in (config.output, config.quarantine) if section is not None]
     if len(tables) == 2 and None not in tables:  # the tables may not exist yet
         names = [[part.casefold() for part in _split_table_name(spark, str(table))] for table in tables]
@@ -149,18 +147,18 @@ def _split_table_name(spark: SparkSession, table: str) -> list[str]:
 
 def _locate_run(spark: SparkSession, section: OutputSection, run_id: str) -> HadoopPath:
     """Return the directory of Parquet that has the marker of a run."""
-    place = HadoopPath.qualify(spark, section.place)
-    return place / f"{RUN_COLUMN}={run_id}" if section.mode == "append" else place
+    path = HadoopPath.qualify(spark, section.location)
+    return path / f"{RUN_COLUMN}={run_id}" if section.mode == "append" else path
 
 
 def _locate_quarantined(spark: SparkSession, section: QuarantineSection, run_id: str) -> HadoopPath:
     """Return the directory with the quarantined rows of a run."""
-    return HadoopPath.qualify(spark, section.place) / f"{RUN_COLUMN}={run_id}"
+    return HadoopPath.qualify(spark, section.location) / f"{RUN_COLUMN}={run_id}"
 
 
 def _resolve_target(spark: SparkSession, section: OutputSection | QuarantineSection) -> str:
     if section.path is None or re.match(r"/|[A-Za-z][\w+.-]*:/", section.path):
-        return section.place
+        return section.location
     return HadoopPath.qualify(spark, section.path).uri
 
 
@@ -221,8 +219,8 @@ def publish_quarantine(
         run_id=run.run_id,
         types="lossless",
     )
-    check_count(section.place, rows, rows if done.repeated else done.rows)
-    return {section.place: rows}
+    check_count(section.location, rows, rows if done.repeated else done.rows)
+    return {section.location: rows}
 
 
 def publish_output(
@@ -236,13 +234,13 @@ def publish_output(
     section = run.config.output
     rows = _count_output_rows(run.config, result)
     if isinstance(prepared, HadoopPath):
-        move_directory(run.staging, prepared, HadoopPath.qualify(spark, section.place))
-        return {section.place: rows}
+        move_directory(run.staging, prepared, HadoopPath.qualify(spark, section.location))
+        return {section.location: rows}
     done = write_resolved(select_output(staged, run.config), prepared)
-    check_count(section.place, rows, rows if done.repeated else done.rows)
+    check_count(section.location, rows, rows if done.repeated else done.rows)
     if section.format == "parquet":
         mark_directory(_locate_run(spark, section, run.run_id), run.describe_result(result))
-    return {section.place: rows}
+    return {section.location: rows}
 
 
 def _count_output_rows(config: ScoreConfig, result: StagedResult) -> int:
@@ -262,7 +260,7 @@ def _prepare_output(run: ScoreRun, result: StagedResult, staged: DataFrame) -> H
         require_writable(staged.sparkSession, resolved)
         return resolved
     is_moving = bool(run.staging.read_published_files())
-    target = HadoopPath.qualify(staged.sparkSession, section.place)
+    target = HadoopPath.qualify(staged.sparkSession, section.location)
     if not is_moving and target.exists() and not (target.is_directory() and not target.list_names()):
         raise OutputRefusedError(f"{target.uri!r} already exists; nothing was written")
     directory = _staging(run) / result.data
@@ -271,7 +269,7 @@ def _prepare_output(run: ScoreRun, result: StagedResult, staged: DataFrame) -> H
         if not is_moving and not _is_prepared(directory):
             rows = select_output(staged, run.config)
             done = write(rows, directory.uri, mode="overwrite", partition_by=section.partition_by)
-            check_count(section.place, _count_output_rows(run.config, result), done.rows)
+            check_count(section.location, _count_output_rows(run.config, result), done.rows)
     if not is_moving and not _is_prepared(directory):
         mark_directory(directory, run.describe_result(result))
     return directory

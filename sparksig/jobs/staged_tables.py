@@ -90,7 +90,7 @@ def publish_tables(
     written, is_moved = dict[str, int](), False
     if config.quarantine is not None and result.counts.rejected:
         is_moved = _move_rejected(staged / _REJECTED, quarantine)
-        written = {config.quarantine.place: result.counts.rejected}
+        written = {config.quarantine.location: result.counts.rejected}
     run.note(written=written)  # for the report, if the output fails
     try:
         target.parent.create()
@@ -102,7 +102,7 @@ def publish_tables(
             run.note(written={})
         raise
     rows = result.counts.rows_in if quarantine is None else result.counts.scored
-    return {**written, config.output.place: rows}
+    return {**written, config.output.location: rows}
 
 
 def _prepare_output(run: ScoreRun, result: StagedResult, output: Directory, target: Any) -> None:

@@ -156,8 +156,8 @@ def _refuse_below_files(config: ScoreConfig) -> None:
     for name, section in (("output", config.output), ("quarantine", config.quarantine)):
         if section is None or section.path is None:
             continue
-        files, place = find_file_system(section.path, config.spark)
-        parent = place.rpartition("/")[0]
+        files, root = find_file_system(section.path, config.spark)
+        parent = root.rpartition("/")[0]
         if files is not None and parent and files.get_file_info(parent).type == pyarrow.fs.FileType.File:
             raise OutputRefusedError(f"the {name} {section.path!r} is below a file; nothing was written")
 
@@ -171,10 +171,10 @@ def _refuse_existing(config: ScoreConfig) -> None:
         raise OutputRefusedError(
             f"the output {path!r} is the input, or inside it; nothing was written. Choose another"
         )
-    files, place = find_file_system(path, config.spark)
+    files, root = find_file_system(path, config.spark)
     if files is None:
         return  # the engine checks it later
-    existing = files.get_file_info(place).type
+    existing = files.get_file_info(root).type
     if existing == pyarrow.fs.FileType.File:
         raise OutputRefusedError(
             f"the output {path!r} is a file, not a directory; nothing was written. Choose another path"
@@ -182,20 +182,20 @@ def _refuse_existing(config: ScoreConfig) -> None:
     if section.mode != "error" or existing == pyarrow.fs.FileType.NotFound:
         return
     is_directory = existing == pyarrow.fs.FileType.Directory
-    if is_directory and not files.get_file_info(pyarrow.fs.FileSelector(place)):
+    if is_directory and not files.get_file_info(pyarrow.fs.FileSelector(root)):
         return
-    if not is_directory or not _may_be_of_run(config, files, place):
+    if not is_directory or not _may_be_of_run(config, files, root):
         raise OutputRefusedError(
             f"the output {path!r} exists already; nothing was written. "
             "Choose another, or set output.mode to append or overwrite"
         )
 
 
-def _may_be_of_run(config: ScoreConfig, files: Any, place: str) -> bool:
+def _may_be_of_run(config: ScoreConfig, files: Any, root: str) -> bool:
     """Return whether an existing output may come from an earlier attempt at the same run."""
     if config.run_id is None or config.output.format == "delta":  # a Delta table is checked later
         return config.run_id is not None
-    parent, _, name = place.rpartition("/")
+    parent, _, name = root.rpartition("/")
     staging = files.get_file_info(f"{parent}/{name_staging(name, config.run_id)}")
     is_staged = staging.type == pyarrow.fs.FileType.Directory
-    return is_staged or read_notes(config.output.place, config.run_id, config.spark) is not None
+    return is_staged or read_notes(config.output.location, config.run_id, config.spark) is not None

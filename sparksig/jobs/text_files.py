@@ -62,7 +62,7 @@ _RESERVED = ("mode", "columnNameOfCorruptRecord", "enforceSchema", "columnPrunin
 """Options that would lose rows, or the reasons why rows are malformed."""
 
 
-def read_text(spark: SparkSession, section: InputSection, place: str) -> Text:
+def read_text(spark: SparkSession, section: InputSection, path: str) -> Text:
     """Open the files of a table.
 
     Raises:
@@ -92,7 +92,7 @@ def read_text(spark: SparkSession, section: InputSection, place: str) -> Text:
     if str(spark.conf.get(_TIMES)).upper() == "EXCEPTION":  # the default of Spark 3, which fails in any mode
         spark.conf.set(_TIMES, "CORRECTED")
     schema = T.StructType([*declared.fields, T.StructField(record, T.StringType())])
-    rows = spark.read.schema(schema).options(**section.options, **options).format(section.format).load(place)
+    rows = spark.read.schema(schema).options(**section.options, **options).format(section.format).load(path)
     rules = [_build_record_rule(declared, record, section.format), *_build_value_rules(declared, record)]
     return Text(rows, record, build_broken_condition(rules), format_findings(rules))
 

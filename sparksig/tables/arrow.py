@@ -29,12 +29,12 @@ class Part(NamedTuple):
 
     Attributes:
         batch: the rows.
-        place: the file or the partition of the rows, for messages.
+        origin: the file or the partition of the rows, for messages.
         first_row: the position of the first row; None if the rows are not consecutive.
     """
 
     batch: pa.RecordBatch
-    place: str = ""
+    origin: str = ""
     first_row: int | None = None
 
 
@@ -149,7 +149,7 @@ class _Total:
             table = pa.table({f"k{index}": array.take(pa.array(rows)) for index, array in enumerate(keys)})
             self.keys = _find_ends(table if self.keys is None else pa.concat_tables([self.keys, table]))
         elif not self.first and part.first_row is not None:
-            self.first = f"{part.place}, row {part.first_row + int(rows[0])}"
+            self.first = f"{part.origin}, row {part.first_row + int(rows[0])}"
 
     def summarize(self, names: Sequence[str]) -> Breach | None:
         """Return the finding with its count; None if no row breaks the rule."""

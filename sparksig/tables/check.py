@@ -116,7 +116,7 @@ def check(
     options = ValueOptions(strict_nulls, refuse_nan)
     report = _check_table(opened, resolved, mode, options, sampler or Sampler(), row_key)
     if isinstance(opened, ParquetTable):
-        name = opened.place
+        name = opened.name
     else:
         name = redact_uri(table) if isinstance(table, (str, os.PathLike)) else ""
     return replace(report, seconds=time.perf_counter() - started, table=name)

@@ -50,13 +50,13 @@ class Snapshot:
     files: Mapping[str, Mapping[str, str | None]]
 
 
-def read_snapshot(store: Any, root: str, place: str, version: int | None = None) -> Snapshot:
+def read_snapshot(store: Any, root: str, table_name: str, version: int | None = None) -> Snapshot:
     """Read a version of a table from its log.
 
     Args:
         store: the file system.
         root: the path of the table in it.
-        place: the path of the table, for messages.
+        table_name: the path of the table, for messages.
         version: the version; None for the newest.
 
     Raises:
@@ -68,14 +68,16 @@ def read_snapshot(store: Any, root: str, place: str, version: int | None = None)
     commits = {int(match[1]): name for name in names if (match := _COMMIT.fullmatch(name))}
     checkpoints = _find_checkpoints(names)
     if not commits and not checkpoints:
-        raise TableNotFoundError(f"there is no Delta table at {place!r}")
+        raise TableNotFoundError(f"there is no Delta table at {table_name!r}")
     last = max([*commits, *checkpoints])
     target = last if version is None else version
     first = max((known for known in checkpoints if known <= target), default=-1)
     if target > last or not all(number in commits for number in range(first + 1, target + 1)):
         if any(".checkpoint." in name and not _CHECKPOINT.fullmatch(name) for name in names):
-            raise UnsupportedError(f"the log of {place!r} has checkpoints that only a Delta reader can read")
-        raise TableNotFoundError(f"there is no Delta table at {place!r} in version {target}")
+            raise UnsupportedError(
+                f"the log of {table_name!r} has checkpoints that only a Delta reader can read"
+            )
+        raise TableNotFoundError(f"there is no Delta table at {table_name!r} in version {target}")
     state = _State()
     for name in checkpoints.get(first, ()):
         for action in _read_checkpoint(store, f"{root}/_delta_log/{name}"):
@@ -83,7 +85,7 @@ def read_snapshot(store: Any, root: str, place: str, version: int | None = None)
     for number in range(first + 1, target + 1):
         for action in _read_commit(store, f"{root}/_delta_log/{commits[number]}"):
             state.add(action)
-    return state.build(target, place)
+    return state.build(target, table_name)
 
 
 def _find_checkpoints(names: Sequence[str]) -> dict[int, list[str]]:
@@ -128,7 +130,7 @@ class _State:
                 name: added.get(name) for name in ("partitionValues", "deletionVector")
             }
 
-    def build(self, version: int, place: str) -> Snapshot:
+    def build(self, version: int, table_name: str) -> Snapshot:
         """Return the snapshot.
 
         Raises:
@@ -136,7 +138,7 @@ class _State:
         """
         reason = self._find_reason()
         if reason:
-            raise UnsupportedError(f"the Delta table {place!r} {reason}")
+            raise UnsupportedError(f"the Delta table {table_name!r} {reason}")
         columns = tuple(self.metadata["partitionColumns"])
         files = {
             unquote(path): _read_values(file["partitionValues"], columns)
@@ -183,25 +185,27 @@ _PARTITION_TYPES = {
 
 
 def open_delta(
-    store: Any, root: str, place: str, version: int | None = None
+    store: Any, root: str, table_name: str, version: int | None = None
 ) -> tuple[ParquetTable, Snapshot]:
     """Open a version of a Delta table by its log and the footers of its files.
 
     Args:
         store: the file system.
         root: the path of the table in it.
-        place: the path of the table, for messages.
+        table_name: the path of the table, for messages.
         version: the version; None for the newest.
 
     Raises:
         TableNotFoundError: the table, or its version, does not exist, or a file is missing.
         UnsupportedError: the rows of the table differ from those of its files.
     """
-    snapshot = read_snapshot(store, root, place, version)
+    snapshot = read_snapshot(store, root, table_name, version)
     locations = [Location(f"{root}/{path}", path, snapshot.files[path]) for path in sorted(snapshot.files)]
-    files = read_footers(store, locations, place)
+    files = read_footers(store, locations, table_name)
     declared = json.loads(snapshot.schema)["fields"]
-    return ParquetTable(place, store, tuple(_declare(file, declared, snapshot) for file in files)), snapshot
+    return ParquetTable(
+        table_name, store, tuple(_declare(file, declared, snapshot) for file in files)
+    ), snapshot
 
 
 def _declare(file: File, declared: Sequence[Mapping[str, Any]], snapshot: Snapshot) -> File:

@@ -69,16 +69,16 @@ class Location(NamedTuple):
     stamp: tuple[int, int] | None = None
 
 
-def list_files(store: Any, root: str, place: str) -> list[Location]:
+def list_files(store: Any, root: str, table_name: str) -> list[Location]:
     """Return the files of a table, in order of their names."""
     info = store.get_file_info(root)
     if info.type is pafs.FileType.File:
         return [Location(root, root.rpartition("/")[2], {})]
     if info.type is not pafs.FileType.Directory:
-        raise TableNotFoundError(f"there is no Parquet table at {place!r}{suggest_path(place)}")
+        raise TableNotFoundError(f"there is no Parquet table at {table_name!r}{suggest_path(table_name)}")
     if store.get_file_info(f"{root}/_delta_log").type is pafs.FileType.Directory:
         raise UnsupportedError(
-            f"{place!r} is a Delta table: as Parquet it would show deleted rows; read it through Spark "
+            f"{table_name!r} is a Delta table: as Parquet it would show deleted rows; read it through Spark "
             "(--spark), or with deltalake, whose to_pyarrow_table() can be enforced"
         )
     entries = store.get_file_info(pafs.FileSelector(root, recursive=True))
@@ -101,11 +101,11 @@ def list_files(store: Any, root: str, place: str) -> list[Location]:
     skipped = next((name for name, pairs in values.items() if pairs is None), None)
     reason = ""
     if skipped is not None:
-        reason = f"{quote(skipped)} lies in a directory that names no column, as x=1 does, once"
+        reason = f"the directory of {quote(skipped)} does not name a new column, as x=1 does"
         if any(file.values for file in files):
-            raise ContractError(f"{place}: {reason}; that of {files[-1].name} does")
+            raise ContractError(f"{table_name}: {reason}; that of {files[-1].name} does")
     if not files:
-        raise TableNotFoundError(f"there is no Parquet file in {place!r}{reason and f' ({reason})'}")
+        raise TableNotFoundError(f"there is no Parquet file in {table_name!r}{reason and f' ({reason})'}")
     return files
 
 
@@ -113,7 +113,7 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or (name.startswith("_") and "=" not in name)
 
 
-def _read_footer(store: Any, location: Location, place: str) -> File:
+def _read_footer(store: Any, location: Location, table_name: str) -> File:
     try:
         with store.open_input_file(location.path) as stream:
             reader = pq.ParquetFile(stream, **READ_OPTIONS)
@@ -123,13 +123,15 @@ def _read_footer(store: Any, location: Location, place: str) -> File:
             layout = read_layout(metadata, schema)
     except (pa.ArrowException, OSError) as error:
         if location.name == "MLmodel":
-            raise TableNotFoundError(f"{place!r} is a model directory. Pass the path of a table") from None
-        problem = f"{place}: {location.name} is not a Parquet file"
+            raise TableNotFoundError(
+                f"{table_name!r} is a model directory. Pass the path of a table"
+            ) from None
+        problem = f"{table_name}: {location.name} is not a Parquet file"
         raise TableNotFoundError(f"{problem}: {format_store_error(error)}") from None
     counts = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
     if min(counts, default=0) < 0 or sum(counts) != metadata.num_rows:
         raise TableNotFoundError(
-            f"{place}: the footer of {location.name} is damaged: its numbers of rows contradict each other"
+            f"{table_name}: the footer of {location.name} is damaged: its row counts contradict each other"
         )
     width = max((size // max(count, 1) for size, count in zip(layout.sizes, counts)), default=0)
     rows = max(min(BATCH_ROWS, BATCH_BYTES // max(width, 1)), 1)
@@ -145,14 +147,14 @@ def _unwrap_extensions(schema: pa.Schema) -> pa.Schema:
     return pa.schema(fields)
 
 
-def add_partitions(files: Sequence[File], place: str) -> Iterator[File]:
+def add_partitions(files: Sequence[File], table_name: str) -> Iterator[File]:
     """Add the columns of the directories to the files; a column has the same type in all files."""
     names = list(files[0].values)
     for file in files:
         if list(file.values) != names:
             expected, actual = (", ".join(map(quote, columns)) or "none" for columns in (names, file.values))
             raise ContractError(
-                f"{place}: the directory of {files[0].name} names the columns {expected}, "
+                f"{table_name}: the directory of {files[0].name} names the columns {expected}, "
                 f"that of {file.name} {actual}"
             )
     types = {name: infer_partition_type([file.values[name] for file in files]) for name in names}
@@ -171,20 +173,20 @@ _MANY_FILES, _CHUNK_FILES = 4096, 512
 """The number of files from which several processes read the footers, and the files of one task."""
 
 
-def read_footers(store: Any, locations: Sequence[Location], place: str) -> list[File]:
+def read_footers(store: Any, locations: Sequence[Location], table_name: str) -> list[File]:
     """Read the footers of files in several threads; those of thousands of files in a process for each core.
 
     Args:
         store: the file system.
         locations: the files.
-        place: the path of their table, for messages.
+        table_name: the path of their table, for messages.
 
     Raises:
         TableNotFoundError: a file is missing, or is not Parquet.
     """
     known, files = _FOOTERS.get({}), list[File]()
     unread = [location for location in locations if (location.path, location.stamp) not in known]
-    task = _FooterTask(store, place)
+    task = _FooterTask(store, table_name)
     new = task.read(unread) if len(unread) <= _MANY_FILES else _read_in_processes(task, unread)
     for location in locations:
         key = location.path, location.stamp
@@ -221,14 +223,14 @@ class _FooterTask:
     """The reading of footers, in this process or in others."""
 
     store: Any
-    place: str
+    table_name: str
 
     verb = "read"
 
     def read(self, locations: Sequence[Location]) -> Iterator[File]:
         """Read footers in several threads, and yield them in order."""
         with ThreadPoolExecutor(16) as pool:
-            yield from pool.map(partial(_read_footer, self.store, place=self.place), locations)
+            yield from pool.map(partial(_read_footer, self.store, table_name=self.table_name), locations)
 
     def run(self, chunk: _Chunk) -> tuple[int, list[File]]:
         """Read the footers of a chunk."""

@@ -109,7 +109,7 @@ def infer_table(
     if isinstance(opened, ParquetTable):
         findings = find_duplicate_columns(opened.columns, opened.fold) + opened.compare_files(names, ())
         if findings:
-            raise InferenceError.of(f"no signature for the table {opened.place!r}", findings)
+            raise InferenceError.of(f"no signature for the table {opened.name!r}", findings)
     try:
         declared = opened.declare(names)
     except (ConversionError, SignatureError) as error:
@@ -134,7 +134,7 @@ def _choose_columns(table: Table, columns: str | Sequence[str] | None) -> list[s
     names = [columns] if isinstance(columns, str) else list(actual if columns is None else columns)
     if not names:
         problem = "the table has no columns" if columns is None else "columns: expected at least one column"
-        raise ContractError(f"{table.place}: {problem}")
+        raise ContractError(f"{table.name}: {problem}")
     if missing := find_missing(names, actual):
         raise ContractError.of("columns: the table has no such columns", missing)
     return names

@@ -57,12 +57,12 @@ class ParquetTable:
     """A Parquet table.
 
     Attributes:
-        place: the path or URI of the table, for messages.
+        name: the path or URI of the table, for messages.
         store: the file system.
         files: the files, in order of their names.
     """
 
-    place: str
+    name: str
     store: Any
     files: tuple[File, ...]
     fold = staticmethod(str.casefold)
@@ -243,7 +243,7 @@ class ParquetTable:
                     for batch in reader.iter_batches(batch_size=batch_rows, row_groups=[index], columns=own):
                         yield _complete_batch(batch, file, columns, batch.num_rows)
         except (pa.ArrowException, OSError) as error:
-            problem = f"{self.place}: the file {file.name} cannot be read completely"
+            problem = f"{self.name}: the file {file.name} cannot be read completely"
             raise ContractError(f"{problem}: {format_store_error(error)}") from None
 
 
@@ -320,16 +320,16 @@ def open_parquet(path: str | os.PathLike[str], store: tuple[Any, str] | None = N
         raise ContractError(f"table: expected a path or a URI, got {name_type(path)}")
     if not os.fspath(path).strip():
         raise ContractError("table: expected a path or a URI, got an empty text")
-    place = redact_uri(path)
+    name = redact_uri(path)
     try:
         file_system, root = store or _find_store(path)
-        locations = list_files(file_system, root, place)
+        locations = list_files(file_system, root, name)
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, (TableNotFoundError, ContractError)):
             raise
-        raise TableNotFoundError(f"the table {place!r} cannot be read: {format_store_error(error)}") from None
-    files = read_footers(file_system, locations, place)
-    return ParquetTable(place, file_system, tuple(add_partitions(files, place)))
+        raise TableNotFoundError(f"the table {name!r} cannot be read: {format_store_error(error)}") from None
+    files = read_footers(file_system, locations, name)
+    return ParquetTable(name, file_system, tuple(add_partitions(files, name)))
 
 
 def _find_store(path: str | os.PathLike[str]) -> tuple[Any, str]:

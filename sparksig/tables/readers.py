@@ -233,11 +233,11 @@ def find_partitions(files: Sequence[str], target: str) -> tuple[str, ...]:
     if not files:
         return ()
     file = unquote(files[0])
-    place = re.sub(r"^[A-Za-z][\w+.-]*:(//[^/]*)?", "", target).rstrip("/")
+    path = re.sub(r"^[A-Za-z][\w+.-]*:(//[^/]*)?", "", target).rstrip("/")
     if file.startswith("file:"):
-        place = os.path.abspath(place)
-    if place.startswith("/"):
-        file = file.partition(f"{place}/")[2] or file
+        path = os.path.abspath(path)
+    if path.startswith("/"):
+        file = file.partition(f"{path}/")[2] or file
     names: list[str] = []
     for directory in reversed(file.split("/")[:-1]):  # from the file upwards
         name, equals, _ = directory.partition("=")

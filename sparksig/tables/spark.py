@@ -38,7 +38,7 @@ class SparkTable:
     """
 
     df: DataFrame
-    place = "the table"
+    name = "the table"
 
     @property
     def reader(self) -> SparkReader:
@@ -129,9 +129,9 @@ def sample_rows(df: DataFrame, sampler: Sampler) -> Sample:
 
 
 def _sample_uniformly(df: DataFrame, sampler: Sampler) -> Sample:
-    numbered = _number_columns(df).withColumn("place", F.monotonically_increasing_id())
-    ordered = numbered.withColumn("order", build_sample_order(F.col("place"), F.lit(sampler.seed)))
-    chosen = ordered.orderBy("order", "place").limit(sampler.rows).drop("place", "order")
+    numbered = _number_columns(df).withColumn("position", F.monotonically_increasing_id())
+    ordered = numbered.withColumn("order", build_sample_order(F.col("position"), F.lit(sampler.seed)))
+    chosen = ordered.orderBy("order", "position").limit(sampler.rows).drop("position", "order")
     rows = chosen.mapInArrow(_take_rows(None, None), _TRANSFER).collect()
     parts, schema = _split_tables([_read_table(body, df) for _, body in rows], df)
     return Sample(parts, schema, "uniform")
@@ -170,9 +170,9 @@ def _run_partitions(df: DataFrame, rdd: Any, chosen: list[int], rows: int) -> li
         context.setLocalProperty(_ROWS, None)  # type: ignore[arg-type]
 
 
-def build_sample_order(place: SparkColumn, seed: SparkColumn) -> SparkColumn:
+def build_sample_order(position: SparkColumn, seed: SparkColumn) -> SparkColumn:
     """Return the order of which the first rows are a uniform sample."""
-    return F.xxhash64(place, seed.cast("bigint"))
+    return F.xxhash64(position, seed.cast("bigint"))
 
 
 def _take_rows(chosen: frozenset[int] | None, rows: int | None) -> Callable[[Batches], Batches]:

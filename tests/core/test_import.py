@@ -28,7 +28,7 @@ ROOT = Path(sparksig.__file__).parents[1]
 
 def in_a_process_of_its_own(code):
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=300
     )
     return done.stdout.strip()
 

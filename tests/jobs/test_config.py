@@ -40,7 +40,7 @@ def test_defaults(loader):
     assert config.output.keep == ["id"]
     assert config.check.mode == "schema"
     assert loader.load(CHECK, CheckConfig).mode == "full"
-    assert loader.load("input: {table: db.t}", InferConfig).input.place == "db.t"
+    assert loader.load("input: {table: db.t}", InferConfig).input.location == "db.t"
 
 
 def test_a_configuration_does_not_change(loader):
@@ -470,7 +470,7 @@ def test_what_the_examples_have_commented_out_loads_too(name, loader):
 
 def test_configurations_need_no_spark():
     code = "import sys, sparksig.jobs; sys.exit('pyspark' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=300).returncode == 0
 
 
 @pytest.mark.parametrize(("sets", "text"), [

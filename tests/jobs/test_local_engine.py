@@ -382,7 +382,7 @@ def start(home, **changes):
 
 def test_the_engine_is_the_default_where_spark_is_not_installed(home):
     process = start(home)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     assert "engine           local: Spark is not installed" in out
     assert read(home).num_rows == 20

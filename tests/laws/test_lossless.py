@@ -331,21 +331,28 @@ def harmless(dtype):
             yield pa.DictionaryArray.from_arrays(places, build(inner, [zero]))
 
 
-@pytest.mark.parametrize("target", DataType, ids=describe_case)
-@pytest.mark.parametrize("dtype", PLAIN + DICTIONARIES + FOREIGN, ids=str)
-def test_what_is_refused_is_refused_whatever_it_holds(dtype, target):
-    for required in (True, False):
-        if verdict(dtype, target, required) is not None:
-            continue
-        texts = set()
-        schema = Schema([ColSpec(target, "a", required)])
-        for array in harmless(dtype):
-            batch = pa.record_batch([array], ["a"])
-            with pytest.raises(ContractError) as error:
-                compile(schema, batch.schema).apply(batch)
-            assert [finding.code for finding in error.value.findings] == [Code.TYPE_MISMATCH]
-            texts.add(str(error.value))
-        assert len(texts) == 1
+@pytest.mark.parametrize(
+    ("dtype", "target", "required"),
+    [
+        pytest.param(
+            dtype, target, required, id=f"{dtype}-{target.name}-{'required' if required else 'optional'}"
+        )
+        for dtype in PLAIN + DICTIONARIES + FOREIGN
+        for target in DataType
+        for required in (True, False)
+        if verdict(dtype, target, required) is None
+    ],
+)
+def test_a_type_is_refused_for_all_values_alike(dtype, target, required):
+    texts = set()
+    schema = Schema([ColSpec(target, "a", required)])
+    for array in harmless(dtype):
+        batch = pa.record_batch([array], ["a"])
+        with pytest.raises(ContractError) as error:
+            compile(schema, batch.schema).apply(batch)
+        assert [finding.code for finding in error.value.findings] == [Code.TYPE_MISMATCH]
+        texts.add(str(error.value))
+    assert len(texts) == 1
 
 
 @pytest.mark.parametrize("target", DataType, ids=describe_case)

@@ -213,7 +213,7 @@ TEXTS = {
 @pytest.mark.parametrize("column", TEXTS.values(), ids=TEXTS)
 def test_no_batch_of_a_column_of_strings_is_refused_for_what_it_holds(column, required):
     schema = Schema([ColSpec("string", "a", required)])
-    for rows in ([0, 1, 2], [0, 2], [1], []):
+    for rows in ([0, 1, 2], [0, 2], [1], []):  # batches of one column
         enforced = enforce(pd.DataFrame({"a": column.iloc[rows]}), schema)
         assert [None if pd.isna(value) else value for value in enforced["a"]] == [VALUES[row] for row in rows]
     with pytest.raises(ContractError):

@@ -120,7 +120,7 @@ def attributes(node):
     return node["content"]["content"]
 
 
-def run_predictions(directories, data_file, timeout=120):
+def run_predictions(directories, data_file, timeout=600):
     """Load each directory, or skops file, in another process, and predict with it.
 
     Returns:

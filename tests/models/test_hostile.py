@@ -480,21 +480,23 @@ def test_no_tensor_of_an_onnx_model_lies_outside(saved, private, tmp_path, locat
     assert len(str(caught.value)) < 600
 
 
-def test_tensors_in_subgraphs_and_attributes_may_not_lie_outside_either(saved, private, tmp_path):
+@pytest.mark.parametrize("in_subgraph", [False, True], ids=["attribute", "subgraph"])
+def test_tensors_in_subgraphs_and_attributes_may_not_lie_outside_either(
+    saved, private, tmp_path, in_subgraph
+):
     home = unsealed(_copy(saved, "onnx", tmp_path / "m"))
     tensor = TensorProto(name="t", data_type=TensorProto.DOUBLE, dims=[1], data_location=TensorProto.EXTERNAL)
     tensor.external_data.add(key="location", value="../outside")
-    constant = helper.make_node("Constant", [], ["c"], value=tensor)
-    body = helper.make_graph(
-        [constant], "body", [], [helper.make_tensor_value_info("c", TensorProto.DOUBLE, [1])]
-    )
-    condition = helper.make_node("If", ["X"], ["Z"], then_branch=body, else_branch=body)
-    for node in (constant, condition):
-        graph = _graph()
-        graph.graph.node.append(node)
-        (home / "model.onnx").write_bytes(graph.SerializeToString())
-        with pytest.raises(ModelDamagedError, match="leads out of the model directory"):
-            _load(home)
+    node = helper.make_node("Constant", [], ["c"], value=tensor)
+    if in_subgraph:
+        value = helper.make_tensor_value_info("c", TensorProto.DOUBLE, [1])
+        body = helper.make_graph([node], "body", [], [value])
+        node = helper.make_node("If", ["X"], ["Z"], then_branch=body, else_branch=body)
+    graph = _graph()
+    graph.graph.node.append(node)
+    (home / "model.onnx").write_bytes(graph.SerializeToString())
+    with pytest.raises(ModelDamagedError, match="leads out of the model directory"):
+        _load(home)
 
 
 @pytest.mark.parametrize("name", ["MLmodel", "requirements.txt", "SHA256SUMS"])

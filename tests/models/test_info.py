@@ -541,7 +541,7 @@ def test_the_metadata_of_a_loaded_model_are_those_of_its_directory(saved, name):
     names = [*SAME, "flavors", "model_size_bytes"]
     actual_values = {name: getattr(metadata, name) for name in names}
     assert actual_values == {name: getattr(expected, name) for name in names}
-    for method in ("get_input_schema", "get_output_schema", "get_params_schema"):
+    for method in ("get_input_schema", "get_output_schema", "get_params_schema"):  # parts of one signature
         ours, theirs = getattr(metadata, method)(), getattr(expected, method)()
         assert (ours and ours.to_json()) == (theirs and theirs.to_json())
     written = yaml.safe_load((path / "MLmodel").read_text())

@@ -143,7 +143,7 @@ def test_sparksig_does_not_import_mlflow_to_recognize_its_objects():
         "print('mlflow' in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
     )
     assert done.stdout.strip() == "False"
 
@@ -283,7 +283,7 @@ def test_mlflow_loads_its_python_model_without_sparksig(tmp_path):
         "print(json.dumps(list(model.predict(pd.DataFrame({'weight': [1.5]})))))"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=600
     )
     assert not done.returncode, done.stderr
     assert json.loads(done.stdout.strip().splitlines()[-1]) == [3.0]

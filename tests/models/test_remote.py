@@ -155,14 +155,16 @@ def test_a_file_uri_of_another_machine_is_refused(skopsed):
 
 
 @pytest.mark.parametrize(
+    "function", [sparksig.load_model, sparksig.get_model_info, sparksig.load_input_example]
+)
+@pytest.mark.parametrize(
     "uri", ["dbfs:/m", "http://h/m", "https://u:verysecret@h/m?token=verysecret", "ftp://h/m", "DBFS:/m"]
 )
-def test_other_uris_are_refused_by_name(fetched, uri):
+def test_other_uris_are_refused_by_name(fetched, uri, function):
     scheme = uri.partition(":")[0].lower()
     text = rf"cannot fetch models from {scheme}: URIs. Pass a path, or one of file:/, runs:/, models:/"
-    for function in (sparksig.load_model, sparksig.get_model_info, sparksig.load_input_example):
-        error = _refused(UnsupportedError, text, function, uri)
-        assert "verysecret" not in str(error)
+    error = _refused(UnsupportedError, text, function, uri)
+    assert "verysecret" not in str(error)
     assert not list(fetched.iterdir())
 
 
@@ -284,13 +286,13 @@ def test_an_endpoint_may_stand_in_the_environment(store, skopsed, monkeypatch):
     )
 
 
+@pytest.mark.parametrize("path", ["ends/m", "ends/m/", "ends/m//"])
 @with_servers
-def test_a_prefix_ends_with_a_name(store, skopsed):
+def test_a_prefix_ends_with_a_name(store, skopsed, path):
     store.upload(skopsed, "ends/m")
     store.put("ends/m2/model.skops", b"another")
     store.put("ends/m.txt", b"another")
-    for path in ("ends/m", "ends/m/", "ends/m//"):
-        assert sparksig.get_model_info(store.uri(path)).digest == digest(skopsed)
+    assert sparksig.get_model_info(store.uri(path)).digest == digest(skopsed)
 
 
 @pytest.mark.parametrize(
@@ -310,25 +312,32 @@ def test_markers_of_directories_are_no_files(store, skopsed):
     assert sparksig.get_model_info(store.uri("marked/m")).digest == digest(skopsed)
 
 
+@pytest.mark.parametrize(
+    ("path", "other_bucket"),
+    [("there/none", None), ("there/m", "nobucket"), ("there/m/MLmodel", None)],
+    ids=["missing directory", "missing bucket", "file"],
+)
 @with_servers
-def test_what_is_not_there_is_said_with_its_uri(store, skopsed, fetched):
+def test_a_missing_directory_in_a_store_is_named(store, skopsed, fetched, path, other_bucket):
     store.upload(skopsed, "there/m")
+    text = rf"^there is no model directory at 's3://{other_bucket or 'models'}/{path}'$"
+    _refused(ModelNotFoundError, text, sparksig.load_model, store.uri(path, other_bucket))
+
+
+@with_servers
+def test_a_directory_in_a_store_without_a_model_is_named(store, fetched):
     store.put("there/other/README", b"no model")
-    for path, where in (("there/none", None), ("there/m", "nobucket"), ("there/m/MLmodel", None)):
-        uri = f"s3://{where or 'models'}/{path}"
-        text = rf"^there is no model directory at '{uri}'$"
-        _refused(ModelNotFoundError, text, sparksig.load_model, store.uri(path, where))
     text = r"^'s3://models/there/other' is not a model directory: it has no file MLmodel$"
     _refused(ModelNotFoundError, text, sparksig.load_model, store.uri("there/other"))
 
 
+@pytest.mark.parametrize("path", ["above", ""], ids=["parent", "bucket"])
 @with_servers
-def test_what_is_no_model_is_not_fetched(store, skopsed, fetched):
+def test_a_directory_above_a_model_is_not_fetched(store, skopsed, fetched, path):
     store.upload(skopsed, "above/m")
-    for uri in (store.uri("above"), store.uri("")):
-        with pytest.raises(ModelNotFoundError):
-            sparksig.load_model(uri)
-        assert not [path for path in fetched.rglob("*") if path.is_file()]
+    with pytest.raises(ModelNotFoundError):
+        sparksig.load_model(store.uri(path))
+    assert not [file for file in fetched.rglob("*") if file.is_file()]
 
 
 @with_servers
@@ -385,8 +394,10 @@ def test_code_from_a_store_runs_only_if_the_caller_lets_it(store, tmp_path):
     _refused(ModelDamagedError, "differs from the pinned digest", sparksig.load_model, uri, digest="0" * 64)
     sparksig.get_model_info(uri)
     assert not (tmp_path / "canary").exists()
-    for trust in ({"allow_pickle": True}, {"digest": digest(tmp_path / "m")}):
-        assert same_bits(sparksig.load_model(uri, **trust).predict(FRAME), FRAME["x"] * 2)
+    allowed = sparksig.load_model(uri, allow_pickle=True)
+    pinned = sparksig.load_model(uri, digest=digest(tmp_path / "m"))
+    assert same_bits(allowed.predict(FRAME), FRAME["x"] * 2)
+    assert same_bits(pinned.predict(FRAME), FRAME["x"] * 2)
     assert (tmp_path / "canary").exists()
 
 
@@ -502,8 +513,11 @@ class Logged:
             self.client.create_registered_model(name)
         return self.client.create_model_version(name, source, self.run).version
 
-    def by_all_names(self, name, path):
-        return [f"runs:/{self.run}/{path}", f"models:/{name}/1", f"models:/{name}@champion"]
+    def format_uri(self, template):
+        """Return a URI with the ids of this server, which the parameters of a test cannot know."""
+        return template.format(
+            run=self.run, sk=self.sk.model_uri, py=self.py.model_uri, artifacts=self.artifacts
+        )
 
 
 @pytest.fixture(scope="module")
@@ -516,43 +530,52 @@ def logged(tmp_path_factory):
         yield Logged(home)
 
 
+@pytest.mark.parametrize(
+    "uri", ["runs:/{run}/sk", "models:/sk/1", "models:/sk@champion", "models:/sk/latest", "{sk}"]
+)
 @with_servers
-def test_an_estimator_that_mlflow_logged_loads_by_all_its_names(logged):
+def test_an_estimator_that_mlflow_logged_is_loaded_by_each_name(logged, uri):
+    uri = logged.format_uri(uri)
+    loaded = sparksig.load_model(uri)
     expected = linear().predict(logged.data)
-    uris = [*logged.by_all_names("sk", "sk"), "models:/sk/latest", logged.sk.model_uri]
-    assert logged.sk.model_uri.startswith("models:/m-")
-    for uri in uris:
-        loaded = sparksig.load_model(uri)
-        np.testing.assert_allclose(loaded.predict(logged.data), expected, rtol=1e-12)
-        info = sparksig.get_model_info(uri)
-        assert (info.model_uri, info.signature) == (uri, loaded.signature)
-        assert (info.run_id, info.model_id) == (logged.run, logged.sk.model_id)
-        pd.testing.assert_frame_equal(sparksig.load_input_example(uri), logged.data.reset_index(drop=True))
+    np.testing.assert_allclose(loaded.predict(logged.data), expected, rtol=1e-12)
+    info = sparksig.get_model_info(uri)
+    assert (info.model_uri, info.signature) == (uri, loaded.signature)
+    assert (info.run_id, info.model_id) == (logged.run, logged.sk.model_id)
+    pd.testing.assert_frame_equal(sparksig.load_input_example(uri), logged.data.reset_index(drop=True))
 
 
+@pytest.mark.parametrize("uri", ["runs:/{run}/py", "models:/py/1", "models:/py@champion", "{py}"])
 @with_servers
-def test_a_python_model_that_mlflow_logged_loads_if_it_may_run(logged):
-    for uri in [*logged.by_all_names("py", "py"), logged.py.model_uri]:
-        text = r"can run any code in it"
-        _refused(ModelNotTrustedError, text, sparksig.load_model, uri)
-        pd.testing.assert_frame_equal(sparksig.load_input_example(uri), FRAME)
-        for trust in ({"allow_pickle": True}, {"digest": sparksig.get_model_info(uri).digest}):
-            assert same_bits(sparksig.load_model(uri, **trust).predict(FRAME), FRAME["x"] * 2)
+def test_a_python_model_that_mlflow_logged_needs_permission(logged, uri):
+    uri = logged.format_uri(uri)
+    _refused(ModelNotTrustedError, r"can run any code in it", sparksig.load_model, uri)
+    pd.testing.assert_frame_equal(sparksig.load_input_example(uri), FRAME)
+    allowed = sparksig.load_model(uri, allow_pickle=True)
+    pinned = sparksig.load_model(uri, digest=sparksig.get_model_info(uri).digest)
+    assert same_bits(allowed.predict(FRAME), FRAME["x"] * 2)
+    assert same_bits(pinned.predict(FRAME), FRAME["x"] * 2)
 
 
+@pytest.mark.parametrize(
+    "uri", ["runs:/{run}/ours", "models:/ours/1", "models:/ours@champion", "{artifacts}/ours"]
+)
 @with_servers
-def test_a_directory_written_here_comes_back_from_mlflow(logged):
+def test_a_directory_written_here_comes_back_from_mlflow(logged, uri):
+    uri = logged.format_uri(uri)
     expected = sparksig.load_model(logged.ours).predict(logged.data)
-    for uri in [*logged.by_all_names("ours", "ours"), f"{logged.artifacts}/ours"]:
-        assert same_bits(sparksig.load_model(uri).predict(logged.data), expected)
-        info = sparksig.get_model_info(uri)
-        assert info.signature == sparksig.get_model_info(logged.ours).signature
-        pd.testing.assert_frame_equal(
-            sparksig.load_input_example(uri), sparksig.load_input_example(logged.ours)
-        )
-        body = sparksig.load_serving_example(uri)
-        assert body == sparksig.load_serving_example(logged.ours)
-        assert same_bits(sparksig.validate_serving_input(uri, body), expected)
+    assert same_bits(sparksig.load_model(uri).predict(logged.data), expected)
+    info = sparksig.get_model_info(uri)
+    assert info.signature == sparksig.get_model_info(logged.ours).signature
+    pd.testing.assert_frame_equal(sparksig.load_input_example(uri), sparksig.load_input_example(logged.ours))
+    body = sparksig.load_serving_example(uri)
+    assert body == sparksig.load_serving_example(logged.ours)
+    assert same_bits(sparksig.validate_serving_input(uri, body), expected)
+
+
+@with_servers
+def test_mlflow_loads_a_registered_directory_written_here(logged):
+    expected = sparksig.load_model(logged.ours).predict(logged.data)
     assert same_bits(mlflow.pyfunc.load_model("models:/ours/1").predict(logged.data), expected)
 
 
@@ -571,16 +594,17 @@ def test_the_digest_of_a_model_version_is_the_digest_that_was_saved(logged, uri)
     assert sparksig.load_model(uri, digest=digest(logged.ours)).signature is not None
 
 
+@pytest.mark.parametrize("uri", ["runs:/{run}/deep/armed", "models:/armed/1", "models:/armed@champion"])
 @with_servers
-def test_what_is_registered_does_not_run_by_itself(logged):
-    for uri in logged.by_all_names("armed", "deep/armed"):
-        text = r"loading a pickled PythonModel can run any code in it"
-        _refused(ModelNotTrustedError, text, sparksig.load_model, uri)
-        sparksig.get_model_info(uri)
-        sparksig.load_input_example(uri)
-        assert not logged.canary.exists()
-        assert same_bits(sparksig.load_model(uri, allow_pickle=True).predict(FRAME), FRAME["x"] * 2)
-        logged.canary.rmdir()
+def test_a_registered_model_runs_only_with_permission(logged, uri):
+    uri = logged.format_uri(uri)
+    text = r"loading a pickled PythonModel can run any code in it"
+    _refused(ModelNotTrustedError, text, sparksig.load_model, uri)
+    sparksig.get_model_info(uri)
+    sparksig.load_input_example(uri)
+    assert not logged.canary.exists()
+    assert same_bits(sparksig.load_model(uri, allow_pickle=True).predict(FRAME), FRAME["x"] * 2)
+    logged.canary.rmdir()
 
 
 @with_servers
@@ -592,11 +616,11 @@ def test_what_mlflow_does_not_know_is_said_with_its_uri(logged):
         _refused(ModelNotFoundError, re.escape(repr(uri)), sparksig.get_model_info, uri)
 
 
+@pytest.mark.parametrize("uri", ["models:/none/1", "runs:/{run}/none", "runs:/{run}/text/README"])
 @with_servers
-def test_a_failed_fetch_from_mlflow_leaves_nothing(logged, fetched):
-    for uri in ("models:/none/1", f"runs:/{logged.run}/none", f"runs:/{logged.run}/text/README"):
-        with pytest.raises(ModelNotFoundError):
-            sparksig.load_model(uri)
+def test_a_failed_fetch_from_mlflow_leaves_nothing(logged, fetched, uri):
+    with pytest.raises(ModelNotFoundError):
+        sparksig.load_model(logged.format_uri(uri))
     assert not list(fetched.glob("sparksig-*"))
 
 
@@ -732,17 +756,18 @@ def test_a_version_that_was_fetched_can_be_registered_again(logged, tmp_path):
     assert sparksig.load_model(f"models:/ours/{version}").signature is not None
 
 
+@pytest.mark.parametrize(
+    "uri",
+    ["runs:/{run}/ours", "models:/ours/1", "models:/m-" + "0" * 32],
+    ids=["run", "registered model", "logged model"],
+)
 @with_servers
-def test_a_registry_that_does_not_answer_is_not_a_model_that_is_not_there(logged, monkeypatch):
+def test_a_registry_that_does_not_answer_is_not_reported_as_a_missing_model(logged, monkeypatch, uri):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somebody:verysecret@127.0.0.1:1")
-    for uri in (f"runs:/{logged.run}/ours", "models:/ours/1", "models:/m-" + "0" * 32):
-        error = _refused(
-            ModelError,
-            rf"^MLflow cannot download '{re.escape(uri)}': .*MLFLOW_HTTP_REQUEST_MAX_RETRIES",
-            sparksig.load_model,
-            uri,
-        )
-        assert "verysecret" not in str(error)
+    uri = logged.format_uri(uri)
+    text = rf"^MLflow cannot download '{re.escape(uri)}': .*MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    error = _refused(ModelError, text, sparksig.load_model, uri)
+    assert "verysecret" not in str(error)
 
 
 # --- MLflow's scoring server ----------------------------------------------------------------------------

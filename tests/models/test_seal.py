@@ -702,24 +702,25 @@ def test_what_cannot_be_kept_in_mlmodel_is_refused(model):
     assert content(model) == before
 
 
-def test_an_example_that_does_not_fit_any_more_is_warned_of(tmp_path):
+@pytest.mark.parametrize("column", [ColSpec("long", "x"), ColSpec("double", "y")], ids=["type", "name"])
+def test_a_signature_that_the_example_does_not_fit_is_set_with_a_warning(tmp_path, column):
     sparksig.save_model(tmp_path / "m", Doubled(), input_example=pd.DataFrame({"x": [0.1]}))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        sparksig.set_signature(
-            tmp_path / "m", sparksig.load_model(tmp_path / "m", allow_pickle=True).signature
-        )
+    signature = ModelSignature(Schema([column]), ONE_DOUBLE)
     text = rf"^{re.escape(str(tmp_path))}/m: the saved input example does not fit the new signature: "
-    wrong = ModelSignature(Schema([ColSpec("long", "x")]), ONE_DOUBLE)
-    missing = ModelSignature(Schema([ColSpec("double", "y")]), ONE_DOUBLE)
-    for signature in (wrong, missing):
-        with pytest.warns(ExampleMismatchWarning, match=text) as caught:
-            sparksig.set_signature(tmp_path / "m", signature)
-        assert [warning.filename for warning in caught] == [__file__]
-        assert sparksig.load_model(tmp_path / "m", allow_pickle=True).signature == signature
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        sparksig.set_signature(tmp_path / "m", ModelSignature(outputs=ONE_DOUBLE))
+    with pytest.warns(ExampleMismatchWarning, match=text) as caught:
+        sparksig.set_signature(tmp_path / "m", signature)
+    assert [warning.filename for warning in caught] == [__file__]
+    assert sparksig.load_model(tmp_path / "m", allow_pickle=True).signature == signature
+
+
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+@pytest.mark.filterwarnings("error")
+def test_a_signature_that_the_example_fits_is_set_without_a_warning(tmp_path, side):
+    example = pd.DataFrame({"x": [0.1]})
+    info = sparksig.save_model(tmp_path / "m", Doubled(), input_example=example)
+    signature = info.signature if side == "inputs" else ModelSignature(outputs=ONE_DOUBLE)
+    sparksig.set_signature(tmp_path / "m", signature)
+    assert sparksig.load_model(tmp_path / "m", allow_pickle=True).signature == signature
 
 
 def test_an_example_that_is_gone_is_warned_of(tmp_path):

@@ -806,17 +806,29 @@ SERVED = {
 }
 
 
+@pytest.mark.parametrize("value", ["", "false", "0", "no"])
+@pytest.mark.parametrize("name", SERVED)
+def test_json_is_not_decoded_outside_of_a_server(monkeypatch, name, value):
+    model, data, _ = SERVED[name]
+    monkeypatch.setenv(SWITCH, value)
+    with pytest.raises(ContractError, match="got a value of type str"):
+        model().predict(data)
+
+
+@pytest.mark.parametrize("value", ["true", "True", "TRUE"])
 @pytest.mark.parametrize(("model", "data", "expected"), SERVED.values(), ids=SERVED)
-def test_a_server_hands_over_json(save, monkeypatch, model, data, expected):
+def test_json_from_a_server_is_decoded(monkeypatch, model, data, expected, value):
+    monkeypatch.setenv(SWITCH, value)
+    assert model().predict(data) == expected
+
+
+@pytest.mark.parametrize(("model", "data", "expected"), SERVED.values(), ids=SERVED)
+def test_json_from_a_server_is_decoded_by_a_loaded_model(save, monkeypatch, model, data, expected):
     loaded = save(model())
-    for value in ("", "false", "0", "no"):
-        monkeypatch.setenv(SWITCH, value)
-        with pytest.raises(ContractError, match="got a value of type str"):
-            loaded.predict_raw(data)
-    for value in ("true", "True", "TRUE"):
-        monkeypatch.setenv(SWITCH, value)
-        assert loaded.predict_raw(data) == expected
-        assert model().predict(data) == expected
+    with pytest.raises(ContractError, match="got a value of type str"):
+        loaded.predict_raw(data)
+    monkeypatch.setenv(SWITCH, "true")
+    assert loaded.predict_raw(data) == expected
     assert mlflow.pyfunc.load_model(str(loaded.path)).predict(data) == expected
     with pytest.raises(ContractError, match=r"got a text that is not (base64|ISO 8601)|value of type str"):
         loaded.predict_raw([{"sku": "a", "photo": "%"}] if model is Days else ["%"])

@@ -481,7 +481,9 @@ def test_directories_that_disagree(write):
 @pytest.mark.parametrize("aside", ["archive", "a=", "a=1/a=2"])
 def test_directories_beside_partitions_are_not_left_out_silently(write, aside):
     home = write({"x": [1]}, {"x": [None]}, folders=["a=1", aside])
-    with pytest.raises(ContractError, match=rf"`{aside}/part-1\.parquet` lies in a directory that names no"):
+    with pytest.raises(
+        ContractError, match=rf"the directory of `{aside}/part-1\.parquet` does not name a new"
+    ):
         check_parquet(home, "x bigint not null", "full")
 
 
@@ -493,7 +495,7 @@ def test_what_is_no_parquet_table(tmp_path, write):
         check_parquet(tmp_path / "empty", "x int")
     home = write({"x": [1]}, folders=["archive"])
     with pytest.raises(
-        TableNotFoundError, match=r"archive/part-0\.parquet` lies in a directory that names no column"
+        TableNotFoundError, match=r"the directory of `archive/part-0\.parquet` does not name a new column"
     ):
         check_parquet(home, "x int")
     (home / "notes.txt").write_text("not Parquet")

@@ -76,7 +76,7 @@ def test_no_split_exceeds_its_share_by_more_than_a_row_group(tmp_path_factory, s
     laid_out = type(file)(
         file.path, file.name, file.schema, (1,) * len(sizes), {}, layout=Layout(sizes=tuple(sizes))
     )
-    splits = plan_splits(type(table)(table.place, table.store, (laid_out,)), scan, cores)
+    splits = plan_splits(type(table)(table.name, table.store, (laid_out,)), scan, cores)
     assert [group for _, group, _ in groups_of(splits)] == list(range(len(sizes)))
     assert all(split.pieces for split in splits)
     assert max(split.size for split in splits) <= sum(sizes) / len(splits) + max(sizes)

@@ -123,10 +123,9 @@ def test_the_plans_look_at_no_row(spark, job, tmp_path, capsys, jobs_started):
     assert "- z: expected string, got no such column" in output
     assert job("infer", "--dry-run", signature=str(tmp_path / "s.json")) == 0
     output = capsys.readouterr().out
-    assert output.startswith(
-        f"infer the signature of {tmp_path}/table from at most 10,000 rows, and print it\n"
-    )
-    assert f"to {tmp_path}/s.json\n" in output
+    target = tmp_path / "s.json"
+    first = f"infer the signature of {tmp_path}/table from at most 10,000 rows, and write it to {target}"
+    assert output.splitlines()[0] == first
     assert "`a.b`  double  optional" in output
     assert jobs_started() - before <= 2  # each reads the footer of one file
     assert not (tmp_path / "s.json").exists()

@@ -36,7 +36,7 @@ def submit_flags():
     script = "import pyspark, os; print(os.path.dirname(pyspark.__file__))"
     home = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     submit = Path(home.stdout.strip()) / "bin" / "spark-submit"
-    usage = subprocess.run([str(submit), "--help"], capture_output=True, text=True, timeout=120)
+    usage = subprocess.run([str(submit), "--help"], capture_output=True, text=True, timeout=600)
     return set(re.findall(r"--[a-z-]+", usage.stdout + usage.stderr))
 
 

@@ -92,7 +92,7 @@ def application(source, folder, *arguments, **extra):
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", source, str(ROOT), *arguments],
-        env=environment, cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+        env=environment, cwd=folder, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     [line] = [line for line in done.stdout.splitlines() if line.startswith("got ")]
