@@ -91,7 +91,10 @@ def plan_scan(
     ]
     _refuse_empty_partitions(table, needed)
     required = [str(spec.name) for spec in model.inputs if isinstance(spec, TensorSpec) or spec.required]
-    _raise_findings([*findings, *table.compare_files(needed, required)], conflicts)
+    findings += table.compare_files(needed, required)
+    if findings or conflicts:
+        problem = "does not fit the model's input schema" if findings else "cannot be scored"
+        raise ContractError.of(f"the table {problem}", [*findings, *conflicts])
     spark_fields = read_spark_fields(table.files[0].metadata)
     source = _require_supported(table, pa.schema([schema.field(name) for name in needed]), spark_fields)
     is_named = is_row or model.inputs.has_input_names()
@@ -116,12 +119,6 @@ def plan_scan(
     )
     build_output_schema(scan)  # raises an error if a type is not supported
     return scan
-
-
-def _raise_findings(findings: Sequence[Finding], conflicts: Sequence[Finding]) -> None:
-    if findings or conflicts:
-        problem = "does not fit the model's input schema" if findings else "cannot be scored"
-        raise ContractError.of(f"the table {problem}", [*findings, *conflicts])
 
 
 def _type_partitions(table: ParquetTable) -> pa.Schema:
