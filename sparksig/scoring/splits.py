@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from sparksig.engine.absent import Absent
-from sparksig.engine.predictions import result_type
+from sparksig.engine.predictions import get_result_type
 from sparksig.errors import ContractError, ConversionError, Finding, UnsupportedError, quote
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.scoring.bounds import Bounds
@@ -160,7 +160,7 @@ def _name_outputs(outputs: Schema, options: ScanOptions) -> list[Any]:
         ContractError: predictions without fields cannot be flattened.
     """
     try:
-        dtype = options.returned or result_type(outputs)
+        dtype = options.returned or get_result_type(outputs)
     except ConversionError as error:
         raise UnsupportedError(
             f"predictions are variants, which only Spark writes: {error.message}"
