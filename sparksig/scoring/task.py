@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sparksig.models.flavors.interface import Loading
+from sparksig.models.flavors.interface import LoadOptions
 from sparksig.scoring.cache import CACHE, load_cached
 from sparksig.scoring.part import Target
 from sparksig.scoring.scan import ScanPlan, Split
@@ -28,7 +28,7 @@ class SplitTask:
 
     digest: str
     locate: Callable[[], Path]
-    loading: Loading
+    loading: LoadOptions
     plan: ScanPlan
     target: Target
 
