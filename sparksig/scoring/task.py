@@ -40,9 +40,9 @@ class SplitTask:
         try:
             earlier = CACHE.info()
             model = load_cached(self.digest, self.locate, self.loading)
-            now = CACHE.info()
+            current = CACHE.info()
             result = score_split(split, model, self.plan, self.target)
-            seconds = {"load": now.seconds - earlier.seconds, **result.seconds}
-            return replace(result, loads=now.loads - earlier.loads, seconds=seconds)
+            seconds = {"load": current.seconds - earlier.seconds, **result.seconds}
+            return replace(result, loads=current.loads - earlier.loads, seconds=seconds)
         finally:
             sys.dont_write_bytecode = before

@@ -295,10 +295,10 @@ def guard_columns(columns: Sequence[Column], specs: Sequence[ColSpec]) -> list[C
     fits = [_has_fitting_type(values, spec) for values, spec in zip(columns, specs)]
     problems = F.concat_ws("\n", *(_describe_mismatch(*part) for part in zip(columns, specs, fits)))
     text = F.concat(F.lit("the columns do not fit the model's input schema:\n"), problems)
-    first, *others = (
+    first, *remaining = (
         F.when(ok, values).cast(get_transfer_type(spec)) for values, spec, ok in zip(columns, specs, fits)
     )
-    return [F.when(problems == "", first).otherwise(F.raise_error(text)), *others]
+    return [F.when(problems == "", first).otherwise(F.raise_error(text)), *remaining]
 
 
 def _has_fitting_type(values: Column, spec: ColSpec) -> Column:

@@ -120,7 +120,7 @@ class Work:
 
     @property
     def has_details(self) -> bool:
-        """Whether a prediction is a field of a struct with further fields."""
+        """True if a prediction is a field of a struct with further fields."""
         return self.lenient or self.observed
 
     def run(
