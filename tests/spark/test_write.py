@@ -12,7 +12,7 @@ from pyspark.sql import types as T
 
 import sparksig
 from sparksig import Array, Code, ColSpec, ContractError, Object, OutputRefusedError, Property, Schema
-from sparksig.convert.spark import source
+from sparksig.convert.spark import to_source
 from sparksig.writing.target import can_hold, can_widen
 
 FORMATS = ["parquet", "delta"]
@@ -474,7 +474,7 @@ def test_what_delta_can_widen_holds_what_was_there():
     ]
     for declared in kinds:
         for actual in kinds:
-            if can_widen(source(declared), source(actual)) and declared != actual:
+            if can_widen(to_source(declared), to_source(actual)) and declared != actual:
                 assert can_hold(actual, declared), (declared, actual)
 
 
