@@ -83,7 +83,7 @@ if TYPE_CHECKING:  # type checkers and editors read the public names here, progr
     from sparksig.types import Object as Object
     from sparksig.types import Property as Property
     from sparksig.types import SparkMLVector as SparkMLVector
-    from sparksig.writing.write import plan_write as plan_write
+    from sparksig.writing.plan import plan_write as plan_write
     from sparksig.writing.write import write as write
 
 __version__ = "0.1.0"
@@ -155,7 +155,8 @@ _HOMES = {
     "sparksig.tables.sample": ["SampledSignature", "Sampler"],
     "sparksig.tables.split": ["split", "violations"],
     "sparksig.spark.udf": ["spark_udf"],
-    "sparksig.writing.write": ["plan_write", "write"],
+    "sparksig.writing.plan": ["plan_write"],
+    "sparksig.writing.write": ["write"],
     "sparksig.types": ["AnyType", "Array", "DataType", "Map", "Object", "Property", "SparkMLVector"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

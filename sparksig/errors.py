@@ -36,41 +36,6 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
 
-__all__ = [
-    "BudgetExceededError",
-    "Code",
-    "ConfigError",
-    "ConfigNotFoundError",
-    "ContractError",
-    "ConversionError",
-    "ExecutionError",
-    "Finding",
-    "InferenceError",
-    "MissingDependencyError",
-    "MissingSignatureError",
-    "ModelDamagedError",
-    "ModelError",
-    "ModelFailedError",
-    "ModelNotFoundError",
-    "ModelNotTrustedError",
-    "OutputRefusedError",
-    "PredictionError",
-    "SignatureError",
-    "SignatureTypeError",
-    "SparksigError",
-    "SparksigWarning",
-    "TableNotFoundError",
-    "UnsupportedError",
-    "below",
-    "describe_exception",
-    "make_lines_printable",
-    "make_printable",
-    "name_type",
-    "quote",
-    "shorten",
-    "suggest",
-]
-
 
 class Code(str, Enum):
     """The kind of a finding. The values are stable: dashboards and tests may rely on them."""

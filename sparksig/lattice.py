@@ -195,7 +195,8 @@ def find_mismatches(source: Source, target: Type, path: str, required: bool = Tr
         hint = "it holds only nulls: declare it optional, or cast the column to its type"
         return [_mismatch(path, target, source, hint)]
     if isinstance(target, DataType):
-        return _judge_scalar(source, target, path)
+        fits = is_scalar_source(source, target)
+        return [] if fits else [_mismatch(path, target, source, suggest_cast(source, target))]
     if isinstance(target, SparkMLVector):
         return _judge_vector(source, target, path)
     if isinstance(target, Array):
@@ -205,19 +206,14 @@ def find_mismatches(source: Source, target: Type, path: str, required: bool = Tr
     return _judge_object(source, target, path, required)
 
 
-def _judge_scalar(source: Source, target: DataType, path: str) -> list[Finding]:
-    fits = is_scalar_source(source, target)
-    return [] if fits else [_mismatch(path, target, source, suggest_cast(source, target))]
-
-
 def is_scalar_source(source: Source, target: DataType) -> bool:
     """Return whether the casting table widens a source to a scalar type."""
     if isinstance(source, Decimal):
-        return _does_decimal_fit(source, target)
+        return _fits_decimal(source, target)
     return isinstance(source, Scalar) and MODEL_TYPE[target] in find_upper_bounds(source.name)
 
 
-def _does_decimal_fit(source: Decimal, target: DataType) -> bool:
+def _fits_decimal(source: Decimal, target: DataType) -> bool:
     if target is DataType.double:
         # 15 digits survive a double as long as its exponent stays in the normal range.
         return source.precision <= DECIMAL_DIGITS[target] and abs(source.scale) <= 290
@@ -311,7 +307,7 @@ _LAYOUTS = {
 }  # fmt: skip
 """The type that readers return for each memory layout of a type."""
 
-_OF_DECIMALS = {"int32": DataType.integer, "int64": DataType.long, "float64": DataType.double}
+_DECIMAL_TARGETS = {"int32": DataType.integer, "int64": DataType.long, "float64": DataType.double}
 
 
 def normalize_scalar(source: Scalar) -> Scalar:
@@ -339,7 +335,7 @@ def is_lossless(source: Source, target: Source) -> bool:
             return target.scale >= source.scale and digits >= source.precision - source.scale
         return isinstance(source, Scalar) and digits >= INTEGER_DIGITS.get(source.name, 99)
     if isinstance(source, Decimal):
-        declared = _OF_DECIMALS.get(getattr(target, "name", ""))
+        declared = _DECIMAL_TARGETS.get(getattr(target, "name", ""))
         return declared is not None and widens(source, declared)
     if not isinstance(source, Scalar) or not isinstance(target, Scalar):
         return False
@@ -391,7 +387,7 @@ def _suggest_decimal_cast(source: Decimal, target: DataType) -> str:
     digits, limit = DECIMAL_DIGITS.get(target), DECIMAL_DIGITS[DataType.double]
     if digits is not None and (target is DataType.double or source.scale <= 0):
         return f"{target.name} holds {digits} digits exactly: cast it explicitly, or reduce the precision"
-    if not _does_decimal_fit(source, DataType.double):
+    if not _fits_decimal(source, DataType.double):
         return f"cast it explicitly, or reduce the precision: a double holds {limit} digits exactly"
     if digits is not None:
         return f"it has a fraction: cast it explicitly, or declare it double (up to {limit} digits)"

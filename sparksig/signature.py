@@ -284,9 +284,7 @@ def _format_type(dtype: Type) -> tuple[str, Object | None, str]:
     """Return a type's text without properties, the object in the type, and the path from one to the other."""
     if isinstance(dtype, Object):
         return "object", dtype, ""
-    if isinstance(dtype, SparkMLVector):
-        return repr(dtype), None, ""
-    if isinstance(dtype, (Array, Map)):
+    if isinstance(dtype, (Array, Map)) and not isinstance(dtype, SparkMLVector):
         text, record, path = _format_type(dtype.dtype if isinstance(dtype, Array) else dtype.value_type)
         return (f"Array({text})" if isinstance(dtype, Array) else f"Map(str -> {text})"), record, f"[]{path}"
     return repr(dtype), None, ""

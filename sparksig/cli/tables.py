@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -17,7 +17,7 @@ from sparksig.cli.base import (
     write_html,
 )
 from sparksig.cli.formats import add_formats, list_columns, list_sides, print_result
-from sparksig.options import Extra, Missing, Side, TypeRule
+from sparksig.options import CheckMode, Extra, Missing, SampleMethod, Side, TypeRule
 
 if TYPE_CHECKING:
     from sparksig.signature import ModelSignature
@@ -39,7 +39,7 @@ SEED = click.option(
 )
 METHOD = click.option(
     "--method",
-    type=click.Choice(["partitions", "uniform"]),
+    type=click.Choice(get_args(SampleMethod)),
     default="partitions",
     show_default=True,
     help="The rows of the sample: the first of some row groups, or a uniform choice from all rows.",
@@ -55,19 +55,15 @@ CONF = click.option(
 def add_contract_options(command: Any) -> Any:
     """Add the options of a contract to a command."""
     for name, choices, text in (
-        (
-            "--extra",
-            ("forbid", "allow", "warn"),
-            "Undeclared columns; a table's contract forbids them by default.",
-        ),
-        ("--missing", ("forbid", "allow"), "Absent columns; a table's contract forbids them by default."),
+        ("--extra", Extra, "Undeclared columns; a table's contract forbids them by default."),
+        ("--missing", Missing, "Absent columns; a table's contract forbids them by default."),
         (
             "--types",
-            ("exact", "lossless"),
+            TypeRule,
             "For a table's contract: exact types (default), or types that widen without loss.",
         ),
     ):
-        command = click.option(name, type=click.Choice(choices), help=text)(command)
+        command = click.option(name, type=click.Choice(get_args(choices)), help=text)(command)
     return command
 
 
@@ -211,14 +207,14 @@ def _open_table(app: str, table: str, by_spark: bool, conf: tuple[str, ...]) -> 
 @click.argument("contract")
 @click.option(
     "--mode",
-    type=click.Choice(["schema", "sample", "full"]),
+    type=click.Choice(get_args(CheckMode)),
     default="schema",
     show_default=True,
     help="Check only types, or also the values of some or all rows.",
 )
 @click.option(
     "--side",
-    type=click.Choice(["inputs", "outputs"]),
+    type=click.Choice(get_args(Side)),
     default="inputs",
     show_default=True,
     help="The side of a signature.",
@@ -303,7 +299,7 @@ def check(
 )
 @click.argument("old")
 @click.argument("new")
-@click.option("--side", type=click.Choice(["inputs", "outputs"]), help="Compare only this side.")
+@click.option("--side", type=click.Choice(get_args(Side)), help="Compare only this side.")
 @click.option(
     "--html", metavar="FILE", type=click.Path(), help="Also write the comparison as a page of HTML."
 )

@@ -140,11 +140,12 @@ def _is_same_dtype(actual: np.dtype[Any], declared: np.dtype[Any]) -> bool:
 
 
 def _check_shape(shape: tuple[int, ...], spec: TensorSpec, path: str, findings: list[Finding]) -> None:
-    if not _fits_shape(shape, spec.shape):
+    if not fits_shape(shape, spec.shape):
         findings.append(Finding(Code.SHAPE_MISMATCH, path, f"shape {spec.shape}", f"shape {shape}"))
 
 
-def _fits_shape(shape: tuple[int, ...], declared: tuple[int, ...]) -> bool:
+def fits_shape(shape: tuple[int, ...], declared: tuple[int, ...]) -> bool:
+    """Return whether a shape has the declared sizes, -1 for any size."""
     return len(shape) == len(declared) and all(size in (-1, length) for size, length in zip(declared, shape))
 
 
@@ -160,7 +161,7 @@ def _check_ragged(array: np.ndarray[Any, Any], spec: TensorSpec, path: str, find
         if isinstance(value, np.ndarray):
             if spec.type.kind != "O" and not _is_same_dtype(value.dtype, spec.type):
                 collector.add(Code.TYPE_MISMATCH, f"{path}[]", spec.type.name, value.dtype.name)
-            if not _fits_shape(value.shape, inner):
+            if not fits_shape(value.shape, inner):
                 expected = f"rows of shape {inner}"
                 collector.add(Code.SHAPE_MISMATCH, f"{path}[]", expected, f"shape {value.shape}")
         elif not isinstance(value, list):

@@ -21,6 +21,18 @@ from pydantic import (
 from typing_extensions import Self
 
 from sparksig.jobs.config_types import is_section, list_fields
+from sparksig.options import (
+    CheckMode,
+    Extra,
+    Missing,
+    OnVersionMismatch,
+    SampleMethod,
+    SaveMode,
+    Shipping,
+    Side,
+    TableFormat,
+    TypeRule,
+)
 
 if TYPE_CHECKING:
     from sparksig.tables.sample import Sampler
@@ -190,7 +202,7 @@ class ModelSection(_Section):
         ge=1,
         description="the number of rows that the model gets at once; chosen by their size, if null",
     )
-    on_version_mismatch: Literal["warn", "fail", "ignore"] = Field(
+    on_version_mismatch: OnVersionMismatch = Field(
         default="warn", description="the reaction to packages of other versions than the model was saved with"
     )
     absent: Annotated[Literal["auto", "null", "omit", "forbid"], BeforeValidator(_convert_null)] = Field(
@@ -207,7 +219,7 @@ class ModelSection(_Section):
         default=False,
         description="packages of the model's requirements may be installed, which runs code of theirs",
     )
-    shipping: Literal["auto", "files", "path", "inline"] = Field(
+    shipping: Shipping = Field(
         default="auto",
         description="how the model reaches the workers: files (Spark distributes it), path (each node "
         "copies it from `path`), inline (it is sent with the query, up to 8 MB), auto (files where possible)",
@@ -248,8 +260,8 @@ class InputSection(_Table):
 class OutputSection(_Table):
     """The output: the table of predictions."""
 
-    format: Literal["parquet", "delta"] = Field(default="parquet", description="the format of the table")
-    mode: Literal["error", "append", "overwrite"] = Field(
+    format: TableFormat = Field(default="parquet", description="the format of the table")
+    mode: SaveMode = Field(
         default="error",
         description="error: the table must not exist; append: add the rows; overwrite: replace the table",
     )
@@ -273,7 +285,7 @@ class OutputSection(_Table):
 class QuarantineSection(_Table):
     """The quarantine: the table of rejected rows with the reasons, by run."""
 
-    format: Literal["parquet", "delta"] = Field(default="parquet", description="the format of the table")
+    format: TableFormat = Field(default="parquet", description="the format of the table")
 
 
 class BudgetSection(_Section):
@@ -304,7 +316,7 @@ class SampleSection(_Section):
         lt=2**63,
         description="the seed of the sample: the same seed chooses the same rows",
     )
-    method: Literal["partitions", "uniform"] = Field(
+    method: SampleMethod = Field(
         default="partitions",
         description="partitions: the first rows of some partitions; uniform: a scan of all rows",
     )
@@ -319,9 +331,7 @@ class SampleSection(_Section):
 class PreflightSection(_Section):
     """The check of the input before anything is scored."""
 
-    mode: Literal["schema", "sample", "full"] = Field(
-        default="schema", description="only types, some rows, or all rows"
-    )
+    mode: CheckMode = Field(default="schema", description="only types, some rows, or all rows")
     sample: SampleSection = Field(
         default=SampleSection(), description="the sample that the mode sample checks"
     )
@@ -430,10 +440,8 @@ class CheckConfig(JobConfig):
     contract: Text = Field(
         description="a model directory, a signature's JSON file, the path or name of a table, or DDL"
     )
-    side: Literal["inputs", "outputs"] = Field(default="inputs", description="the side of a signature")
-    mode: Literal["schema", "sample", "full"] = Field(
-        default="full", description="only types, some rows, or all rows"
-    )
+    side: Side = Field(default="inputs", description="the side of a signature")
+    mode: CheckMode = Field(default="full", description="only types, some rows, or all rows")
     sample: SampleSection = Field(
         default=SampleSection(), description="the sample that the mode sample checks"
     )
@@ -443,15 +451,15 @@ class CheckConfig(JobConfig):
     )
     refuse_nan: bool = Field(default=False, description="NaN in columns of numbers breaks the contract")
     row_key: Names = Field(default=[], description="columns that identify a row; reports show their values")
-    types: Literal["exact", "lossless"] | None = Field(
+    types: TypeRule | None = Field(
         default=None,
         description="types that a table's contract accepts: exact, if null; lossless: types that widen to it",
     )
-    missing: Literal["forbid", "allow"] | None = Field(
+    missing: Missing | None = Field(
         default=None,
         description="whether declared columns may be missing; a table's contract forbids it, if null",
     )
-    extra: Literal["forbid", "allow", "warn"] | None = Field(
+    extra: Extra | None = Field(
         default=None,
         description="whether undeclared columns are allowed; a table's contract forbids them, if null",
     )

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql import types as T
 
-    from sparksig.jobs.text_files import Text
+    from sparksig.jobs.text_files import TextTable
 
 FINDINGS = "sparksig findings"
 """The column of malformed rows with the reasons."""
@@ -215,7 +215,7 @@ def _join_path(path: str, name: str) -> str:
     return f"{path.rstrip('/')}/{escaped}" if name else path
 
 
-def _open_text(spark: SparkSession, section: InputSection) -> Text:
+def _open_text(spark: SparkSession, section: InputSection) -> TextTable:
     from sparksig.jobs.text_files import read_text
 
     _refuse_delta(spark, section)
@@ -332,7 +332,7 @@ def _read_statuses(spark: SparkSession, paths: list[str]) -> dict[str, tuple[int
         return dict(zip(paths, statuses))
 
 
-def _filter_rows(table: Input, condition: str | None, text: Text | None, *, lenient: bool) -> Input:
+def _filter_rows(table: Input, condition: str | None, text: TextTable | None, *, lenient: bool) -> Input:
     """Apply a condition. Malformed rows are returned or fail the query, independently of the condition."""
     from pyspark.sql import functions as F
 
@@ -356,7 +356,7 @@ def _filter_rows(table: Input, condition: str | None, text: Text | None, *, leni
     return Input(good, malformed, text.record, table.identity, table._files)
 
 
-def _format_malformed(text: Text) -> str:
+def _format_malformed(text: TextTable) -> str:
     """Return an SQL expression for the findings of a malformed row as lines, with its file."""
     lines = f"array_join(transform({text.findings}, finding -> concat('\\n  - ', finding.detail)), '')"
     return f"' one row in ', input_file_name(), {lines}, '\\n'"

@@ -21,10 +21,7 @@ from sparksig.jobs.progress import track_splits
 from sparksig.jobs.staged_columns import PREDICTION, build_scan_options, refuse_reserved_names
 from sparksig.jobs.staged_tables import locate_rejected, select_scored, select_tables
 from sparksig.jobs.staging import StagingDirectory, name_staging
-from sparksig.models.features import find_features
-from sparksig.models.flavors import choose_absent
 from sparksig.models.registry import redact_uri
-from sparksig.params import enforce_params
 from sparksig.scoring.filters import WrongFilterError
 from sparksig.scoring.folder import Folder
 from sparksig.scoring.local import count_processes, resolve_zone, score_locally
@@ -140,9 +137,7 @@ class LocalEngine:
         return replace(plan, columns=texts, writes=writes)
 
     def _build_options(self, config: ScoreConfig) -> ScanOptions:
-        absent = config.model.absent
-        if absent == "auto":
-            absent = choose_absent(self.model.directory)
+        absent = self.model.choose_absent(None if config.model.absent == "auto" else config.model.absent)
         return build_scan_options(
             config, self._choose_columns(config), zone=self._zone, absent=absent, returned=self._returned
         )
@@ -162,10 +157,8 @@ class LocalEngine:
             ContractError: the table does not fit the model.
             UnsupportedError: only Spark reads or writes these columns correctly.
         """
-        declared = self.model.params
-        params = None if not config.params and declared is None else enforce_params(config.params, declared)
-        features = find_features(self.model.directory, self.model.loading.trust)
-        self.scan = plan_scan(self.table.table, self.model, params, features, options)
+        params = self.model.enforce_params(config.params or None)
+        self.scan = plan_scan(self.table.table, self.model, params, self.model.find_features(), options)
         if config.quarantine is not None:  # the output of splits has other names
             _refuse_conflicts(self.table.table.schema.names, build_output_schema(self.scan).names, config)
         refuse_null_types(self.scan.source)

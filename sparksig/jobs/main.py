@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from sparksig.errors import Finding
 from sparksig.jobs import check_job, infer_job, score_job
@@ -103,8 +103,8 @@ def _build_parser(name: str, job: Job) -> argparse.ArgumentParser:
         help="a value that replaces the file's: input.path=/data/today; repeatable",
     )
     if "engine" in job.config_type.model_fields:
-        engines = ("auto", "spark", "direct", "local")
-        parser.add_argument("--engine", choices=engines, help="who reads, scores and writes")
+        engines = get_args(job.config_type.model_fields["engine"].annotation)
+        parser.add_argument("--engine", choices=engines, help="the engine that reads, scores and writes")
     parser.add_argument("--dry-run", action="store_true", help="print the plan, and do nothing else")
     return parser
 

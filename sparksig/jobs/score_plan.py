@@ -15,7 +15,7 @@ from sparksig.views import TextView, align_cells, count_nouns
 
 if TYPE_CHECKING:
     from sparksig.jobs.local_outputs import TargetPlan
-    from sparksig.writing.write import WritePlan
+    from sparksig.writing.plan import WritePlan
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sparksig.errors import SparksigError, make_printable
+from sparksig.errors import Finding, SparksigError, make_printable
 from sparksig.models.registry import hide_credentials
 
 _SECRET_KEY = re.compile(r"(?i)secret|passw|token|credential|(access|account|api|private)[._-]?key|\bsas\b")
@@ -73,14 +73,11 @@ def hide_secrets(text: str, secrets: Iterable[str] = ()) -> str:
 def hide_secrets_in_error(error: SparksigError, secrets: Iterable[str] = ()) -> None:
     """Hide secrets in the message and the findings of an error."""
     error.message = hide_secrets(error.message, secrets)
-    error.findings = tuple(
-        replace(
-            finding,
-            path=hide_secrets(finding.path, secrets),
-            expected=hide_secrets(finding.expected, secrets),
-            actual=hide_secrets(finding.actual, secrets),
-            hint=hide_secrets(finding.hint, secrets),
-        )
-        for finding in error.findings
-    )
+
+    def hide(finding: Finding) -> Finding:
+        names = ("path", "expected", "actual", "hint")
+        texts: dict[str, Any] = {name: hide_secrets(getattr(finding, name), secrets) for name in names}
+        return replace(finding, **texts)
+
+    error.findings = tuple(map(hide, error.findings))
     error.args = (error.message,)

@@ -26,7 +26,6 @@ from sparksig.jobs.config_errors import build_config_error, build_value_error
 from sparksig.jobs.file_systems import find_file_system
 from sparksig.jobs.input_checks import check_input
 from sparksig.jobs.staging import name_staging, read_notes
-from sparksig.models.features import find_features
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.prepared import PreparedModel, prepare_model
@@ -44,15 +43,11 @@ def check_before_start(config: ScoreConfig) -> PreparedModel:
     _collect_errors(
         lambda: _check_params(config, model.params),
         lambda: _check_paths(config),
-        lambda: check_input(config, model.inputs, _list_features(model)),
+        lambda: check_input(config, model.inputs, model.find_features()),
         lambda: _refuse_below_files(config),
         lambda: _refuse_existing(config),
     )
     return model
-
-
-def _list_features(model: PreparedModel) -> tuple[str, ...] | None:
-    return find_features(model.directory, model.loading.trust, model.loading.environment)
 
 
 def _prepare_model(config: ScoreConfig) -> PreparedModel:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Text:
+class TextTable:
     """A table of CSV or JSON.
 
     Attributes:
@@ -62,7 +62,7 @@ _RESERVED = ("mode", "columnNameOfCorruptRecord", "enforceSchema", "columnPrunin
 """Options that would lose rows, or the reasons why rows are malformed."""
 
 
-def read_text(spark: SparkSession, section: InputSection, path: str) -> Text:
+def read_text(spark: SparkSession, section: InputSection, path: str) -> TextTable:
     """Open the files of a table.
 
     Raises:
@@ -94,7 +94,7 @@ def read_text(spark: SparkSession, section: InputSection, path: str) -> Text:
     schema = T.StructType([*declared.fields, T.StructField(record, T.StringType())])
     rows = spark.read.schema(schema).options(**section.options, **options).format(section.format).load(path)
     rules = [_build_record_rule(declared, record, section.format), *_build_value_rules(declared, record)]
-    return Text(rows, record, build_broken_condition(rules), format_findings(rules))
+    return TextTable(rows, record, build_broken_condition(rules), format_findings(rules))
 
 
 _TIMES = "spark.sql.legacy.timeParserPolicy"

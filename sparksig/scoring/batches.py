@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from sparksig.engine.absent import Absent
 from sparksig.engine.frames import build_model_input
-from sparksig.engine.predictions import encode, result_type
+from sparksig.engine.predictions import encode, get_result_type
 from sparksig.engine.text_dtypes import OBJECTS, TextDtypes
 from sparksig.errors import ModelFailedError, SparksigError, describe_exception
 from sparksig.schema import Schema
@@ -161,7 +161,7 @@ def score_batches(
     def call(batch: pa.RecordBatch) -> Any:
         return call_model(predict, build_model_input(batch, inputs, texts=texts, absent=absent), params)
 
-    nothing = pa.array([], type=result_type(outputs))
+    nothing = pa.array([], type=get_result_type(outputs))
     for batch in batches:
         if batch.num_rows == 0:
             yield nothing

@@ -14,7 +14,7 @@ from sparksig.engine.absent import Absent
 from sparksig.engine.arrays import get_null_mask
 from sparksig.engine.findings import format_null_hint
 from sparksig.engine.frames import build_model_input
-from sparksig.engine.predictions import encode, result_type
+from sparksig.engine.predictions import encode, get_result_type
 from sparksig.engine.text_dtypes import OBJECTS, TextDtypes
 from sparksig.errors import (
     Code,
@@ -103,7 +103,7 @@ def score_leniently(
         return finish(encoded)
 
     search = _Search(score, count)
-    nothing = finish(pa.array([], type=result_type(outputs)))
+    nothing = finish(pa.array([], type=get_result_type(outputs)))
     for batch in batches:
         if not inputs.is_tensor_spec():
             plans.compile(inputs, batch.schema, absent=absent)  # for errors of all rows

@@ -19,11 +19,8 @@ import pyarrow.fs as pafs
 from sparksig.engine.absent import Absent, check_absent, warn_of_absent_columns
 from sparksig.engine.zones import is_known_zone
 from sparksig.errors import ContractError, Finding, MissingDependencyError, OutputRefusedError, name_type
-from sparksig.models.features import find_features
-from sparksig.models.flavors import choose_absent
 from sparksig.models.registry import fetch_path, format_store_error, is_remote, open_store, redact_uri
 from sparksig.options import OnError, OnVersionMismatch
-from sparksig.params import enforce_params
 from sparksig.processes import count_cores, run_in_processes
 from sparksig.scoring.part import Target
 from sparksig.scoring.prepared import PreparedModel, prepare_model, share_directory
@@ -170,7 +167,7 @@ def score_files(
             understood, like ``spark.sql.session.timeZone``; None for that of the session, or of this machine.
         processes: the number of processes or tasks that score at the same time. None for one per core; with
             the engine "local" at most one for each 64 MB of the table, because a process takes seconds to
-            start. If it is 1, this process scores; otherwise new processes do.
+            start. If one process is enough, it is this process.
 
     Returns:
         The report: rows, findings, a summary of the predictions, and the seconds of each step.
@@ -220,15 +217,13 @@ def score_files(
             environment=environment,
             allow_install=allow_install,
         )
-        declared = prepared.params
-        enforced = None if params is None and declared is None else enforce_params(params, declared)
-        features = find_features(prepared.directory, prepared.loading.trust, prepared.loading.environment)
+        enforced, features = prepared.enforce_params(params), prepared.find_features()
     with clock.phase("plan"):
         place = redact_uri(output)
         store, path = _open_output(output, input)
         require_free(store, path, place)
         table = open_parquet(input)
-        effect = absent or choose_absent(prepared.directory)
+        effect = prepared.choose_absent(absent)
         options = ScanOptions(
             output=column,
             keep=keep,
@@ -251,11 +246,15 @@ def score_files(
             results = _score_splits(session, prepared, scan, splits, Target(store, staging), cores)
         with clock.phase("publish"):
             publish_directory(store, staging, path, place)
-    used = "local" if session is None else "direct"
-    predictions = name_summaries(
-        merge_summaries(*(result.summaries for result in results)), column, flatten=flatten
+    merged = merge_summaries(*(result.summaries for result in results))
+    return _build_report(
+        results,
+        clock.seconds,
+        output=place,
+        engine="local" if session is None else "direct",
+        predictions=name_summaries(merged, column, flatten=flatten),
+        digest=prepared.digest,
     )
-    return _build_report(place, used, results, predictions, prepared.digest, clock.seconds)
 
 
 def _score_splits(
@@ -425,32 +424,22 @@ def _open_output(
 
 def _locate(path: str | os.PathLike[str]) -> tuple[pafs.FileSystem, str]:
     if is_remote(path):
-        store, root = open_store(str(path))
-        return store, root
+        return open_store(str(path))
     return pafs.LocalFileSystem(), str(Path(fetch_path(path)).resolve())
 
 
-def _build_report(
-    output: str,
-    engine: str,
-    results: Sequence[SplitResult],
-    predictions: Mapping[str, PredictionSummary],
-    digest: str,
-    seconds: Mapping[str, float],
-) -> ScoredFiles:
+def _build_report(results: Sequence[SplitResult], seconds: Mapping[str, float], **run: Any) -> ScoredFiles:
+    """Build the report of a run from the results of its splits, and from the attributes in ``run``."""
     steps = {
         step: sum(result.seconds[step] for result in results) for step in ("load", "read", "score", "write")
     }
     return ScoredFiles(
-        output=output,
-        engine=engine,
+        **run,
         rows=sum(result.rows for result in results),
         scored=sum(result.scored for result in results),
         rejected=sum(result.rejected for result in results),
         findings=merge_findings(finding for result in results for finding in result.findings),
-        predictions=predictions,
         files=sum(len(result.files) for result in results),
         size=sum(result.size for result in results),
-        digest=digest,
         seconds={**seconds, **steps},
     )

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from sparksig.engine.predictions import result_type
+from sparksig.engine.predictions import get_result_type
 from sparksig.errors import ExecutionError
 from sparksig.scoring.failures import FINDINGS
 from sparksig.scoring.results import finish_predictions
@@ -54,7 +54,7 @@ def name_predictions(predictions: pa.Array, plan: ScanPlan) -> dict[str, pa.Arra
 
 def build_output_schema(plan: ScanPlan) -> pa.Schema:
     """Return the schema of the files that are written."""
-    encoded = pa.array([], result_type(plan.outputs))
+    encoded = pa.array([], get_result_type(plan.outputs))
     nothing = finish_predictions(encoded, plan.zone, plan.outputs, plan.returned)
     fields = [pa.field(name, _stored_type(plan.source.field(name).type)) for name in plan.kept_columns]
     fields += [

@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sparksig.engine.absent import Absent
 from sparksig.errors import MissingSignatureError, ModelError
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environments import compare_versions, resolve_environment
+from sparksig.models.features import find_features
 from sparksig.models.flavors.interface import Loading
 from sparksig.models.registry import fetch_model
 from sparksig.models.seal import combine_digests, hash_files
 from sparksig.models.trust import Trust, check_type_names
 from sparksig.options import OnVersionMismatch
-from sparksig.params import ParamSchema
+from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import Schema
 
 
@@ -42,6 +44,18 @@ class PreparedModel:
     outputs: Schema
     params: ParamSchema | None
     source: str
+
+    def enforce_params(self, params: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """Return values for all of the model's params; None for a model without params."""
+        return None if params is None and self.params is None else enforce_params(params, self.params)
+
+    def find_features(self) -> tuple[str, ...] | None:
+        """Return the names of the model's features; None if it knows none."""
+        return find_features(self.directory, self.loading.trust, self.loading.environment)
+
+    def choose_absent(self, absent: Absent | None) -> Absent:
+        """Return the treatment of absent optional columns: the caller's, else the default of the model."""
+        return absent or flavors.choose_absent(self.directory)
 
 
 def prepare_model(

@@ -134,7 +134,7 @@ def _cast_exactly(array: pa.Array, target: pa.DataType) -> pa.Array | None:
     return converted
 
 
-_WIDER = {
+WIDER_TYPES = {
     pa.uint8(): pa.int16(),
     pa.uint16(): pa.int32(),
     pa.uint32(): pa.int64(),
@@ -144,4 +144,4 @@ _WIDER = {
 
 
 def _widen(array: pa.Array, _path: str) -> pa.Array:
-    return array.cast(_WIDER[array.type]) if array.type in _WIDER else array
+    return array.cast(WIDER_TYPES[array.type]) if array.type in WIDER_TYPES else array

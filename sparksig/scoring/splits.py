@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from sparksig.engine.absent import Absent
-from sparksig.engine.predictions import result_type
+from sparksig.engine.predictions import get_result_type
 from sparksig.errors import ContractError, ConversionError, Finding, UnsupportedError, quote
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.scoring.bounds import Bounds
@@ -91,7 +91,10 @@ def plan_scan(
     ]
     _refuse_empty_partitions(table, needed)
     required = [str(spec.name) for spec in model.inputs if isinstance(spec, TensorSpec) or spec.required]
-    _raise_findings([*findings, *table.compare_files(needed, required)], conflicts)
+    findings += table.compare_files(needed, required)
+    if findings or conflicts:
+        problem = "does not fit the model's input schema" if findings else "cannot be scored"
+        raise ContractError.of(f"the table {problem}", [*findings, *conflicts])
     spark_fields = read_spark_fields(table.files[0].metadata)
     source = _require_supported(table, pa.schema([schema.field(name) for name in needed]), spark_fields)
     is_named = is_row or model.inputs.has_input_names()
@@ -116,12 +119,6 @@ def plan_scan(
     )
     build_output_schema(scan)  # raises an error if a type is not supported
     return scan
-
-
-def _raise_findings(findings: Sequence[Finding], conflicts: Sequence[Finding]) -> None:
-    if findings or conflicts:
-        problem = "does not fit the model's input schema" if findings else "cannot be scored"
-        raise ContractError.of(f"the table {problem}", [*findings, *conflicts])
 
 
 def _type_partitions(table: ParquetTable) -> pa.Schema:
@@ -163,7 +160,7 @@ def _name_outputs(outputs: Schema, options: ScanOptions) -> list[Any]:
         ContractError: predictions without fields cannot be flattened.
     """
     try:
-        dtype = options.returned or result_type(outputs)
+        dtype = options.returned or get_result_type(outputs)
     except ConversionError as error:
         raise UnsupportedError(
             f"predictions are variants, which only Spark writes: {error.message}"

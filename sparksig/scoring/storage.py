@@ -16,30 +16,22 @@ TIMESTAMP = pa.timestamp("us", "UTC")
 
 _PLAIN = {
     dtype.id: spark
-    for dtype, spark in [
-        (pa.bool_(), pa.bool_()),
-        (pa.int8(), pa.int8()),
-        (pa.int16(), pa.int16()),
-        (pa.int32(), pa.int32()),
-        (pa.int64(), pa.int64()),
-        (pa.uint8(), pa.int16()),
-        (pa.uint16(), pa.int32()),
-        (pa.uint32(), pa.int64()),
-        (pa.uint64(), pa.decimal128(20, 0)),
-        (pa.float32(), pa.float32()),
-        (pa.float64(), pa.float64()),
-        (pa.string(), pa.string()),
-        (pa.large_string(), pa.string()),
-        (pa.string_view(), pa.string()),
-        (pa.binary(), pa.binary()),
-        (pa.large_binary(), pa.binary()),
-        (pa.binary_view(), pa.binary()),
-        (pa.binary(1), pa.binary()),
-        (pa.date32(), pa.date32()),
-        (pa.date64(), pa.date32()),
-        (pa.null(), pa.null()),
+    for spark, *others in [
+        (pa.bool_(),),
+        (pa.int8(),),
+        (pa.int16(), pa.uint8()),
+        (pa.int32(), pa.uint16()),
+        (pa.int64(), pa.uint32()),
+        (pa.float32(),),
+        (pa.float64(),),
+        (pa.string(), pa.large_string(), pa.string_view()),
+        (pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(1)),
+        (pa.date32(), pa.date64()),
+        (pa.null(),),
     ]
-}
+    for dtype in (spark, *others)
+} | {pa.uint64().id: pa.decimal128(20, 0)}
+"""The types that Spark reads, by the identifiers of the types that it reads in this way."""
 
 
 def convert_type(dtype: pa.DataType, path: str) -> pa.DataType:

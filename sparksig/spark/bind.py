@@ -22,12 +22,13 @@ from sparksig.errors import Code, ContractError, UnsupportedError, quote
 from sparksig.lattice import widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.scoring.names import judge_chosen_columns
+from sparksig.scoring.results import WIDER_TYPES
 from sparksig.spark.names import Fold
 from sparksig.tables.columns import list_spark_columns
 from sparksig.tables.contract import build_model_contract
 from sparksig.tables.sql import name_column, quote_name
 from sparksig.tables.types import match_columns
-from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
+from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe
 
 HAS_ARROW = hasattr(F, "arrow_udf")
 """Whether Spark transfers columns as Arrow arrays."""
@@ -187,20 +188,13 @@ def _transfer_type(actual: T.DataType, declared: Type) -> T.DataType:
         return _SPARK[declared]
     if _is_vector(actual):
         return T.ArrayType(T.DoubleType())
+    inner = _get_inner_type(declared)
     if isinstance(actual, T.ArrayType):
-        item = declared.dtype if isinstance(declared, (Array, SparkMLVector)) else AnyType()
-        return T.ArrayType(_transfer_type(actual.elementType, item))
+        return T.ArrayType(_transfer_type(actual.elementType, inner))
     if isinstance(actual, T.MapType):
-        value = declared.value_type if isinstance(declared, Map) else AnyType()
-        if isinstance(declared, Object):
-            value = _common_type(declared)
-        return T.MapType(_transfer_type(actual.keyType, AnyType()), _transfer_type(actual.valueType, value))
+        return T.MapType(_transfer_type(actual.keyType, AnyType()), _transfer_type(actual.valueType, inner))
     if isinstance(actual, T.StructType):
-        if isinstance(declared, Object):
-            types = {prop.name: prop.dtype for prop in declared.properties}
-        else:
-            value = declared.value_type if isinstance(declared, Map) else AnyType()
-            types = dict.fromkeys(actual.names, value)
+        types = _list_field_types(declared, actual.names)
         return T.StructType(
             [
                 T.StructField(part.name, _transfer_type(part.dataType, types[part.name]))
@@ -213,10 +207,21 @@ def _transfer_type(actual: T.DataType, declared: Type) -> T.DataType:
     return actual
 
 
-def _common_type(declared: Object) -> Type:
-    """Return the type that all properties have, or Any."""
-    types = {prop.dtype for prop in declared.properties}
-    return types.pop() if len(types) == 1 else AnyType()
+def _get_inner_type(declared: Type) -> Type:
+    """Return the declared type of elements or values; Any if it is unknown, or if properties differ."""
+    if isinstance(declared, Array):
+        return declared.dtype
+    if isinstance(declared, Object):
+        types = {prop.dtype for prop in declared.properties}
+        return types.pop() if len(types) == 1 else AnyType()
+    return declared.value_type if isinstance(declared, Map) else AnyType()
+
+
+def _list_field_types(declared: Type, names: Sequence[str]) -> dict[str, Type]:
+    """Return the declared types of the fields of a struct."""
+    if isinstance(declared, Object):
+        return {prop.name: prop.dtype for prop in declared.properties}
+    return dict.fromkeys(names, _get_inner_type(declared))
 
 
 def _convert(values: Column, actual: T.DataType, declared: Type, target: T.DataType) -> Column:
@@ -230,24 +235,17 @@ def _convert(values: Column, actual: T.DataType, declared: Type, target: T.DataT
 
         return F.when(values.isNotNull(), vector_to_array(values))
     if isinstance(actual, T.ArrayType) and isinstance(target, T.ArrayType):
-        item = declared.dtype if isinstance(declared, (Array, SparkMLVector)) else AnyType()
-        element, target_element = actual.elementType, target.elementType
-        return F.transform(values, lambda part: _convert(part, element, item, target_element))
+        types = actual.elementType, _get_inner_type(declared), target.elementType
+        return F.transform(values, lambda part: _convert(part, *types))
     if isinstance(actual, T.MapType) and isinstance(target, T.MapType):
-        value = declared.value_type if isinstance(declared, Map) else AnyType()
-        inner, target_inner = actual.valueType, target.valueType
-        return F.transform_values(values, lambda _, part: _convert(part, inner, value, target_inner))
+        types = actual.valueType, _get_inner_type(declared), target.valueType
+        return F.transform_values(values, lambda _, part: _convert(part, *types))
     assert isinstance(actual, T.StructType)
     assert isinstance(target, T.StructType)
-    types = {prop.name: prop.dtype for prop in declared.properties} if isinstance(declared, Object) else {}
-    value = declared.value_type if isinstance(declared, Map) else AnyType()
-    actual_types = {part.name: part.dataType for part in actual.fields}
+    declared_types = _list_field_types(declared, target.names)
     parts = [
         _convert(
-            values.getField(part.name),
-            actual_types[part.name],
-            types.get(part.name, value),
-            part.dataType,
+            values.getField(part.name), actual[part.name].dataType, declared_types[part.name], part.dataType
         ).alias(part.name)
         for part in target.fields
     ]
@@ -363,15 +361,12 @@ def to_spark_type(arrow: pa.DataType) -> T.DataType:
         pa.int16(): T.ShortType(),
         pa.int32(): T.IntegerType(),
         pa.int64(): T.LongType(),
-        pa.uint8(): T.ShortType(),
-        pa.uint16(): T.IntegerType(),
-        pa.uint32(): T.LongType(),
-        pa.float16(): T.FloatType(),
         pa.float32(): T.FloatType(),
         pa.float64(): T.DoubleType(),
         pa.string(): T.StringType(),
         pa.binary(): T.BinaryType(),
     }
-    if arrow not in plain:
+    widened = WIDER_TYPES.get(arrow, arrow)
+    if widened not in plain:
         raise UnsupportedError(f"predictions of type {arrow} cannot be returned to Spark")
-    return plain[arrow]
+    return plain[widened]

@@ -122,6 +122,8 @@ def score(
             result_type=result_type,
             model_config=model_config,
             batch_rows=batch_rows,
+            digest=digest,
+            trusted_types=trusted_types or None,
             absent=absent,
         )
         udf = model

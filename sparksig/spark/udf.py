@@ -25,10 +25,7 @@ from sparksig.errors import (
     UnsupportedError,
     name_type,
 )
-from sparksig.models import flavors
-from sparksig.models.features import find_features
 from sparksig.options import OnVersionMismatch, Shipping
-from sparksig.params import enforce_params
 from sparksig.schema import ColSpec, TensorSpec
 from sparksig.scoring.prepared import PreparedModel, prepare_model
 from sparksig.spark import bind as binding
@@ -183,12 +180,12 @@ def build_udf(
         model.loading,
         model.inputs,
         model.outputs,
-        None if params is None and model.params is None else enforce_params(params, model.params),
-        find_features(model.directory, model.loading.trust, model.loading.environment),
+        model.enforce_params(params),
+        model.find_features(),
         None if returned is None else to_arrow_result(returned),
         str(session.conf.get("spark.sql.session.timeZone")),
         batch_rows=batch_rows,
-        absent=absent or flavors.choose_absent(model.directory),
+        absent=model.choose_absent(absent),
     )
     return ModelUDF(work, returned)
 

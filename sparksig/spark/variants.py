@@ -20,7 +20,7 @@ from sparksig.convert.instances import to_builtins
 from sparksig.convert.variant import VARIANT, is_variant, to_variant
 from sparksig.engine.arrays import conform
 from sparksig.engine.findings import FIRST_ROWS
-from sparksig.engine.predictions import result_type
+from sparksig.engine.predictions import get_result_type
 from sparksig.engine.predictions.reading import read_predictions
 from sparksig.engine.python import to_object_series
 from sparksig.errors import Code, ContractError, ConversionError, Finding, PredictionError, below, quote
@@ -119,12 +119,12 @@ def _split(dtype: Type) -> Type:
 
 
 def variant_result_type(outputs: Schema) -> pa.DataType:
-    """Return the Arrow type of a prediction, like ``sparksig.engine.predictions.result_type``, with variants.
+    """Return the type of a prediction as ``get_result_type`` does, with variants for Any.
 
     Raises:
         ConversionError: Arrow has no such type.
     """
-    return result_type(outputs, VARIANT)
+    return get_result_type(outputs, VARIANT)
 
 
 def mark_variants(array: pa.Array, target: pa.DataType) -> pa.Array:

@@ -26,17 +26,10 @@ from sparksig.lattice import find_mismatches
 from sparksig.models.flavors.interface import Loading
 from sparksig.models.loading import LoadedModel
 from sparksig.schema import ColSpec, Schema
-from sparksig.scoring import (
-    BATCH_BYTES,
-    CACHE,
-    finish_predictions,
-    load_cached,
-    regroup_batches,
-    score_and_finish,
-    select_column,
-)
-from sparksig.scoring.batches import Predict
+from sparksig.scoring.batches import BATCH_BYTES, Predict, regroup_batches
+from sparksig.scoring.cache import CACHE, load_cached
 from sparksig.scoring.limits import RejectionCount, RejectionLimit, count_rejections
+from sparksig.scoring.results import finish_predictions, score_and_finish, select_column
 from sparksig.scoring.tally import FieldPath, PredictionSummarizer, PredictionSummary, merge_summaries
 from sparksig.spark.ship import Shipment
 from sparksig.spark.variants import (

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Union, get_args
 
 from sparksig.engine.absent import find_absent_columns, list_absent_columns
 from sparksig.errors import (
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from sparksig.tables.spark import SparkTable
-
-MODES = ("schema", "sample", "full")
 
 Table = Union[ParquetTable, "SparkTable"]
 
@@ -105,8 +103,8 @@ def check(
           id  bigint not null  bigint  no nulls  ok
     """
     started = time.perf_counter()
-    if mode not in MODES:
-        raise ContractError(f"mode: expected {', '.join(map(repr, MODES))}, got {mode!r}")
+    if mode not in get_args(CheckMode):
+        raise ContractError(f"mode: expected {', '.join(map(repr, get_args(CheckMode)))}, got {mode!r}")
     if sampler is not None and not isinstance(sampler, Sampler):
         raise ContractError(f"sampler: expected a Sampler, got {name_type(sampler)}")
     opened = open_table(table, contract)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -31,6 +31,7 @@ from sparksig.models.directory import ModelDirectory
 from sparksig.models.features import find_features
 from sparksig.models.registry import fetch_model, fetch_path, is_remote, open_store, redact_uri
 from sparksig.narrowing import find_narrowest_type
+from sparksig.options import Extra, Missing, TypeRule
 from sparksig.schema import ColSpec, Schema, TensorSpec, parse_tensor_metadata
 from sparksig.signature import ModelSignature
 from sparksig.source_walks import merge_sources
@@ -55,11 +56,7 @@ CONTRACT_KEY = "sparksig.column"
 RUN_COLUMN = "run_id"
 """The partition column for the runs of Parquet tables. Contracts ignore it."""
 
-_OPTIONS = {
-    "types": ("exact", "lossless"),
-    "missing": ("forbid", "allow"),
-    "extra": ("forbid", "allow", "warn"),
-}
+_OPTIONS = {"types": get_args(TypeRule), "missing": get_args(Missing), "extra": get_args(Extra)}
 
 
 @dataclass(frozen=True)

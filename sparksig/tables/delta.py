@@ -71,10 +71,9 @@ def read_delta(spark: SparkSession, target: str) -> Existing | None:
         message = str(error)
         if "PARSE_SYNTAX_ERROR" in message or "EXPECT_TABLE_NOT_VIEW" in message:
             raise ContractError(f"{target!r} is neither the name of a table nor a path") from None
-        if _lacks_delta(message):
+        if any(sign in message for sign in _NO_DELTA):
             raise MissingDependencyError(NO_DELTA) from None
-        signs = ("DELTA_MISSING_DELTA_TABLE", "NOT_FOUND", "not a Delta table")
-        if any(sign in message for sign in signs):
+        if any(sign in message for sign in _NO_TABLE):
             return None
         raise
     detail = row.asDict()
@@ -94,16 +93,12 @@ def read_delta(spark: SparkSession, target: str) -> Existing | None:
     )
 
 
-def _lacks_delta(message: str) -> bool:
-    """Return whether Spark has looked for a column with the name DETAIL, which it does without Delta."""
-    signs = (
-        "`DETAIL`",
-        "found DETAIL",
-        "COLUMN_NOT_FOUND",
-        "DATA_SOURCE_NOT_FOUND",
-        "UNSUPPORTED_DATASOURCE",
-    )
-    return any(sign in message for sign in signs)
+_NO_DELTA = (
+    "`DETAIL`", "found DETAIL", "COLUMN_NOT_FOUND", "DATA_SOURCE_NOT_FOUND", "UNSUPPORTED_DATASOURCE",
+)  # fmt: skip
+"""Parts of errors without Delta, where Spark looks for a column with the name DETAIL."""
+
+_NO_TABLE = ("DELTA_MISSING_DELTA_TABLE", "NOT_FOUND", "not a Delta table")
 
 
 def _read_logged_schema(spark: SparkSession, location: str) -> T.StructType:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,15 +109,7 @@ class Report(TextView):
         for index, keys in self.examples.items():
             findings[index]["examples"] = list(keys)
         columns = [
-            {
-                "name": column.name,
-                "expected": column.expected,
-                "actual": column.actual,
-                "ok": column.ok,
-                "nulls": column.nulls,
-                "values": [list(pair) for pair in column.values],
-            }
-            for column in self.columns
+            asdict(column) | {"values": [list(pair) for pair in column.values]} for column in self.columns
         ]
         return {
             "ok": self.ok,
@@ -210,14 +202,7 @@ class Report(TextView):
         import pandas as pd
 
         rows = [
-            {
-                "name": column.name,
-                "expected": column.expected,
-                "actual": column.actual,
-                "ok": column.ok,
-                "nulls": column.nulls,
-                "findings": "\n".join(map(str, self.list_findings(column.name))),
-            }
+            asdict(column) | {"findings": "\n".join(map(str, self.list_findings(column.name)))}
             for column in self.columns
         ]
         names = ["name", "expected", "actual", "ok", "nulls", "findings"]
@@ -242,15 +227,15 @@ class Report(TextView):
     def _render(self) -> str:
         return self.render()
 
-    def render(self, *, is_page: bool = False, nested: bool = False, footer: str = "") -> str:
+    def render(self, *, whole: bool = False, nested: bool = False, footer: str = "") -> str:
         """Render the report as HTML.
 
         Args:
-            is_page: whether it is a page of its own.
+            whole: whether it is a page of its own.
             nested: whether it is a section of another page.
             footer: the text at the end of a page.
         """
-        return render("report.html", report=self, is_page=is_page, nested=nested, footer=footer)
+        return render("report.html", report=self, is_page=whole, nested=nested, footer=footer)
 
     def to_html(self, path: str | Path) -> None:
         """Write the report as a self-contained page of HTML, without scripts and external resources.
@@ -264,4 +249,4 @@ class Report(TextView):
         """
         created = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
         footer = ", ".join([*([self.table] if self.table else []), self.contract, created])
-        Path(path).write_text(self.render(is_page=True, footer=footer), encoding="utf-8")
+        Path(path).write_text(self.render(whole=True, footer=footer), encoding="utf-8")

@@ -6,7 +6,7 @@ import math
 import random
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from sparksig.errors import ContractError, name_type
 from sparksig.infer import verify_times
 from sparksig.infer.arrow import count_dictionary_nulls, observe_nulls
+from sparksig.options import SampleMethod
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.tables.arrow import Part
@@ -23,7 +24,7 @@ from sparksig.views import TextView, count_nouns
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-METHODS = ("partitions", "uniform")
+METHODS = get_args(SampleMethod)
 
 SEVERAL = 0.05
 """A share of the partitions. A sample of first rows states the probability that it contains one of them."""

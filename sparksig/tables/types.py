@@ -18,6 +18,7 @@ from sparksig.tables.columns import Column, format_type
 from sparksig.tables.contract import RUN_COLUMN, Contract
 from sparksig.tables.differences import Difference, compare_fields, list_nullable_parts, list_required_fields
 from sparksig.types import AnyType, Object, describe
+from sparksig.views import count_nouns
 from sparksig.walks import contains
 
 KEYS_HINT = "keys of maps are not converted: build the map again"
@@ -235,8 +236,8 @@ def _match_positions(schema: Schema, columns: Sequence[Column]) -> Match:
         return Match([(None, column) for column in columns], _judge_tensors(schema, columns))
     if len(columns) != len(specs):
         hint = "choose them by columns=[...]"
-        expected = f"{len(specs)} column{'s' if len(specs) > 1 else ''}, without names"
-        actual = f"{len(columns)} column{'s' if len(columns) != 1 else ''}"
+        expected = f"{count_nouns(len(specs), 'column')}, without names"
+        actual = count_nouns(len(columns), "column")
         return Match([], [Finding(Code.COLUMN_COUNT, "", expected, actual, hint)])
     pairs: list[tuple[ColSpec | TensorSpec | None, Column]] = list(zip(specs, columns))
     findings: list[Finding] = []

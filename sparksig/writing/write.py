@@ -38,11 +38,9 @@ from sparksig.writing.constraints import (
     constrain_generated,
     constrain_partitions,
 )
-from sparksig.writing.plan import ResolvedWrite, WritePlan, plan_write, resolve_write
+from sparksig.writing.plan import ResolvedWrite, WritePlan, resolve_write
 from sparksig.writing.request import WriteRequest
-from sparksig.writing.target import ColumnPlan, can_hold, can_widen
-
-__all__ = ["ColumnPlan", "WritePlan", "Written", "plan_write", "require_writable", "write", "write_resolved"]
+from sparksig.writing.target import can_hold, can_widen
 
 
 @dataclass(frozen=True, repr=False)

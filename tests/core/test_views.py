@@ -14,7 +14,8 @@ from sparksig.jobs.score_plan import ScorePlan
 from sparksig.scoring.local import ScoredFiles
 from sparksig.tables.report import ColumnReport
 from sparksig.tables.sample import Evidence
-from sparksig.writing.write import WritePlan, Written
+from sparksig.writing.plan import WritePlan
+from sparksig.writing.write import Written
 
 FINDING = Finding(Code.NULL_IN_REQUIRED, "a.b", "long without nulls", "nulls", "declare it optional", 3)
 COLUMNS = (

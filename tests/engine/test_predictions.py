@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sparksig.engine.predictions import check, encode, result_type
+from sparksig.engine.predictions import check, encode, get_result_type
 from sparksig.engine.predictions.times import place_times
 from sparksig.errors import Code, ContractError, ConversionError, Finding, PredictionError
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -79,14 +79,14 @@ RESULTS = {
 
 @pytest.mark.parametrize(("outputs", "expected"), RESULTS.values(), ids=RESULTS)
 def test_the_type_of_a_prediction(outputs, expected):
-    assert result_type(outputs) == expected
+    assert get_result_type(outputs) == expected
 
 
 @pytest.mark.parametrize("dtype", ["object", "complex128"])
 def test_a_dtype_that_arrow_lacks_is_refused_by_name(dtype):
     text = f"expected a dtype that Arrow has a type for, got {dtype}"
     with pytest.raises(ConversionError, match=text):
-        result_type(tensor(dtype))
+        get_result_type(tensor(dtype))
     with pytest.raises(ConversionError, match=text):
         encode(np.zeros(1, dtype), tensor(dtype), 1)
 
@@ -117,7 +117,7 @@ def test_a_tensor_arrives_row_by_row(data):
     values = data.draw(hnp.arrays(dtype, shape))
     inner = [data.draw(st.sampled_from([-1, size])) for size in shape[1:]]
     array = encode(values, tensor(dtype, *inner), len(values))
-    assert array.type == result_type(tensor(dtype, *inner))
+    assert array.type == get_result_type(tensor(dtype, *inner))
     assert (len(array), array.null_count) == (shape[0], 0)
     array.validate(full=True)
     leaves = array
@@ -195,7 +195,7 @@ def test_a_dtype_widens_or_is_refused(actual, declared):
         assert actual != declared
         assert codes(np.zeros_like(values), outputs, 1) == [Code.TYPE_MISMATCH]  # whatever the values
         return
-    assert array.type == result_type(outputs)
+    assert array.type == get_result_type(outputs)
     assert array.flatten().to_numpy(zero_copy_only=False).tolist() == [1, 0]
     if actual != declared:
         assert "b" not in (actual.kind, declared.kind)
@@ -402,7 +402,7 @@ def test_columns_of_pandas_and_arrow_are_tensors(values):
 def test_empty_prediction_for_no_rows(inner):
     sizes = [max(size, 0) for size in inner]
     array = encode(np.zeros((0, *sizes)), tensor("float64", *inner), 0)
-    assert (len(array), array.type) == (0, result_type(tensor("float64", *inner)))
+    assert (len(array), array.type) == (0, get_result_type(tensor("float64", *inner)))
 
 
 # --- several tensors ------------------------------------------------------------------------------------
@@ -412,7 +412,7 @@ PAIR = Schema([TensorSpec(np.dtype("int64"), (-1,), "x"), TensorSpec(np.dtype("f
 
 def test_several_tensors_become_a_struct():
     array = encode({"y z": np.ones((2, 2), "float32"), "x": np.array([1, 2], "int8")}, PAIR, 2)
-    assert array.type == result_type(PAIR)
+    assert array.type == get_result_type(PAIR)
     assert array.to_pylist() == [{"x": 1, "y z": [1.0, 1.0]}, {"x": 2, "y z": [1.0, 1.0]}]
 
 
@@ -497,7 +497,7 @@ SEVERAL = {
 def test_several_columns_become_a_struct(prediction):
     outputs = columns(a="double", b="double")
     array = encode(prediction, outputs, 2)
-    assert array.type == result_type(outputs)
+    assert array.type == get_result_type(outputs)
     assert array.to_pylist() == [{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 4.0}]
 
 
@@ -532,7 +532,7 @@ VALUES = {
 @pytest.mark.parametrize("kind", DataType, ids=describe_case)
 def test_every_type_of_column(kind):
     array = encode(VALUES[kind], ONE[kind], 2)
-    assert array.type == result_type(ONE[kind])
+    assert array.type == get_result_type(ONE[kind])
     assert array.to_pandas().tolist() == list(VALUES[kind])
 
 
@@ -640,7 +640,7 @@ def test_missing_names_and_extra_names_come_at_once():
 def test_an_optional_output_may_be_absent():
     outputs = Schema([ColSpec("long", "a"), ColSpec("long", "b", False)])
     array = encode(pd.DataFrame({"a": [1]}), outputs, 1)
-    assert array.type == result_type(outputs)
+    assert array.type == get_result_type(outputs)
     assert array.to_pylist() == [{"a": 1, "b": None}]
 
 
@@ -684,14 +684,14 @@ def test_all_wrong_columns_come_at_once():
 @pytest.mark.parametrize("nothing", [[], (), pd.Series([], dtype=object)], ids=["list", "tuple", "objects"])
 def test_empty_list_is_a_prediction_for_no_rows(nothing, outputs):
     array = encode(nothing, outputs, 0)
-    assert (len(array), array.type) == (0, result_type(outputs))
+    assert (len(array), array.type) == (0, get_result_type(outputs))
 
 
 def test_a_frame_without_rows_is_a_prediction_for_no_rows():
     outputs = columns(a="string", b="long")
     frame = pd.DataFrame({"a": pd.Series([], dtype="string"), "b": pd.Series([], dtype="int64")})
     array = encode(frame, outputs, 0)
-    assert (len(array), array.type) == (0, result_type(outputs))
+    assert (len(array), array.type) == (0, get_result_type(outputs))
 
 
 # --- composites -----------------------------------------------------------------------------------------
@@ -750,7 +750,7 @@ def test_composites_are_encoded(values, dtype, expected, name, build):
     prediction, outputs = build(values), Schema([ColSpec(dtype, name)])
     array = encode(prediction, outputs, len(values))
     array.validate(full=True)
-    assert (array.type, array.to_pylist()) == (result_type(outputs), expected)
+    assert (array.type, array.to_pylist()) == (get_result_type(outputs), expected)
     assert check(prediction, outputs, len(values)) is None
 
 

@@ -27,7 +27,9 @@ from sparksig.models.flavors.interface import Loading
 from sparksig.models.seal import digest
 from sparksig.models.trust import Trust
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.scoring import CACHE, CacheInfo, ModelCache, score_batches, score_leniently
+from sparksig.scoring.batches import score_batches
+from sparksig.scoring.cache import CACHE, CacheInfo, ModelCache
+from sparksig.scoring.failures import score_leniently
 from sparksig.types import Array, Map
 from tests.cases import describe_case
 

@@ -20,7 +20,8 @@ from sparksig.errors import (
     PredictionError,
 )
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.scoring import FINDINGS, regroup_batches, score_batches, score_leniently
+from sparksig.scoring.batches import regroup_batches, score_batches
+from sparksig.scoring.failures import FINDINGS, score_leniently
 from sparksig.scoring.limits import EXTRA_ROWS, RejectionCount, RejectionLimit, count_rejections
 from sparksig.types import Array, Object, Property
 

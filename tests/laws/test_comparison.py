@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from sparksig import enforce
 from sparksig.comparison import Verdict, compare
 from sparksig.convert.arrow import VECTOR_TYPE
-from sparksig.engine.predictions import result_type
+from sparksig.engine.predictions import get_result_type
 from sparksig.errors import Code, ContractError, below, quote
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
@@ -420,7 +420,7 @@ def test_what_consumers_want_is_what_models_want_with_the_roles_changed(pair):
 def test_a_vector_that_is_given_is_a_list():
     vector, doubles = (Schema([ColSpec(t, "v")]) for t in (SparkMLVector(), Array("double")))
     assert compare(vector, doubles, side="outputs").verdict is Verdict.FULL
-    assert result_type(vector) == result_type(doubles)
+    assert get_result_type(vector) == get_result_type(doubles)
     assert compare(doubles, vector).verdict is Verdict.BACKWARD
     with pytest.raises(ContractError):
         enforce(table_for(vector, lambda path: False), doubles)
@@ -435,6 +435,6 @@ scalar_outputs = st.builds(
 
 @given(scalar_outputs, scalar_outputs)
 def test_predictions_that_come_in_another_form_are_refused(old, new):
-    forms = [pa.types.is_struct(result_type(schema)) for schema in (old, new)]
+    forms = [pa.types.is_struct(get_result_type(schema)) for schema in (old, new)]
     codes = [finding.code for finding in compare(old, new, side="outputs").outputs.upgrade]
     assert (Code.SHAPE_MISMATCH in codes) == (forms[0] != forms[1])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import sparksig
 from sparksig import InferenceError, PredictionError
 from sparksig.engine.predictions import check, encode
-from sparksig.scoring import score_batches
+from sparksig.scoring.batches import score_batches
 from tests.infer.helpers import infer
 from tests.predictions import FORMS, SAVED_FORMS, Model, expected, frame
 from tests.strategies import names

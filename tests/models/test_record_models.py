@@ -24,7 +24,7 @@ import sparksig
 from sparksig import ConversionError, InferenceError, PredictionError, PythonModel, infer_signature
 from sparksig.convert.annotations import parse_input_hint
 from sparksig.engine.hints import check_rows
-from sparksig.scoring import score_batches
+from sparksig.scoring.batches import score_batches
 from tests.differences import differs
 from tests.models.helpers import fresh
 

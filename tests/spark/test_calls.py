@@ -412,9 +412,9 @@ def test_configuration_and_params_of_two_functions_of_one_model_do_not_mix(spark
     with pytest.raises(ContractError, match="offset: expected double"):
         udf(params={"offset": "1"})
     predict = sparksig.spark_udf(spark, tmp_path / "m", allow_pickle=True)
-    text = r"params and batch_rows cannot be combined with a ModelUDF: pass them to spark_udf\(\.\.\.\)"
+    text = r"params and batch_rows and digest cannot be combined with a ModelUDF: pass them to spark_udf"
     with pytest.raises(ContractError, match=text):
-        sparksig.score(df, predict, params={"offset": 1}, batch_rows=3)
+        sparksig.score(df, predict, params={"offset": 1}, batch_rows=3, digest="0")
 
 
 # --- batches ---------------------------------------------------------------------------------------------

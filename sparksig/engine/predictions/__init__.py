@@ -21,11 +21,11 @@ from sparksig.schema import Schema, TensorSpec
 from sparksig.types import DataType, Type
 
 
-def result_type(outputs: Schema, any_type: pa.DataType | None = None) -> pa.DataType:
+def get_result_type(outputs: Schema, any_type: pa.DataType | None = None) -> pa.DataType:
     """Return the Arrow type of one prediction: a plain type for one column or tensor, a struct for several.
 
     Example:
-        >>> result_type(Schema([TensorSpec(np.dtype("float64"), (-1, 2))]))
+        >>> get_result_type(Schema([TensorSpec(np.dtype("float64"), (-1, 2))]))
         ListType(list<item: double>)
     """
     fields = to_arrow(outputs, any_type)
@@ -42,7 +42,7 @@ def encode(prediction: Any, outputs: Schema, rows: int) -> pa.Array:
         rows: the number of rows of the model's input.
 
     Returns:
-        An array of :func:`result_type`.
+        An array of :func:`get_result_type`.
 
     Raises:
         PredictionError: the number of rows, the names, a type or a shape does not fit; all findings.
@@ -55,7 +55,7 @@ def encode(prediction: Any, outputs: Schema, rows: int) -> pa.Array:
     arrays = _encode(prediction, outputs, rows)
     if len(arrays) == 1:
         return arrays[0]
-    return pa.StructArray.from_arrays(arrays, fields=list(result_type(outputs)))
+    return pa.StructArray.from_arrays(arrays, fields=list(get_result_type(outputs)))
 
 
 def check(prediction: Any, outputs: Schema, rows: int | None) -> None:

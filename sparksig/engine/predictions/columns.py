@@ -13,10 +13,9 @@ import pyarrow as pa
 from sparksig.convert.arrow import to_arrow
 from sparksig.convert.instances import to_builtins
 from sparksig.engine import plan as plans
-from sparksig.engine.findings import build_count_finding, rename_findings
-from sparksig.engine.predictions.counts import build_row_count_finding
+from sparksig.engine.findings import build_count_finding, build_row_count_finding, rename_findings
 from sparksig.engine.predictions.reading import read_frame
-from sparksig.engine.series import column_to_arrow, format_dtype, is_name, is_objects
+from sparksig.engine.series import column_to_arrow, format_dtype, is_name, is_objects, to_single_array
 from sparksig.engine.values import enforce_values
 from sparksig.errors import Code, ContractError, Finding, quote, suggest
 from sparksig.schema import ColSpec, Schema
@@ -96,13 +95,12 @@ def _encode_column(
         return None
     before = len(findings)
     if isinstance(spec.type, DataType):
-        column = _with_exact_floats(column, spec.type)
+        column = _convert_exact_floats(column, spec.type)
         if keep and column.dtype != object:
             column = column.copy(deep=True)  # the model may use its frame again, for the next batch
         array = column_to_arrow(_unwrap(column), spec.type, path, findings)
     elif isinstance(column.dtype, pd.ArrowDtype):
-        chunked = pa.array(column, from_pandas=True)
-        array = chunked.combine_chunks() if isinstance(chunked, pa.ChunkedArray) else chunked
+        array = to_single_array(column)
     elif is_objects(column.dtype):
         enforced = enforce_values(column.tolist(), spec.type, path, findings, required=spec.required)
         if len(findings) > before or not keep:
@@ -132,7 +130,7 @@ def _widen(array: pa.Array, spec: ColSpec, path: str, findings: list[Finding]) -
         return None
 
 
-def _with_exact_floats(column: pd.Series, dtype: DataType) -> pd.Series:
+def _convert_exact_floats(column: pd.Series, dtype: DataType) -> pd.Series:
     """Convert an object column of floats, or of floats and None, to a float dtype: NaN is a value."""
     if dtype is not DataType.double or not is_objects(column.dtype):
         return column

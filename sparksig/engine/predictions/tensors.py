@@ -14,8 +14,9 @@ from sparksig.convert.arrow import to_arrow
 from sparksig.convert.instances import get_fields
 from sparksig.convert.numpy import dtype_widens
 from sparksig.convert.objects import from_objects, is_sparse, to_series
+from sparksig.engine.findings import build_row_count_finding
 from sparksig.engine.kernels import Values
-from sparksig.engine.predictions.counts import build_row_count_finding
+from sparksig.engine.tensors import fits_shape
 from sparksig.errors import Code, Finding, PredictionError, name_type, quote
 from sparksig.lattice import MODEL_TYPE
 from sparksig.schema import Schema, TensorSpec
@@ -67,10 +68,7 @@ def _encode_tensor(
     if values.ndim == 0 or (rows is not None and len(values) != rows):
         findings.append(build_row_count_finding(path, rows, len(values) if values.ndim else None))
         return None
-    inner = spec.shape[1:]
-    if values.ndim != len(spec.shape) or any(
-        size not in (-1, length) for size, length in zip(inner, values.shape[1:])
-    ):
+    if not fits_shape(values.shape[1:], spec.shape[1:]):
         expected, actual = f"shape {spec.shape}", f"shape {(-1, *values.shape[1:])}"
         findings.append(Finding(Code.SHAPE_MISMATCH, path, expected, actual))
         return None
@@ -78,12 +76,12 @@ def _encode_tensor(
         return None
     flat = _flatten(values, spec)
     if flat is None:
-        findings.append(replace(_dtype_finding(spec, values.dtype.name), path=path))
+        findings.append(replace(_build_dtype_finding(spec, values.dtype.name), path=path))
         return None
     return _nest_lists(flat, values.shape)
 
 
-def _dtype_finding(spec: TensorSpec, actual: str) -> Finding:
+def _build_dtype_finding(spec: TensorSpec, actual: str) -> Finding:
     hint = "return the declared dtype, or save the model with the dtype that it returns"
     return Finding(Code.TYPE_MISMATCH, "", spec.type.name, actual, hint)
 
@@ -96,7 +94,7 @@ def _to_array(prediction: Any, spec: TensorSpec) -> Values | Finding:
         columns = [prediction.iloc[:, i].to_numpy() for i in range(prediction.shape[1])]
         refused = [column.dtype.name for column in columns if not dtype_widens(column.dtype, spec.type)]
         if refused and not all(column.dtype == object for column in columns):
-            return _dtype_finding(spec, refused[0])
+            return _build_dtype_finding(spec, refused[0])
         if not refused and spec.type.kind not in "US":
             columns = [column.astype(spec.type) for column in columns]
         if len(spec.shape) == 1 and len(columns) == 1:
@@ -124,7 +122,7 @@ def _to_array(prediction: Any, spec: TensorSpec) -> Values | Finding:
     if not isinstance(prediction, np.ndarray):
         return Finding(Code.TYPE_MISMATCH, "", repr(spec), name_type(prediction))
     is_object = prediction.dtype.kind == "O" and spec.type.kind not in "USO"
-    return _dtype_finding(spec, "object") if is_object else prediction
+    return _build_dtype_finding(spec, "object") if is_object else prediction
 
 
 def _flatten(values: Values, spec: TensorSpec) -> pa.Array | None:
