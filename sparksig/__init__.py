@@ -89,77 +89,47 @@ if TYPE_CHECKING:  # type checkers and editors read the public names here, progr
 __version__ = "0.1.0"
 
 _HOMES = {
-    "sparksig.comparison": ["Comparison", "compare"],
-    "sparksig.tables.signatures": ["load_signature"],
-    "sparksig.convert.exports": ["export"],
-    "sparksig.engine.absent": ["AbsentColumnWarning"],
-    "sparksig.engine.frames": ["enforce", "validate_schema"],
-    "sparksig.errors": [
-        "BudgetExceededError",
-        "Code",
-        "ConfigError",
-        "ContractError",
-        "ConversionError",
-        "ExecutionError",
-        "Finding",
-        "InferenceError",
-        "MissingDependencyError",
-        "MissingSignatureError",
-        "ModelDamagedError",
-        "ModelError",
-        "ModelFailedError",
-        "ModelNotFoundError",
-        "ModelNotTrustedError",
-        "OutputRefusedError",
-        "PredictionError",
-        "SignatureError",
-        "SparksigError",
-        "SparksigWarning",
-        "TableNotFoundError",
-        "UnsupportedError",
-    ],
-    "sparksig.infer": ["IntegerColumnWarning", "infer_signature"],
-    "sparksig.models.loading": [
-        "LoadedModel",
-        "load_input_example",
-        "load_model",
-        "load_serving_example",
-        "validate_serving_input",
-    ],
-    "sparksig.models.versions": ["VersionMismatchWarning"],
-    "sparksig.models.info": [
-        "ModelInfo",
-        "get_model_info",
-        "registrable",
-        "set_signature",
-    ],
-    "sparksig.models.logging": ["log_model"],
-    "sparksig.models.model_code": ["set_model"],
-    "sparksig.models.python_model": [
-        "PythonModel",
-        "PythonModelContext",
-        "SignatureMismatchWarning",
-        "TypeFromExample",
-        "pyfunc",
-    ],
-    "sparksig.models.saving": ["save_model"],
-    "sparksig.models.seal": ["digest"],
-    "sparksig.params": ["ParamSchema", "ParamSpec"],
-    "sparksig.schema": ["ColSpec", "Schema", "TensorSpec"],
-    "sparksig.signature": ["ModelSignature"],
-    "sparksig.scoring.local": ["score_files"],
-    "sparksig.spark.frame": ["score"],
-    "sparksig.tables.check": ["check"],
-    "sparksig.tables.infer": ["sample_signature"],
-    "sparksig.tables.report": ["Report"],
-    "sparksig.tables.sample": ["SampledSignature", "Sampler"],
-    "sparksig.tables.split": ["split", "violations"],
-    "sparksig.spark.udf": ["spark_udf"],
-    "sparksig.writing.plan": ["plan_write"],
-    "sparksig.writing.write": ["write"],
-    "sparksig.types": ["AnyType", "Array", "DataType", "Map", "Object", "Property", "SparkMLVector"],
+    "sparksig.comparison": "Comparison compare",
+    "sparksig.convert.exports": "export",
+    "sparksig.engine.absent": "AbsentColumnWarning",
+    "sparksig.engine.frames": "enforce validate_schema",
+    "sparksig.errors": (
+        "BudgetExceededError Code ConfigError ContractError ConversionError ExecutionError Finding "
+        "InferenceError MissingDependencyError MissingSignatureError ModelDamagedError ModelError "
+        "ModelFailedError ModelNotFoundError ModelNotTrustedError OutputRefusedError PredictionError "
+        "SignatureError SparksigError SparksigWarning TableNotFoundError UnsupportedError"
+    ),
+    "sparksig.infer": "IntegerColumnWarning infer_signature",
+    "sparksig.models.info": "ModelInfo get_model_info registrable set_signature",
+    "sparksig.models.loading": (
+        "LoadedModel load_input_example load_model load_serving_example validate_serving_input"
+    ),
+    "sparksig.models.logging": "log_model",
+    "sparksig.models.model_code": "set_model",
+    "sparksig.models.python_model": (
+        "PythonModel PythonModelContext SignatureMismatchWarning TypeFromExample pyfunc"
+    ),
+    "sparksig.models.saving": "save_model",
+    "sparksig.models.seal": "digest",
+    "sparksig.models.versions": "VersionMismatchWarning",
+    "sparksig.params": "ParamSchema ParamSpec",
+    "sparksig.schema": "ColSpec Schema TensorSpec",
+    "sparksig.scoring.local": "score_files",
+    "sparksig.signature": "ModelSignature",
+    "sparksig.spark.frame": "score",
+    "sparksig.spark.udf": "spark_udf",
+    "sparksig.tables.check": "check",
+    "sparksig.tables.infer": "sample_signature",
+    "sparksig.tables.report": "Report",
+    "sparksig.tables.sample": "SampledSignature Sampler",
+    "sparksig.tables.signatures": "load_signature",
+    "sparksig.tables.split": "split violations",
+    "sparksig.types": "AnyType Array DataType Map Object Property SparkMLVector",
+    "sparksig.writing.plan": "plan_write",
+    "sparksig.writing.write": "write",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+"""The public names of each module."""
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:

@@ -31,11 +31,11 @@ def find_permission(directory: ModelDirectory) -> str:
     """Return the permission that loading a model needs; empty if it needs none."""
     from sparksig.errors import SparksigError
     from sparksig.models import flavors
-    from sparksig.models.flavors.interface import Loading
+    from sparksig.models.flavors.interface import LoadOptions
     from sparksig.models.trust import Trust
 
     try:
-        flavors.check(directory, Loading(Trust()))
+        flavors.check(directory, LoadOptions(Trust()))
     except SparksigError as error:
         return error.message
     return ""

@@ -56,7 +56,7 @@ def find_schema_changes(old: Schema, new: Schema, side: str) -> Iterator[Change]
     for name, spec in first.items():
         path = format_spec_path(spec, name)
         if name in second:
-            yield from _spec_changes(spec, second[name], path)
+            yield from _compare_specs(spec, second[name], path)
         else:
             yield Change(path, _REMOVED[side])
     yield from (Change(quote(name), _ADDED[side]) for name in second if name not in first)
@@ -64,16 +64,16 @@ def find_schema_changes(old: Schema, new: Schema, side: str) -> Iterator[Change]
         yield Change("", "the order of columns changed; callers by position break")
 
 
-def _spec_changes(old: Any, new: Any, path: str) -> Iterator[Change]:
+def _compare_specs(old: Any, new: Any, path: str) -> Iterator[Change]:
     if isinstance(old, TensorSpec):
         if old != new:
             yield Change(path, f"{describe_spec(old)} -> {describe_spec(new)}", of_type=True)
         return
-    yield from _requirement_changes(old, new, new.type, path)
-    yield from _type_changes(old.type, new.type, path)
+    yield from _compare_requirements(old, new, new.type, path)
+    yield from _compare_types(old.type, new.type, path)
 
 
-def _requirement_changes(
+def _compare_requirements(
     old: ColSpec | Property, new: ColSpec | Property, dtype: Type, path: str
 ) -> Iterator[Change]:
     if new.required and not old.required:
@@ -83,7 +83,7 @@ def _requirement_changes(
         yield Change(path, "required -> optional")
 
 
-def _type_changes(old: Type, new: Type, path: str) -> Iterator[Change]:
+def _compare_types(old: Type, new: Type, path: str) -> Iterator[Change]:
     parts = zip_parts(old, new, path) if type(old) is type(new) else []
     if not parts and old != new:
         yield Change(path, f"{describe(old)} -> {describe(new)}", of_type=True)
@@ -91,8 +91,8 @@ def _type_changes(old: Type, new: Type, path: str) -> Iterator[Change]:
         if old_part is None or new_part is None:
             yield Change(part_path, "only in old" if old_part else "only in new")
         else:
-            yield from _requirement_changes(old_part, new_part, new_part.dtype, part_path)
-            yield from _type_changes(old_part.dtype, new_part.dtype, part_path)
+            yield from _compare_requirements(old_part, new_part, new_part.dtype, part_path)
+            yield from _compare_types(old_part.dtype, new_part.dtype, part_path)
 
 
 # --- params -----------------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ def find_param_changes(old: Mapping[str, ParamSpec], new: Mapping[str, ParamSpec
     """Yield the differences between the params of two models."""
     for name, spec in old.items():
         if name in new:
-            yield from _param_changes(spec, new[name], quote(name))
+            yield from _compare_params(spec, new[name], quote(name))
         else:
             yield Change(quote(name), "only in old")
     for name, spec in new.items():
@@ -110,11 +110,11 @@ def find_param_changes(old: Mapping[str, ParamSpec], new: Mapping[str, ParamSpec
             yield Change(quote(name), f"only in new; its default is {_format_default(spec)}")
 
 
-def _param_changes(old: ParamSpec, new: ParamSpec, path: str) -> Iterator[Change]:
+def _compare_params(old: ParamSpec, new: ParamSpec, path: str) -> Iterator[Change]:
     if old.shape != new.shape:
         yield Change(path, f"{format_param_type(old)} -> {format_param_type(new)}", of_type=True)
     else:
-        yield from _type_changes(old.dtype, new.dtype, path if old.shape is None else f"{path}[]")
+        yield from _compare_types(old.dtype, new.dtype, path if old.shape is None else f"{path}[]")
     if _has_another_default(old, new):
         yield Change(path, f"its default: {_format_default(old)} -> {_format_default(new)}")
 

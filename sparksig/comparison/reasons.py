@@ -42,7 +42,7 @@ def find_reasons(provided: Schema, required: Schema, side: str) -> list[Finding]
     provided_specs = dict(zip(provided.input_names(), provided))
     for name, spec in zip(required.input_names(), required):
         if name in provided_specs:
-            findings += _spec_reasons(provided_specs[name], spec, format_spec_path(spec, name), side)
+            findings += _find_spec_reasons(provided_specs[name], spec, format_spec_path(spec, name), side)
         elif spec.required:
             hint = suggest(name, provided_specs) if len(findings) < HINTS else ""
             actual = "no such tensor" if isinstance(spec, TensorSpec) else "no such column"
@@ -75,21 +75,21 @@ def describe_columns(schema: Schema) -> str:
     return f"{text} ({', '.join(map(quote, schema.input_names()[:5]))}{more})"
 
 
-def _spec_reasons(provided: Any, required: Any, path: str, side: str) -> list[Finding]:
+def _find_spec_reasons(provided: Any, required: Any, path: str, side: str) -> list[Finding]:
     if isinstance(required, TensorSpec):
-        return _tensor_reasons(provided, required, path)
+        return _find_tensor_reasons(provided, required, path)
     findings = []
     if required.required and not provided.required:
-        findings.append(_optional_finding(Code.MISSING_COLUMN, path, "column"))
-    return findings + _type_reasons(provided.type, required.type, path, _VECTORS[side])
+        findings.append(_build_optional_finding(Code.MISSING_COLUMN, path, "column"))
+    return findings + _find_type_reasons(provided.type, required.type, path, _VECTORS[side])
 
 
-def _optional_finding(code: Code, path: str, noun: str) -> Finding:
+def _build_optional_finding(code: Code, path: str, noun: str) -> Finding:
     hint = "require it in both contracts, or in neither: it may be absent or null"
     return Finding(code, path, f"a required {noun}", f"an optional {noun}", hint)
 
 
-def _tensor_reasons(provided: TensorSpec, required: TensorSpec, path: str) -> list[Finding]:
+def _find_tensor_reasons(provided: TensorSpec, required: TensorSpec, path: str) -> list[Finding]:
     findings = []
     if provided.type != required.type:
         hint = "declare the same dtype: tensors are not widened"
@@ -106,9 +106,9 @@ def _tensor_reasons(provided: TensorSpec, required: TensorSpec, path: str) -> li
 # --- types ------------------------------------------------------------------------------------------------
 
 
-def _type_reasons(provided: Type, required: Type, path: str, vector: Source) -> list[Finding]:
+def _find_type_reasons(provided: Type, required: Type, path: str, vector: Source) -> list[Finding]:
     """Find the reasons why values of one type are not always accepted as another."""
-    findings = find_mismatches(_source(provided, vector), required, path)
+    findings = find_mismatches(_to_source(provided, vector), required, path)
     provided_types = dict(walk(provided, path)) if findings else {}
     findings = [  # describe the provided types as signature types
         replace(finding, actual=describe(provided_types[finding.path]))
@@ -119,7 +119,7 @@ def _type_reasons(provided: Type, required: Type, path: str, vector: Source) -> 
     return findings + _find_optional(provided, required, path)
 
 
-def _source(dtype: Type, vector: Source) -> Source:
+def _to_source(dtype: Type, vector: Source) -> Source:
     """Convert a signature type to a source type of the casting table."""
     leaves: dict[type, Source] = {SparkMLVector: vector}
     return fold(
@@ -145,7 +145,7 @@ def _find_optional(provided: Type, required: Type, path: str) -> list[Finding]:
             actual = "a map, which may lack the key"
             findings.append(Finding(Code.MISSING_FIELD, prop_path, "a required property", actual))
         elif prop.required and not provided_prop.required:
-            findings.append(_optional_finding(Code.MISSING_FIELD, prop_path, "property"))
+            findings.append(_build_optional_finding(Code.MISSING_FIELD, prop_path, "property"))
         findings += _find_optional(provided_prop.dtype, prop.dtype, prop_path)
     return findings
 
@@ -158,7 +158,7 @@ def find_param_reasons(provided: Mapping[str, ParamSpec], required: Mapping[str,
     findings: list[Finding] = []
     for name, spec in provided.items():
         if name in required:
-            findings += _param_reasons(spec, required[name], quote(name))
+            findings += _compare_params(spec, required[name], quote(name))
         else:
             hint = suggest(name, required)
             findings.append(
@@ -172,11 +172,11 @@ def format_param_type(spec: ParamSpec) -> str:
     return describe(spec.dtype) if spec.shape is None else f"a list of {describe(spec.dtype)}"
 
 
-def _param_reasons(provided: ParamSpec, required: ParamSpec, path: str) -> list[Finding]:
+def _compare_params(provided: ParamSpec, required: ParamSpec, path: str) -> list[Finding]:
     if provided.shape != required.shape:
         return [Finding(Code.SHAPE_MISMATCH, path, format_param_type(required), format_param_type(provided))]
     value_path = path if provided.shape is None else f"{path}[]"
-    findings = _type_reasons(provided.dtype, required.dtype, value_path, _LIST)
+    findings = _find_type_reasons(provided.dtype, required.dtype, value_path, _LIST)
     findings += _find_closed(provided.dtype, required.dtype, value_path)
     if _accepts_none(provided) and not _accepts_none(required):
         hint = "a param accepts None only if its default has it: use None in both defaults"

@@ -176,7 +176,7 @@ class Comparison(TextView):
         for name, side in self.sides.items():
             if not (only_findings and side.verdict is Verdict.IDENTICAL):
                 lines.append(f"  {name:<9}{side.verdict if side.declared else 'not declared'}")
-        sections: list[tuple[str, Sequence[object]]] = [*_reasons(combined)]
+        sections: list[tuple[str, Sequence[object]]] = [*_list_reasons(combined)]
         if not only_findings:
             sections.append(("other differences", combined.notes))
         for title, entries in sections:
@@ -196,7 +196,7 @@ class Comparison(TextView):
         Path(path).write_text(self._render_html(is_page=True), encoding="utf-8")
 
     def _render_html(self, *, is_page: bool) -> str:
-        combined, reasons = self.combined, _reasons(self.combined)
+        combined, reasons = self.combined, _list_reasons(self.combined)
         return render(
             "comparison.html", sides=self.sides, combined=combined, reasons=reasons, is_page=is_page
         )
@@ -206,6 +206,6 @@ _NOT_NEW = "new cannot replace old"
 _NOT_OLD = "old cannot replace new"
 
 
-def _reasons(combined: SideComparison) -> list[tuple[str, tuple[Finding, ...]]]:
+def _list_reasons(combined: SideComparison) -> list[tuple[str, tuple[Finding, ...]]]:
     """Return the reasons of both directions, each with its title."""
     return [(_NOT_NEW, combined.upgrade), (_NOT_OLD, combined.rollback)]

@@ -15,6 +15,7 @@ from sparksig.walks import walk
 if TYPE_CHECKING:
     from sparksig.params import ParamSchema
     from sparksig.schema import Schema, TensorSpec
+    from sparksig.signature import ModelSignature
 
 
 def report_duplicates(names: Sequence[str], expected: str = "one column of that name") -> list[Finding]:
@@ -25,6 +26,19 @@ def report_duplicates(names: Sequence[str], expected: str = "one column of that 
         ['a']
     """
     return [Finding(Code.DUPLICATE_NAME, quote(name), expected, "several") for name in find_duplicates(names)]
+
+
+def list_names(schema: Schema, findings: list[Finding]) -> list[str]:
+    """Return the names of a schema's columns as text; report names that are equal as text."""
+    names = [str(name) for name in schema.input_names()]
+    findings += report_duplicates(names, "one column of that name as text")
+    return names
+
+
+def list_sides(signature: ModelSignature) -> dict[str, Schema]:
+    """Return the declared inputs and outputs of a signature by the names of these sides."""
+    sides = {"inputs": signature.inputs, "outputs": signature.outputs}
+    return {side: schema for side, schema in sides.items() if schema is not None}
 
 
 # --- losses of an export --------------------------------------------------------------------------------

@@ -225,9 +225,7 @@ def _is_model(hint: Any) -> bool:
 
 
 def _parse_model(cls: Any, path: str, outer: tuple[Any, ...], findings: list[Finding]) -> Hint | None:
-    if cls in outer:
-        actual, hint = f"the model {cls.__name__} inside itself", "a signature has no recursive types"
-        findings.append(Finding(Code.INVALID_VALUE, path, "a type of finite depth", actual, hint))
+    if _is_recursive(cls, "model", path, outer, findings):
         return None
     cls.model_rebuild(raise_errors=False)  # resolve references to models that are defined later
     if not cls.model_fields:
@@ -256,6 +254,14 @@ def _parse_model(cls: Any, path: str, outer: tuple[Any, ...], findings: list[Fin
         return None
     modes = {validator.info.mode for validator in cls.__pydantic_decorators__.model_validators.values()}
     return ModelHint(cls, tuple(fields), bool(modes & {"before", "wrap"}))
+
+
+def _is_recursive(cls: Any, kind: str, path: str, outer: tuple[Any, ...], findings: list[Finding]) -> bool:
+    """Return whether a class contains itself, which is reported in ``findings``."""
+    if cls in outer:
+        actual, hint = f"the {kind} {cls.__name__} inside itself", "a signature has no recursive types"
+        findings.append(Finding(Code.INVALID_VALUE, path, "a type of finite depth", actual, hint))
+    return cls in outer
 
 
 def _has_raw_validator(metadata: Sequence[Any]) -> bool:
@@ -293,23 +299,21 @@ def from_record(cls: Any) -> Schema:
         >>> from_record(Order)
         ['id': long (required), 'note': string (optional)]
     """
-    form, findings = get_record_kind(cls), list[Finding]()
+    kind, findings = get_record_kind(cls), list[Finding]()
     fields = _parse_fields(read_fields(cls, "", findings), "", (cls,), findings)
     if findings:
-        raise ConversionError.of(f"no signature for the {form} {cls.__name__}", findings)
+        raise ConversionError.of(f"no signature for the {kind} {cls.__name__}", findings)
     if not fields:
-        raise SignatureError(f"the {form} {cls.__name__} has no field: a schema needs at least one column")
-    floats = DataType.float if form == "dataclass" else DataType.double
+        raise SignatureError(f"the {kind} {cls.__name__} has no field: a schema needs at least one column")
+    floats = DataType.float if kind == "dataclass" else DataType.double
     return Schema([ColSpec(get_type(field.hint, floats), field.name, field.required) for field in fields])
 
 
 def _parse_record(cls: Any, path: str, outer: tuple[Any, ...], findings: list[Finding]) -> Hint | None:
-    name = f"the {get_record_kind(cls)} {cls.__name__}"
-    if cls in outer:
-        actual, hint = f"{name} inside itself", "a signature has no recursive types"
-        findings.append(Finding(Code.INVALID_VALUE, path, "a type of finite depth", actual, hint))
+    kind = get_record_kind(cls)
+    if _is_recursive(cls, kind, path, outer, findings):
         return None
-    count = len(findings)
+    name, count = f"the {kind} {cls.__name__}", len(findings)
     declared = [field for field in read_fields(cls, path, findings) if not field.is_computed]
     fields = _parse_fields(declared, path, (*outer, cls), findings)
     if not declared:

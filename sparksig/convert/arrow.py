@@ -8,7 +8,7 @@ from typing import Any, overload
 import numpy as np
 import pyarrow as pa
 
-from sparksig.convert import build_loss, find_lost_names, report_duplicates, walk_schema
+from sparksig.convert import build_loss, find_lost_names, list_names, report_duplicates, walk_schema
 from sparksig.convert.fields import TENSOR_KEY, build_tensor_metadata, read_field
 from sparksig.errors import Code, ConversionError, Finding, below, name_type, quote
 from sparksig.lattice import MODEL_TYPE, Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
@@ -84,11 +84,11 @@ VECTOR_TYPE = pa.struct(
 # --- Arrow -> signature -------------------------------------------------------------------------------
 
 
-def source(dtype: pa.DataType) -> Source:
+def to_source(dtype: pa.DataType) -> Source:
     """Convert an Arrow type to a source type of the casting table; unknown types keep Arrow's name.
 
     Example:
-        >>> str(source(pa.list_(pa.decimal128(9, 2))))
+        >>> str(to_source(pa.list_(pa.decimal128(9, 2))))
         'list<decimal(9,2)>'
     """
     if dtype.id in _SCALARS:
@@ -99,16 +99,16 @@ def source(dtype: pa.DataType) -> Source:
         return Scalar("timestamp" if dtype.tz is None else "timestamp_tz", str(dtype))
     if dtype.id in _LISTS:
         size = dtype.list_size if pa.types.is_fixed_size_list(dtype) else None
-        return ListOf(source(dtype.value_type), size, dtype.value_field.nullable)
+        return ListOf(to_source(dtype.value_type), size, dtype.value_field.nullable)
     if pa.types.is_map(dtype):
-        return MapOf(source(dtype.key_type), source(dtype.item_type), dtype.item_field.nullable)
+        return MapOf(to_source(dtype.key_type), to_source(dtype.item_type), dtype.item_field.nullable)
     if pa.types.is_struct(dtype):
         parts = [dtype.field(index) for index in range(dtype.num_fields)]
-        fields = tuple(Field(part.name, source(part.type), part.nullable) for part in parts)
+        fields = tuple(Field(part.name, to_source(part.type), part.nullable) for part in parts)
         is_vector = [(field.name, field.source) for field in fields] == _VECTOR
         return Struct(fields, "vector" if is_vector else "")
     if pa.types.is_dictionary(dtype):
-        return source(dtype.value_type)
+        return to_source(dtype.value_type)
     return Scalar(str(dtype))
 
 
@@ -128,7 +128,7 @@ def transform_arrow(dtype: pa.DataType, change: Callable[[pa.DataType], pa.DataT
     return change(dtype)
 
 
-_VECTOR = [(part.name, source(part.type)) for part in VECTOR_TYPE]
+_VECTOR = [(part.name, to_source(part.type)) for part in VECTOR_TYPE]
 
 
 @overload
@@ -154,7 +154,7 @@ def from_arrow(arrow: pa.Schema | pa.DataType) -> Schema | Type:
     converted: Schema | Type | None
     try:
         if isinstance(arrow, pa.DataType):
-            converted = find_narrowest_type(source(arrow), "", findings)
+            converted = find_narrowest_type(to_source(arrow), "", findings)
         elif isinstance(arrow, pa.Schema):
             specs = [_from_field(part, findings) for part in arrow]
             findings += report_duplicates(arrow.names)
@@ -172,10 +172,10 @@ def from_arrow(arrow: pa.Schema | pa.DataType) -> Schema | Type:
 
 def _from_field(part: pa.Field, findings: list[Finding]) -> ColSpec | TensorSpec | None:
     return read_field(
-        Field(part.name, source(part.type), part.nullable),
+        Field(part.name, to_source(part.type), part.nullable),
         str(part.type),
         (part.metadata or {}).get(TENSOR_KEY.encode()),
-        lambda spec: source(_tensor_type(spec, quote(part.name))),
+        lambda spec: to_source(_get_tensor_type(spec, quote(part.name))),
         findings,
     )
 
@@ -220,7 +220,7 @@ def read_arrow(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
         streams = isinstance(example, pa.ChunkedArray) or hasattr(example, "__arrow_c_stream__")
         column = pa.chunked_array(example if streams else [pa.array(example)])
     except (pa.ArrowException, TypeError, ValueError) as error:
-        if findings := _unreadable_columns(example):
+        if findings := _find_unreadable_columns(example):
             raise ConversionError.of(f"pyarrow cannot read {name_type(example)}", findings) from None
         reason = f"{type(error).__name__} from the Arrow PyCapsule interface"
         raise ConversionError(f"{name_type(example)} cannot be read as Arrow data: {reason}") from None
@@ -233,7 +233,7 @@ def read_arrow(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
     return pa.Table.from_batches(batches, pa.schema(fields)), None
 
 
-def _unreadable_columns(frame: Any) -> list[Finding]:
+def _find_unreadable_columns(frame: Any) -> list[Finding]:
     """Return a finding for each column of another library's frame whose type pyarrow cannot read."""
     findings = []
     hint = "cast it explicitly, or select the other columns"
@@ -283,9 +283,8 @@ def to_arrow(signature: Schema | Type, any_type: pa.DataType | None = None) -> p
         if findings:
             raise ConversionError.of("no Arrow type", findings)
         return dtype
-    names = [str(name) for name in signature.input_names()]
+    names = list_names(signature, findings)
     fields = [_to_field(spec, name, findings, any_type) for spec, name in zip(signature, names)]
-    findings += report_duplicates(names, "one column of that name as text")
     if findings:
         raise ConversionError.of("no Arrow schema", findings)
     return pa.schema(fields)
@@ -296,20 +295,22 @@ def _to_field(
 ) -> pa.Field:
     if isinstance(spec, ColSpec):
         column_type = _to_type(spec.type, quote(name), findings, any_type)
-        return _field(name, column_type, not spec.required, quote(name), findings)
+        return _make_field(name, column_type, not spec.required, quote(name), findings)
     try:
-        dtype = _tensor_type(spec, quote(name))
+        dtype = _get_tensor_type(spec, quote(name))
     except ConversionError as error:
         findings += error.findings
         dtype = _PLACEHOLDER
-    return _field(name, dtype, False, quote(name), findings).with_metadata(build_tensor_metadata(spec))
+    return _make_field(name, dtype, False, quote(name), findings).with_metadata(build_tensor_metadata(spec))
 
 
 _PLACEHOLDER = pa.bool_()
 """The replacement for a type that Arrow lacks, while other findings are collected."""
 
 
-def _field(name: str, dtype: pa.DataType, nullable: bool, path: str, findings: list[Finding]) -> pa.Field:
+def _make_field(
+    name: str, dtype: pa.DataType, nullable: bool, path: str, findings: list[Finding]
+) -> pa.Field:
     try:
         return pa.field(name, dtype, nullable=nullable)
     except UnicodeEncodeError:
@@ -325,7 +326,7 @@ def _to_type(dtype: Type, path: str, findings: list[Finding], any_type: pa.DataT
         map=lambda value: pa.map_(pa.string(), value),
         object=lambda fields, where: pa.struct(
             [
-                _field(prop.name, part, not prop.required, below(where, prop.name), findings)
+                _make_field(prop.name, part, not prop.required, below(where, prop.name), findings)
                 for prop, part in fields
             ]
         ),
@@ -345,15 +346,15 @@ def _to_leaf(dtype: Type, path: str, findings: list[Finding], any_type: pa.DataT
     return _PLACEHOLDER
 
 
-def _tensor_type(spec: TensorSpec, path: str) -> pa.DataType:
+def _get_tensor_type(spec: TensorSpec, path: str) -> pa.DataType:
     """Return the type of one row of a tensor: a scalar for rank 1, a list for rank 2, and so on."""
-    element = _element_type(spec.type, path)
+    element = _get_element_type(spec.type, path)
     for _ in spec.shape[1:]:
         element = pa.list_(element)
     return element
 
 
-def _element_type(dtype: np.dtype[Any], path: str) -> pa.DataType:
+def _get_element_type(dtype: np.dtype[Any], path: str) -> pa.DataType:
     texts = {"U": pa.string(), "S": pa.binary()}
     try:
         if dtype.kind in "OcV" or (dtype.kind in "mM" and np.datetime_data(dtype)[1] != 1):

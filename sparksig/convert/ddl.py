@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import build_loss, find_lost_names, report_duplicates, walk_schema
+from sparksig.convert import build_loss, find_lost_names, list_names, report_duplicates, walk_schema
 from sparksig.convert.ddl_reader import read_columns
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.errors import Code, ConversionError, Finding, name_type, quote
@@ -113,10 +113,9 @@ def to_ddl(schema: Schema) -> str:
     schema = from_mlflow(schema)
     if not isinstance(schema, Schema):
         raise ConversionError(f"to_ddl: expected a Schema, got {name_type(schema)}")
-    names = [str(name) for name in schema.input_names()]
-    findings = report_duplicates(names, "one column of that name as text")
+    findings: list[Finding] = []
     columns = []
-    for name, spec in zip(names, schema):
+    for name, spec in zip(list_names(schema, findings), schema):
         text = format_spark_type(spec if isinstance(spec, TensorSpec) else spec.type, quote(name), findings)
         columns.append(f"{_quote_name(name)} {text}{' not null' if spec.required else ''}")
     if findings:

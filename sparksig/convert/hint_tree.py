@@ -11,24 +11,6 @@ from typing import Any, Union, get_args, get_origin
 from sparksig.convert.scalar_hints import EncodedHint, ScalarHint
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, Type
 
-__all__ = [
-    "AnyHint",
-    "ConstrainedHint",
-    "DictHint",
-    "EncodedHint",
-    "FieldHint",
-    "Hint",
-    "ListHint",
-    "ModelHint",
-    "RecordHint",
-    "ScalarHint",
-    "UnionHint",
-    "format_hint",
-    "get_type",
-    "is_frame",
-    "is_nullable",
-]
-
 
 @dataclasses.dataclass(frozen=True)
 class AnyHint:
@@ -41,7 +23,7 @@ class ListHint:
 
     item: Hint
     annotation: Any = dataclasses.field(default=None, compare=False)  # of the elements, for pydantic
-    form: type = list  # list or tuple, the class of the values that the model receives
+    container: type = list  # list or tuple: what the model receives
     length: int | None = None  # of a tuple with a fixed length
 
 

@@ -80,7 +80,7 @@ def loads(text: str | bytes, *, exact: bool = False) -> Any:
         raise ValueError(f"not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
     except UnicodeDecodeError:
         raise ValueError("not JSON: not UTF-8 text") from None
-    except ValueError as error:  # raised below, or by Python for a long number
+    except ValueError as error:  # of the functions below, or of Python for a long number
         reason = "an integer of thousands of digits" if "digits" in str(error) else error
         raise ValueError(f"unsupported JSON: {reason}") from None
     except RecursionError:
@@ -224,8 +224,8 @@ def _convert_number(value: Number | int | float, dtype: DataType) -> Any:
     return int(number) if is_integer and dtype in (DataType.integer, DataType.long) else number
 
 
-_OVERFLOW = 2**128 - 2**103
-"""The smallest number that does not round to a finite float32."""
+FLOAT32_OVERFLOW = 2**128 - 2**103
+"""The smallest number that does not round to a finite float32: halfway between the largest one and 2^128."""
 
 
 def nearest_float32(values: Sequence[float | Number]) -> np.ndarray[Any, Any]:
@@ -241,7 +241,7 @@ def nearest_float32(values: Sequence[float | Number]) -> np.ndarray[Any, Any]:
     is_text = texts.is_valid().to_numpy(zero_copy_only=False)
     nearest[is_text] = texts.drop_null().cast(pa.float32()).to_numpy()
     with np.errstate(invalid="ignore"):  # NaN
-        return np.where(np.abs(doubles) >= _OVERFLOW, doubles, nearest.astype(np.float64))
+        return np.where(np.abs(doubles) >= FLOAT32_OVERFLOW, doubles, nearest.astype(np.float64))
 
 
 def _parse_base64(text: str) -> Any:
@@ -309,10 +309,12 @@ def to_json(value: Any, path: str = "", nested: bool = False) -> Any:
     try:
         return _to_json(value, path, nested)
     except RecursionError:
-        raise _refusal(path, "a value of a signature type", "one that is nested too deeply") from None
+        raise _build_error(path, "a value of a signature type", "one that is nested too deeply") from None
 
 
-def _refusal(path: str, expected: str, actual: str, code: Code = Code.UNSUPPORTED_TYPE) -> ConversionError:
+def _build_error(
+    path: str, expected: str, actual: str, code: Code = Code.UNSUPPORTED_TYPE
+) -> ConversionError:
     return ConversionError.of("the value cannot be written as JSON", [Finding(code, path, expected, actual)])
 
 
@@ -321,7 +323,7 @@ def _to_json(value: Any, path: str, nested: bool) -> Any:
         return None
     if isinstance(value, int):  # bools and enums are ints, too
         if value.bit_length() > _MAX_BITS:
-            raise _refusal(path, "a value of a signature type", "an integer of thousands of digits")
+            raise _build_error(path, "a value of a signature type", "an integer of thousands of digits")
         return value if type(value) is bool else int(value)
     if isinstance(value, np.generic):
         return _numpy_to_json(value, path, nested)
@@ -345,7 +347,7 @@ def _to_json(value: Any, path: str, nested: bool) -> Any:
         return _to_json(value, path, nested)
     if isinstance(value, (list, tuple)):
         return [_to_json(item, f"{path}[]", True) for item in value]
-    raise _refusal(path, "a value of a signature type", name_type(value))
+    raise _build_error(path, "a value of a signature type", name_type(value))
 
 
 _MAX_DIGITS = 300
@@ -356,7 +358,7 @@ def _numpy_to_json(value: np.generic, path: str, nested: bool) -> Any:
     if isinstance(value, np.datetime64):
         return None if np.isnat(value) else str(value.astype("datetime64[s]") if _is_coarse(value) else value)
     if isinstance(value, np.timedelta64):
-        raise _refusal(path, "a value of a signature type", name_type(value))
+        raise _build_error(path, "a value of a signature type", name_type(value))
     if isinstance(value, np.floating):
         return _float_to_json(float(value), nested)
     return _to_json(value.item(), path, nested)
@@ -378,14 +380,14 @@ def _check_text(value: str, path: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise _refusal(path, "Unicode text", "a lone surrogate", Code.INVALID_VALUE) from None
+        raise _build_error(path, "Unicode text", "a lone surrogate", Code.INVALID_VALUE) from None
     return value
 
 
 def _object_to_json(value: Mapping[Any, Any], path: str) -> dict[str, Any]:
     invalid_keys = [name_type(key) for key in value if not isinstance(key, str)]
     if invalid_keys:
-        raise _refusal(path, "keys that are strings", invalid_keys[0], Code.INVALID_NAME)
+        raise _build_error(path, "keys that are strings", invalid_keys[0], Code.INVALID_NAME)
     return {
         _check_text(str.__str__(key), path): _to_json(item, below(path, key), True)
         for key, item in value.items()

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import build_loss, report_duplicates, walk_schema
-from sparksig.convert.json import ISO_8601, to_json
+from sparksig.convert import build_loss, list_names, list_sides, walk_schema
+from sparksig.convert.json import FLOAT32_OVERFLOW, ISO_8601, to_json
+from sparksig.convert.numpy import SCALAR_KINDS
 from sparksig.errors import Code, ConversionError, Finding, name_type, quote
 from sparksig.lattice import NEVER_NULL
 from sparksig.params import ParamSchema, ParamSpec
@@ -36,7 +37,6 @@ LOST_TO_JSON_SCHEMA: dict[str, str] = {
 Json = dict[str, Any]
 
 _NOT_FINITE = ["NaN", "Infinity", "-Infinity"]
-_BEYOND_FLOAT32 = float(2**128 - 2**103)  # halfway between the largest float32 and 2^128
 _BASE64 = (
     r"^\s*(?:(?:[A-Za-z0-9+/]\s*){4})*"
     r"(?:(?:[A-Za-z0-9+/]\s*){2}=\s*=\s*|(?:[A-Za-z0-9+/]\s*){3}=\s*)?$"
@@ -57,9 +57,9 @@ def to_json_schema(contract: ModelSignature | Schema) -> Json:
     """
     findings: list[Finding] = []
     if isinstance(contract, Schema):
-        body = _record(contract, findings)
+        body = _build_record(contract, findings)
     elif isinstance(contract, ModelSignature):
-        body = _sides(contract, findings)
+        body = _build_sides(contract, findings)
     else:
         raise ConversionError(
             f"to_json_schema: expected a ModelSignature or a Schema, got {name_type(contract)}"
@@ -69,63 +69,61 @@ def to_json_schema(contract: ModelSignature | Schema) -> Json:
     return {"$schema": DRAFT, **body}
 
 
-def _sides(signature: ModelSignature, findings: list[Finding]) -> Json:
+def _build_sides(signature: ModelSignature, findings: list[Finding]) -> Json:
     sides: dict[str, Json] = {}
-    for name, schema in (("inputs", signature.inputs), ("outputs", signature.outputs)):
-        if schema is not None:
-            side_findings: list[Finding] = []
-            sides[name] = _record(schema, side_findings)
-            findings += [finding.below(name) for finding in side_findings]
+    for name, schema in list_sides(signature).items():
+        side_findings: list[Finding] = []
+        sides[name] = _build_record(schema, side_findings)
+        findings += [finding.below(name) for finding in side_findings]
     if signature.params is not None:
-        sides["params"] = _params(signature.params)
+        sides["params"] = _build_params(signature.params)
     reference = {"$ref": "#/$defs/inputs"} if signature.inputs is not None else {}
     return {**reference, "$defs": sides}
 
 
-def _record(schema: Schema, findings: list[Finding]) -> Json:
-    names = [str(name) for name in schema.input_names()]
-    findings += report_duplicates(names, "one column of that name as text")
-    parts = [_part(spec, quote(name), findings) for name, spec in zip(names, schema)]
+def _build_record(schema: Schema, findings: list[Finding]) -> Json:
+    names = list_names(schema, findings)
+    parts = [_build_part(spec, quote(name), findings) for name, spec in zip(names, schema)]
     if schema.has_input_names():
         required = [name for name, spec in zip(names, schema) if spec.required]
-        return _object(dict(zip(names, parts)), required)
+        return _build_object(dict(zip(names, parts)), required)
     if len(parts) == 1:
         return parts[0]
     return {"type": "array", "prefixItems": parts, "items": False, "minItems": len(parts)}
 
 
-def _object(properties: dict[str, Json], required: list[str]) -> Json:
+def _build_object(properties: dict[str, Json], required: list[str]) -> Json:
     return {"type": "object", "properties": properties, **({"required": required} if required else {})}
 
 
-def _part(spec: ColSpec | TensorSpec, path: str, findings: list[Finding]) -> Json:
+def _build_part(spec: ColSpec | TensorSpec, path: str, findings: list[Finding]) -> Json:
     if isinstance(spec, TensorSpec):
-        return _tensor(spec, path, findings)
-    return _type(spec.type, nullable=not (spec.required and spec.type in NEVER_NULL))
+        return _build_tensor(spec, path, findings)
+    return _build_type(spec.type, nullable=not (spec.required and spec.type in NEVER_NULL))
 
 
 # --- types ----------------------------------------------------------------------------------------------
 
 
-def _type(dtype: Type, *, nullable: bool) -> Json:
+def _build_type(dtype: Type, *, nullable: bool) -> Json:
     if isinstance(dtype, AnyType):
         return {}
     if isinstance(dtype, DataType):
-        return _nullable(_scalar(dtype), nullable)
+        return _allow_null(_build_scalar(dtype), nullable)
     if isinstance(dtype, (Array, SparkMLVector)):
-        return _nullable({"type": "array", "items": _type(dtype.dtype, nullable=True)}, nullable)
+        return _allow_null({"type": "array", "items": _build_type(dtype.dtype, nullable=True)}, nullable)
     if isinstance(dtype, Map):
-        values = _type(dtype.value_type, nullable=True)
-        return _nullable({"type": "object", "additionalProperties": values}, nullable)
+        values = _build_type(dtype.value_type, nullable=True)
+        return _allow_null({"type": "object", "additionalProperties": values}, nullable)
     members = {
-        prop.name: _type(prop.dtype, nullable=not (prop.required and prop.dtype in NEVER_NULL))
+        prop.name: _build_type(prop.dtype, nullable=not (prop.required and prop.dtype in NEVER_NULL))
         for prop in dtype.properties
     }
     required = [prop.name for prop in dtype.properties if prop.required]
-    return _nullable(_object(members, required), nullable)
+    return _allow_null(_build_object(members, required), nullable)
 
 
-def _nullable(schema: Json, nullable: bool) -> Json:
+def _allow_null(schema: Json, nullable: bool) -> Json:
     if not nullable or "not" in schema:
         return schema
     if "anyOf" in schema:
@@ -133,26 +131,26 @@ def _nullable(schema: Json, nullable: bool) -> Json:
     return {**schema, "type": [schema["type"], "null"]}
 
 
-def _scalar(dtype: DataType) -> Json:
+def _build_scalar(dtype: DataType) -> Json:
     if dtype in INTEGER_BITS:
         limit = 2 ** INTEGER_BITS[dtype]
-        return _integer_range(-limit, limit - 1)
+        return _build_integer(-limit, limit - 1)
     return copy.deepcopy(_SCALARS[dtype])
 
 
-def _integer_range(smallest: int, largest: int) -> Json:
+def _build_integer(smallest: int, largest: int) -> Json:
     return {"type": "integer", "minimum": smallest, "maximum": largest}
 
 
-def _real(beyond: float | None = None) -> Json:
+def _build_number(beyond: float | None = None) -> Json:
     limits = {} if beyond is None else {"exclusiveMinimum": -beyond, "exclusiveMaximum": beyond}
     return {"anyOf": [{"type": "number", **limits}, {"enum": _NOT_FINITE}]}
 
 
 _SCALARS: dict[DataType, Json] = {
     DataType.boolean: {"type": "boolean"},
-    DataType.float: _real(_BEYOND_FLOAT32),
-    DataType.double: _real(),
+    DataType.float: _build_number(float(FLOAT32_OVERFLOW)),
+    DataType.double: _build_number(),
     DataType.string: {"type": "string"},
     DataType.binary: {"type": "string", "contentEncoding": "base64", "pattern": _BASE64},
     # not the format date-time, which requires a time zone
@@ -160,7 +158,7 @@ _SCALARS: dict[DataType, Json] = {
 }
 
 
-def _local_time(*refused: str) -> Json:
+def _build_local_time(*refused: str) -> Json:
     """Return the schema of a time without a zone that matches none of the refused patterns."""
     patterns = "|".join(("[Zz]", ":.*[+-]", *refused))
     return {"type": "string", "pattern": f"^(?!.*(?:{patterns}))(?:{ISO_8601})$"}
@@ -169,73 +167,72 @@ def _local_time(*refused: str) -> Json:
 # --- params, which have rules of their own -------------------------------------------------------------
 
 
-def _params(params: ParamSchema) -> Json:
-    return _object({spec.name: _param(spec) for spec in params}, [])
+def _build_params(params: ParamSchema) -> Json:
+    return _build_object({spec.name: _build_param(spec) for spec in params}, [])
 
 
-def _param(spec: ParamSpec) -> Json:
+def _build_param(spec: ParamSpec) -> Json:
     default = to_json(spec.default, spec.name, nested=True)
     if spec.shape is None:
-        return {**_param_type(spec.dtype, nullable=default is None), "default": default}
-    items = _param_type(spec.dtype, nullable=None in default)
+        return {**_build_value(spec.dtype, nullable=default is None), "default": default}
+    items = _build_value(spec.dtype, nullable=None in default)
     return {"type": "array", "items": items, "default": default}
 
 
-def _param_type(dtype: Type, *, nullable: bool = False, in_object: bool = False) -> Json:
+def _build_value(dtype: Type, *, nullable: bool = False, in_object: bool = False) -> Json:
     if isinstance(dtype, AnyType):
         return {}
     if in_object and dtype in (DataType.binary, DataType.datetime):
         return {"not": {}}
     if isinstance(dtype, DataType):
-        own = copy.deepcopy(_PARAM_SCALARS[dtype]) if dtype in _PARAM_SCALARS else _scalar(dtype)
-        return _nullable(own, nullable)
+        own = copy.deepcopy(_PARAM_SCALARS[dtype]) if dtype in _PARAM_SCALARS else _build_scalar(dtype)
+        return _allow_null(own, nullable)
     if isinstance(dtype, Array):
-        return _nullable({"type": "array", "items": _param_type(dtype.dtype, in_object=True)}, nullable)
+        return _allow_null({"type": "array", "items": _build_value(dtype.dtype, in_object=True)}, nullable)
     if isinstance(dtype, Map):
-        values = _param_type(dtype.value_type, in_object=True)
-        return _nullable({"type": "object", "additionalProperties": values}, nullable)
+        values = _build_value(dtype.value_type, in_object=True)
+        return _allow_null({"type": "object", "additionalProperties": values}, nullable)
     members = {
-        prop.name: _param_type(prop.dtype, nullable=not prop.required, in_object=True)
+        prop.name: _build_value(prop.dtype, nullable=not prop.required, in_object=True)
         for prop in dtype.properties
     }
     required = [prop.name for prop in dtype.properties if prop.required]
-    return _nullable({**_object(members, required), "additionalProperties": False}, nullable)
+    return _allow_null({**_build_object(members, required), "additionalProperties": False}, nullable)
 
 
 # the model receives these unchanged: floats of 64 bits, times up to microseconds
 _PARAM_SCALARS: dict[DataType, Json] = {
-    DataType.float: _real(),
-    DataType.datetime: _local_time("[.,][0-9]{6}[0-9]*[1-9]"),
+    DataType.float: _build_number(),
+    DataType.datetime: _build_local_time("[.,][0-9]{6}[0-9]*[1-9]"),
 }
 
 
 # --- tensors --------------------------------------------------------------------------------------------
 
-_KINDS = {"b": DataType.boolean, "U": DataType.string, "S": DataType.binary}
-_BEYOND = {"float16": 65520.0, "float32": _BEYOND_FLOAT32, "float64": None}
+_BEYOND = {"float16": 65520.0, "float32": float(FLOAT32_OVERFLOW), "float64": None}
 
 
-def _tensor(spec: TensorSpec, path: str, findings: list[Finding]) -> Json:
+def _build_tensor(spec: TensorSpec, path: str, findings: list[Finding]) -> Json:
     """Return the schema of one row of a tensor: nested arrays, with the sizes that are fixed."""
-    schema = _element(spec.type, path, findings)
+    schema = _build_element(spec.type, path, findings)
     for size in reversed(spec.shape[1:]):
         fixed = {} if size == -1 else {"minItems": size, "maxItems": size}
         schema = {"type": "array", "items": schema, **fixed}
     return schema
 
 
-def _element(dtype: np.dtype[Any], path: str, findings: list[Finding]) -> Json:
+def _build_element(dtype: np.dtype[Any], path: str, findings: list[Finding]) -> Json:
     if dtype.kind == "O":  # an array would add a dimension
         return {"type": ["null", "boolean", "number", "string", "object"]}
     if dtype.kind in "iu":
         info = np.iinfo(dtype)
-        return _integer_range(int(info.min), int(info.max))
+        return _build_integer(int(info.min), int(info.max))
     if dtype.name in _BEYOND:
-        return _nullable(_real(_BEYOND[dtype.name]), nullable=True)
+        return _allow_null(_build_number(_BEYOND[dtype.name]), nullable=True)
     if dtype.kind == "M":
-        return _nullable(_local_time(), nullable=True)
-    if dtype.kind in _KINDS:
-        return _scalar(_KINDS[dtype.kind])
+        return _allow_null(_build_local_time(), nullable=True)
+    if dtype.kind in SCALAR_KINDS:
+        return _build_scalar(SCALAR_KINDS[dtype.kind])
     findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a dtype that JSON has values for", dtype.name))
     return {}
 
@@ -247,13 +244,8 @@ def find_losses_in_json_schema(contract: ModelSignature | Schema) -> list[Findin
     """Return the parts of a signature that :func:`to_json_schema` cannot express."""
     if isinstance(contract, Schema):
         return _find_losses(contract)
-    sides = {"inputs": contract.inputs, "outputs": contract.outputs}
-    return [
-        loss.below(side)
-        for side, schema in sides.items()
-        if schema is not None
-        for loss in _find_losses(schema)
-    ]
+    sides = list_sides(contract)
+    return [loss.below(side) for side, schema in sides.items() for loss in _find_losses(schema)]
 
 
 def _find_losses(schema: Schema) -> list[Finding]:

@@ -36,6 +36,7 @@ _CONVERTED = (
     "Array",
     "Object",
     "Map",
+    "SparkMLVector",
     "AnyType",
 )
 
@@ -85,7 +86,8 @@ def from_mlflow(value: Any) -> Any:
         >>> from_mlflow("id long")
         'id long'
     """
-    if isinstance(value, type) or get_mlflow_class(value) not in (*_CONVERTED, "SparkMLVector"):
+    name = "" if isinstance(value, type) else get_mlflow_class(value)
+    if name not in _CONVERTED:
         return value
     from sparksig.params import ParamSchema, ParamSpec
     from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -93,7 +95,6 @@ def from_mlflow(value: Any) -> Any:
     from sparksig.type_json import parse_type
     from sparksig.types import DataType, Property
 
-    name = get_mlflow_class(value)
     if name == "ModelSignature":
         signature = ModelSignature.from_dict(value.to_dict())
         for flag in ("_is_signature_from_type_hint", "_is_type_hint_from_example"):
@@ -103,12 +104,8 @@ def from_mlflow(value: Any) -> Any:
         return DataType[value.name]
     if name in ("Schema", "ParamSchema"):
         return (Schema if name == "Schema" else ParamSchema).from_json(value.to_json())
-    columns: dict[str, Any] = {
-        "ColSpec": ColSpec,
-        "TensorSpec": TensorSpec,
-        "ParamSpec": ParamSpec,
-        "Property": Property,
-    }
-    if name in columns:
-        return columns[name].from_json_dict(**value.to_dict())
+    cls: Any
+    for cls in (ColSpec, TensorSpec, ParamSpec, Property):
+        if name == cls.__name__:
+            return cls.from_json_dict(**value.to_dict())
     return parse_type(value.to_dict())

@@ -16,6 +16,10 @@ _NAMES = {"string": "str", "binary": "bytes", "timestamp": "datetime64[ns]"}
 _TO_NUMPY = {dtype: np.dtype(_NAMES.get(name, name)) for dtype, name in MODEL_TYPE.items()}
 
 
+SCALAR_KINDS = {"b": DataType.boolean, "U": DataType.string, "S": DataType.binary, "M": DataType.datetime}
+"""The scalar types by the kinds of the NumPy dtypes that have the same values, except numbers."""
+
+
 def to_numpy(dtype: Type) -> np.dtype[Any]:
     """Return the NumPy dtype of a scalar type, without nulls.
 
@@ -36,11 +40,11 @@ def to_pandas(dtype: Type | TensorSpec) -> np.dtype[Any]:
     return np.dtype(object) if numpy_dtype.kind in "SU" else numpy_dtype
 
 
-def source(dtype: np.dtype[Any]) -> Source:
+def to_source(dtype: np.dtype[Any]) -> Source:
     """Convert a NumPy dtype to a source type of the casting table.
 
     Example:
-        >>> source(np.dtype(">i2"))
+        >>> to_source(np.dtype(">i2"))
         Scalar(name='int16', native='int16')
     """
     names = {"U": "string", "T": "string", "S": "binary", "M": "timestamp"}
@@ -62,8 +66,8 @@ def dtype_widens(actual: np.dtype[Any], declared: np.dtype[Any]) -> bool:
     """
     if actual.kind in "US" or actual.kind in "mM":
         return actual.kind == declared.kind and (actual.kind in "US" or actual.newbyteorder("=") == declared)
-    return actual.newbyteorder("=") == declared or str(source(declared)) in find_upper_bounds(
-        str(source(actual))
+    return actual.newbyteorder("=") == declared or str(to_source(declared)) in find_upper_bounds(
+        str(to_source(actual))
     )
 
 
@@ -78,7 +82,7 @@ def from_numpy(dtype: np.dtype[Any]) -> Type:
         long
     """
     findings: list[Finding] = []
-    narrowest = find_narrowest_type(source(dtype), "", findings)
+    narrowest = find_narrowest_type(to_source(dtype), "", findings)
     if narrowest is None:
         raise ConversionError.of(f"no signature type for the NumPy dtype {dtype}", findings)
     return narrowest

@@ -49,13 +49,13 @@ def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | No
     try:
         if kind in _NUMBERS:
             return _convert_numbers(column, target)
-        if kind in ("date", "datetime", "datetime64", "mixed") and _value_types(column) <= _TIMES:
+        if kind in ("date", "datetime", "datetime64", "mixed") and _get_value_types(column) <= _TIMES:
             return _convert_times(column)
         if kind in _PLAIN:
             return pa.array(column.to_numpy(), _PLAIN[kind], from_pandas=True)
         if kind == "decimal":
             return pa.array(column.to_numpy(), from_pandas=True)
-        if kind == "mixed" and all(issubclass(cls, (bytes, bytearray)) for cls in _value_types(column)):
+        if kind == "mixed" and all(issubclass(cls, (bytes, bytearray)) for cls in _get_value_types(column)):
             values = [None if missing else bytes(value) for value, missing in zip(column, column.isna())]
             return pa.array(values, pa.binary())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError, TypeError, ValueError):
@@ -108,7 +108,7 @@ def _has_multiples(column: pd.Series) -> bool:
 
 def _convert_times(column: pd.Series) -> pa.Array | None:
     """Convert times of any Python types; return None for several zones, or times out of range."""
-    if _value_types(column) == {datetime.date}:
+    if _get_value_types(column) == {datetime.date}:
         return pa.array(column.to_numpy(), pa.date32(), from_pandas=True)
     if not _has_multiples(column):
         times = column.infer_objects()
@@ -144,7 +144,7 @@ def build_mixed_finding(values: Iterable[Any], path: str) -> Finding:
     return Finding(Code.MIXED_TYPES, path, "values of one type", actual, hint)
 
 
-def _value_types(column: pd.Series) -> set[type]:
+def _get_value_types(column: pd.Series) -> set[type]:
     return set(map(type, column[~column.map(is_null).astype(bool)]))
 
 

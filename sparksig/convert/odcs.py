@@ -11,8 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import build_loss, find_lost_names, find_lost_params, report_duplicates, walk_schema
+from sparksig.convert import (
+    build_loss,
+    find_lost_names,
+    find_lost_params,
+    list_names,
+    list_sides,
+    walk_schema,
+)
 from sparksig.convert.ddl import format_spark_type
+from sparksig.convert.numpy import SCALAR_KINDS
 from sparksig.errors import ConversionError, Finding, below, name_type, quote
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
@@ -46,7 +54,6 @@ _LOGICAL: dict[DataType, Json] = {
     DataType.binary: {"logicalType": "string", "logicalTypeOptions": {"format": "binary"}},
     DataType.datetime: {"logicalType": "timestamp"},
 }
-_ELEMENTS = {"b": DataType.boolean, "U": DataType.string, "S": DataType.binary, "M": DataType.datetime}
 
 
 def to_odcs(
@@ -79,9 +86,9 @@ def to_odcs(
     """
     findings: list[Finding] = []
     tables = []
-    for side, schema in _tables(contract, name).items():
+    for side, schema in _select_tables(contract, name).items():
         side_findings: list[Finding] = []
-        tables.append(_table(side, schema, side_findings))
+        tables.append(_build_table(side, schema, side_findings))
         if isinstance(contract, ModelSignature):
             side_findings = [finding.below(side) for finding in side_findings]
         findings += side_findings
@@ -98,75 +105,73 @@ def to_odcs(
     }
 
 
-def _tables(contract: ModelSignature | Schema, name: str) -> dict[str, Schema]:
+def _select_tables(contract: ModelSignature | Schema, name: str) -> dict[str, Schema]:
     if isinstance(contract, Schema):
         return {name: contract}
     if not isinstance(contract, ModelSignature):
         raise ConversionError(f"to_odcs: expected a ModelSignature or a Schema, got {name_type(contract)}")
-    sides = {"inputs": contract.inputs, "outputs": contract.outputs}
-    return {side: schema for side, schema in sides.items() if schema is not None}
+    return list_sides(contract)
 
 
-def _table(name: str, schema: Schema, findings: list[Finding]) -> Json:
-    names = [str(name) for name in schema.input_names()]
-    findings += report_duplicates(names, "one column of that name as text")
-    columns = [_column(spec, column, findings) for spec, column in zip(schema, names)]
+def _build_table(name: str, schema: Schema, findings: list[Finding]) -> Json:
+    names = list_names(schema, findings)
+    columns = [_build_column(spec, column, findings) for spec, column in zip(schema, names)]
     return {"name": name, "logicalType": "object", "physicalType": "table", "properties": columns}
 
 
-def _column(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) -> Json:
+def _build_column(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) -> Json:
     physical = format_spark_type(spec if isinstance(spec, TensorSpec) else spec.type, quote(name), findings)
-    logical = _tensor(spec) if isinstance(spec, TensorSpec) else _type(spec.type, quote(name))
+    logical = _build_tensor(spec) if isinstance(spec, TensorSpec) else _build_type(spec.type, quote(name))
     return {"name": name, **logical, "physicalType": physical, "required": spec.required}
 
 
-def _type(dtype: Type, path: str) -> Json:
+def _build_type(dtype: Type, path: str) -> Json:
     if isinstance(dtype, DataType):
         return copy.deepcopy(_LOGICAL[dtype])
     if isinstance(dtype, (Array, SparkMLVector)):
-        return {"logicalType": "array", "items": _inner(dtype.dtype, f"{path}[]")}
+        return {"logicalType": "array", "items": _nest_type(dtype.dtype, f"{path}[]")}
     if isinstance(dtype, Object):
         members = [
-            {"name": prop.name, **_inner(prop.dtype, below(path, prop.name)), "required": prop.required}
+            {
+                "name": prop.name,
+                **_nest_type(prop.dtype, below(path, prop.name)),
+                "required": prop.required,
+            }
             for prop in dtype.properties
         ]
         return {"logicalType": "object", "properties": members}
     return {"logicalType": "object"} if isinstance(dtype, Map) else {}
 
 
-def _inner(dtype: Type, path: str) -> Json:
-    return {**_type(dtype, path), "physicalType": format_spark_type(dtype, path, [])}
+def _nest_type(dtype: Type, path: str) -> Json:
+    return {**_build_type(dtype, path), "physicalType": format_spark_type(dtype, path, [])}
 
 
-def _tensor(spec: TensorSpec) -> Json:
+def _build_tensor(spec: TensorSpec) -> Json:
     """Return the type of one row of a tensor: nested arrays, with the sizes that are fixed."""
-    logical = _element(spec.type)
+    logical = _build_element(spec.type)
     for size in reversed(spec.shape[1:]):
         options = {} if size == -1 else {"logicalTypeOptions": {"minItems": size, "maxItems": size}}
         logical = {"logicalType": "array", **options, "items": logical}
     return logical
 
 
-def _element(dtype: np.dtype[Any]) -> Json:
+def _build_element(dtype: np.dtype[Any]) -> Json:
     bits = dtype.itemsize * 8
     if dtype.kind in "iu":
         return {"logicalType": "integer", "logicalTypeOptions": {"format": f"{dtype.kind}{bits}"}}
     if dtype.kind == "f":
         return {"logicalType": "number", "logicalTypeOptions": {"format": f"f{max(bits, 32)}"}}
-    return _type(_ELEMENTS[dtype.kind], "") if dtype.kind in _ELEMENTS else {}
+    return _build_type(SCALAR_KINDS[dtype.kind], "") if dtype.kind in SCALAR_KINDS else {}
 
 
 def find_losses_in_odcs(contract: ModelSignature | Schema) -> list[Finding]:
     """Return the parts of a signature that :func:`to_odcs` cannot express."""
     if isinstance(contract, Schema):
         return _find_losses(contract)
-    findings = [
-        loss.below(side)
-        for side, schema in (("inputs", contract.inputs), ("outputs", contract.outputs))
-        if schema is not None
-        for loss in _find_losses(schema)
-    ]
-    return findings + find_lost_params(contract.params)
+    sides = list_sides(contract)
+    losses = [loss.below(side) for side, schema in sides.items() for loss in _find_losses(schema)]
+    return losses + find_lost_params(contract.params)
 
 
 def _find_losses(schema: Schema) -> list[Finding]:

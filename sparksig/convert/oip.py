@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import build_loss, find_lost_params, report_duplicates
+from sparksig.convert import build_loss, find_lost_params, list_names
 from sparksig.errors import Code, ConversionError, Finding, name_type, quote
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
@@ -70,9 +70,9 @@ def to_oip(
     """
     findings: list[Finding] = []
     tensors: dict[str, list[Json]] = {}
-    for side, schema in _sides(contract).items():
+    for side, schema in _select_sides(contract).items():
         side_findings: list[Finding] = []
-        tensors[side] = [] if schema is None else _tensors(schema, side, side_findings)
+        tensors[side] = [] if schema is None else _build_tensors(schema, side, side_findings)
         if isinstance(contract, ModelSignature):
             side_findings = [finding.below(side) for finding in side_findings]
         findings += side_findings
@@ -82,7 +82,7 @@ def to_oip(
     return {"name": name, **available, "platform": platform, **tensors}
 
 
-def _sides(contract: ModelSignature | Schema) -> dict[str, Schema | None]:
+def _select_sides(contract: ModelSignature | Schema) -> dict[str, Schema | None]:
     if isinstance(contract, Schema):
         return {"inputs": contract, "outputs": None}
     if not isinstance(contract, ModelSignature):
@@ -90,24 +90,23 @@ def _sides(contract: ModelSignature | Schema) -> dict[str, Schema | None]:
     return {"inputs": contract.inputs, "outputs": contract.outputs}
 
 
-def _tensors(schema: Schema, side: str, findings: list[Finding]) -> list[Json]:
-    names = [str(name) for name in schema.input_names()]
-    findings += report_duplicates(names, "one column of that name as text")
+def _build_tensors(schema: Schema, side: str, findings: list[Finding]) -> list[Json]:
+    names = list_names(schema, findings)
     exported = names if schema.has_input_names() else [f"{side[:-1]}-{name}" for name in names]
     return [
-        {"name": exported_name, **_tensor(spec, quote(name), findings)}
+        {"name": exported_name, **_build_tensor(spec, quote(name), findings)}
         for exported_name, name, spec in zip(exported, names, schema)
     ]
 
 
-def _tensor(spec: ColSpec | TensorSpec, path: str, findings: list[Finding]) -> Json:
+def _build_tensor(spec: ColSpec | TensorSpec, path: str, findings: list[Finding]) -> Json:
     if isinstance(spec, TensorSpec):
-        return {"datatype": _datatype(spec.type, path, findings), "shape": list(spec.shape)}
+        return {"datatype": _name_datatype(spec.type, path, findings), "shape": list(spec.shape)}
     datatype = _DATATYPES.get(spec.type, "BYTES") if isinstance(spec.type, DataType) else "BYTES"
     return {"datatype": datatype, "shape": [-1]}
 
 
-def _datatype(dtype: np.dtype[Any], path: str, findings: list[Finding]) -> str:
+def _name_datatype(dtype: np.dtype[Any], path: str, findings: list[Finding]) -> str:
     if dtype.name not in _DTYPES and dtype.kind not in _AS_BYTES:
         finding = Finding(Code.UNSUPPORTED_TYPE, path, "a dtype that the protocol has", dtype.name)
         findings.append(finding)
@@ -119,7 +118,7 @@ def find_losses_in_oip(contract: ModelSignature | Schema) -> list[Finding]:
     if isinstance(contract, Schema):
         return [*_find_losses(contract, "input"), build_loss("outputs", "the predictions", "no tensors")]
     findings: list[Finding] = []
-    for side, schema in _sides(contract).items():
+    for side, schema in _select_sides(contract).items():
         if schema is None:
             findings.append(build_loss(side, "not declared", "no tensors"))
         else:

@@ -55,17 +55,17 @@ def is_record_instance(value: Any, cls: Any) -> bool:
 
 def read_fields(cls: Any, path: str, findings: list[Finding]) -> list[RecordField]:
     """Return the fields of a record class, inherited ones included."""
-    form = get_record_kind(cls)
+    kind = get_record_kind(cls)
     try:
         hints = get_type_hints(cls, include_extras=True)
     except (NameError, AttributeError, SyntaxError, TypeError) as error:
-        actual = f"the {form} {cls.__name__} with an annotation that cannot be resolved: {error}"
+        actual = f"the {kind} {cls.__name__} with an annotation that cannot be resolved: {error}"
         hint = "define its types at the top level of a module"
         findings.append(Finding(Code.INVALID_VALUE, path, "annotations that can be resolved", actual, hint))
         return []
-    if form == "TypedDict":
+    if kind == "TypedDict":
         return [_read_key(cls, name, hint) for name, hint in hints.items()]
-    if form == "NamedTuple":
+    if kind == "NamedTuple":
         fields = [
             RecordField(name, hints.get(name), has_default=name in cls._field_defaults)
             for name in cls._fields
@@ -127,12 +127,12 @@ def build_record(cls: Any, values: Mapping[str, Any], instance: Any = None) -> A
 
     It copies an existing instance, if any, which preserves its other state.
     """
-    form = get_record_kind(cls)
-    if form == "TypedDict":
+    kind = get_record_kind(cls)
+    if kind == "TypedDict":
         return dict(values)
     if instance is None:
         return cls(**values)
-    return dataclasses.replace(instance, **values) if form == "dataclass" else instance._replace(**values)
+    return dataclasses.replace(instance, **values) if kind == "dataclass" else instance._replace(**values)
 
 
 # --- instances as dictionaries --------------------------------------------------------------------------
@@ -152,24 +152,24 @@ def unstructure(value: Any) -> Any:
         >>> unstructure([Trip(1.5, (1, 2))])
         [{'distance': 1.5, 'days': [1, 2]}]
     """
-    form: Any = type(value)
-    if form in _PLAIN:
+    cls: Any = type(value)
+    if cls in _PLAIN:
         return value
     if isinstance(value, enum.Enum):
         return unstructure(value.value)
     if isinstance(value, uuid.UUID):
         return str(value)
-    if hasattr(form, "model_fields"):
-        return _convert_items(value.model_dump() if _has_serializers(form) else _read_model(value))
-    if dataclasses.is_dataclass(form):
-        return _convert_items({field.name: getattr(value, field.name) for field in dataclasses.fields(form)})
-    if isinstance(value, tuple) and hasattr(form, "_fields"):
-        return _convert_items(dict(zip(form._fields, value)))
+    if hasattr(cls, "model_fields"):
+        return _convert_items(value.model_dump() if _has_serializers(cls) else _read_model(value))
+    if dataclasses.is_dataclass(cls):
+        return _convert_items({field.name: getattr(value, field.name) for field in dataclasses.fields(cls)})
+    if isinstance(value, tuple) and hasattr(cls, "_fields"):
+        return _convert_items(dict(zip(cls._fields, value)))
     if isinstance(value, (list, tuple)):
-        if form is list and _PLAIN.issuperset(map(type, value)):
+        if cls is list and _PLAIN.issuperset(map(type, value)):
             return value
         return [_convert_item(item) for item in value]
-    if not isinstance(value, dict) or (form is dict and _PLAIN.issuperset(map(type, value.values()))):
+    if not isinstance(value, dict) or (cls is dict and _PLAIN.issuperset(map(type, value.values()))):
         return value
     return _convert_items(value)
 

@@ -124,12 +124,12 @@ def parse_literal(
     choices: Sequence[Any], path: str, findings: list[Finding]
 ) -> Union[ScalarHint, EncodedHint, None]:
     """Return the scalar of a ``Literal``: of plain values of one type, or of members of one ``Enum``."""
-    forms = set(map(type, choices))
-    form = next(iter(forms))
-    if len(forms) == 1 and _is_enum(form):
-        return _parse_members(form, list(choices), path, findings)
-    if len(forms) == 1 and form in (str, int, bool, bytes) and _are_in_range(choices):
-        return ScalarHint(LEAVES[form], form, tuple(choices))
+    classes = set(map(type, choices))
+    cls = next(iter(classes))
+    if len(classes) == 1 and _is_enum(cls):
+        return _parse_members(cls, list(choices), path, findings)
+    if len(classes) == 1 and cls in (str, int, bool, bytes) and _are_in_range(choices):
+        return ScalarHint(LEAVES[cls], cls, tuple(choices))
     expected = "a Literal of str, int, bool or bytes, all of one type"
     findings.append(Finding(Code.MIXED_TYPES, path, expected, _describe_values(choices)))
     return None
@@ -137,16 +137,16 @@ def parse_literal(
 
 def _parse_members(cls: Any, members: list[Any], path: str, findings: list[Finding]) -> EncodedHint | None:
     values = [member.value for member in members]
-    forms = set(map(type, values))
-    form = next(iter(forms), None)
+    value_classes = set(map(type, values))
+    value_class: Any = next(iter(value_classes), None)
     name = f"the Enum {cls.__name__}"
     if issubclass(cls, enum.Flag):
         hint = "flags can be combined to values without a member: use int"
         findings.append(Finding(Code.INVALID_VALUE, path, "an Enum other than Flag", name, hint))
     elif not members:
         findings.append(Finding(Code.INVALID_VALUE, path, "at least one member", f"{name} without members"))
-    elif len(forms) == 1 and form is not None and form in LEAVES and _are_in_range(values):
-        return EncodedHint(ScalarHint(LEAVES[form], form), cls, tuple(members))
+    elif len(value_classes) == 1 and value_class in LEAVES and _are_in_range(values):
+        return EncodedHint(ScalarHint(LEAVES[value_class], value_class), cls, tuple(members))
     else:
         expected = "an Enum of bool, int, float, str, bytes, date or datetime, all of one type"
         actual, hint = f"{name} with {_describe_values(values)}", "give all members values of one type"

@@ -8,7 +8,7 @@ from typing import Any, overload
 import numpy as np
 from pyspark.sql import types as T
 
-from sparksig.convert import report_duplicates
+from sparksig.convert import list_names, report_duplicates
 from sparksig.convert.ddl import name_element, name_scalar
 from sparksig.convert.fields import TENSOR_KEY, build_tensor_metadata, read_field
 from sparksig.errors import Code, ConversionError, Finding, below, name_type, quote
@@ -72,11 +72,11 @@ _SCALARS: dict[str, str] = {
 # --- Spark -> signature -------------------------------------------------------------------------------
 
 
-def source(dtype: T.DataType) -> Source:
+def to_source(dtype: T.DataType) -> Source:
     """Convert a Spark type to a source type of the casting table; unknown types keep Spark's name.
 
     Example:
-        >>> str(source(T.ArrayType(T.LongType())))
+        >>> str(to_source(T.ArrayType(T.LongType())))
         'list<bigint>'
     """
     name = type(dtype).__name__
@@ -85,11 +85,13 @@ def source(dtype: T.DataType) -> Source:
     if isinstance(dtype, T.DecimalType):
         return Decimal(dtype.precision, dtype.scale)
     if isinstance(dtype, T.ArrayType):
-        return ListOf(source(dtype.elementType), nullable=dtype.containsNull)
+        return ListOf(to_source(dtype.elementType), nullable=dtype.containsNull)
     if isinstance(dtype, T.MapType):
-        return MapOf(source(dtype.keyType), source(dtype.valueType), nullable=dtype.valueContainsNull)
+        return MapOf(to_source(dtype.keyType), to_source(dtype.valueType), nullable=dtype.valueContainsNull)
     if isinstance(dtype, T.StructType):
-        return Struct(tuple(Field(part.name, source(part.dataType), part.nullable) for part in dtype.fields))
+        return Struct(
+            tuple(Field(part.name, to_source(part.dataType), part.nullable) for part in dtype.fields)
+        )
     if name == "VariantType":
         return Struct((), "variant")
     if name == "VectorUDT" and type(dtype).__module__ in ("pyspark.ml.linalg", "pyspark.mllib.linalg"):
@@ -147,7 +149,7 @@ def from_spark(spark: T.DataType) -> Schema | Type:
             findings += report_duplicates(spark.names)
             converted = None if findings else Schema([spec for spec in specs if spec is not None])
         elif isinstance(spark, T.DataType):
-            converted = find_narrowest_type(source(spark), "", findings)
+            converted = find_narrowest_type(to_source(spark), "", findings)
         else:
             raise ConversionError(f"from_spark: expected a Spark type, got {name_type(spark)}")
     except RecursionError:
@@ -160,10 +162,10 @@ def from_spark(spark: T.DataType) -> Schema | Type:
 def _from_field(part: T.StructField, findings: list[Finding]) -> ColSpec | TensorSpec | None:
     metadata = part.metadata or {}
     return read_field(
-        Field(part.name, source(part.dataType), part.nullable),
+        Field(part.name, to_source(part.dataType), part.nullable),
         part.dataType.simpleString(),
         metadata[TENSOR_KEY] or "" if TENSOR_KEY in metadata else None,
-        lambda spec: source(_tensor_type(spec, quote(part.name))),
+        lambda spec: to_source(_get_tensor_type(spec, quote(part.name))),
         findings,
     )
 
@@ -192,9 +194,8 @@ def to_spark(signature: Schema | Type) -> T.DataType:
     if not isinstance(signature, Schema):
         dtype = _to_type(as_type(signature), "", findings)
     else:
-        names = [str(name) for name in signature.input_names()]
+        names = list_names(signature, findings)
         dtype = T.StructType([_to_field(spec, name, findings) for spec, name in zip(signature, names)])
-        findings += report_duplicates(names, "one column of that name as text")
     if findings:
         raise ConversionError.of("no Spark schema", findings)
     return dtype
@@ -204,7 +205,7 @@ def _to_field(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) ->
     if isinstance(spec, ColSpec):
         return T.StructField(name, _to_type(spec.type, quote(name), findings), nullable=not spec.required)
     try:
-        dtype = _tensor_type(spec, quote(name))
+        dtype = _get_tensor_type(spec, quote(name))
     except ConversionError as error:
         findings += error.findings
         dtype = T.NullType()
@@ -237,14 +238,14 @@ def _to_leaf(dtype: Type, path: str, findings: list[Finding]) -> T.DataType:
     return T.NullType()
 
 
-def _tensor_type(spec: TensorSpec, path: str) -> T.DataType:
-    dtype = _element_type(spec.type, path)
+def _get_tensor_type(spec: TensorSpec, path: str) -> T.DataType:
+    dtype = _get_element_type(spec.type, path)
     for _ in spec.shape[1:]:
         dtype = T.ArrayType(dtype)
     return dtype
 
 
-def _element_type(dtype: np.dtype[Any], path: str) -> T.DataType:
+def _get_element_type(dtype: np.dtype[Any], path: str) -> T.DataType:
     name = name_element(dtype)
     if name is not None:
         return _BY_NAME[name]

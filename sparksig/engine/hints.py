@@ -33,15 +33,14 @@ from sparksig.convert.hint_tree import (
     AnyHint,
     ConstrainedHint,
     DictHint,
-    EncodedHint,
     Hint,
     ListHint,
     ModelHint,
     RecordHint,
-    ScalarHint,
     UnionHint,
 )
 from sparksig.convert.records import build_record, get_record_kind, is_record_instance
+from sparksig.convert.scalar_hints import EncodedHint, ScalarHint
 from sparksig.engine.encoded import decode, describe_digits
 from sparksig.engine.findings import Collector
 from sparksig.errors import Code, ContractError, below, name_type
@@ -106,7 +105,7 @@ def _all_fit(values: Sequence[Any], hint: Hint) -> bool:
         limit = 2 ** INTEGER_BITS[DataType.long]
         return hint.python is not int or not values or -limit <= min(values) <= max(values) < limit
     if isinstance(hint, ListHint):
-        if types - {hint.form} or (hint.length is not None and set(map(len, values)) - {hint.length}):
+        if types - {hint.container} or (hint.length is not None and set(map(len, values)) - {hint.length}):
             return False
         return _all_fit(list(chain.from_iterable(values)), hint.item)
     if isinstance(hint, EncodedHint):
@@ -165,14 +164,14 @@ def _convert_encoded(value: Any, hint: EncodedHint, path: str, collector: Collec
 
 
 def _convert_list(value: Any, hint: ListHint, path: str, collector: Collector, from_json: bool) -> Any:
-    accepted = (list,) if hint.form is list else (list, tuple)
+    accepted = (list,) if hint.container is list else (list, tuple)
     if not isinstance(value, accepted):
-        collector.add(Code.TYPE_MISMATCH, path, f"a {hint.form.__name__}", name_type(value))
+        collector.add(Code.TYPE_MISMATCH, path, f"a {hint.container.__name__}", name_type(value))
         return value
     if hint.length not in (None, len(value)):
         collector.add(Code.SHAPE_MISMATCH, path, f"{hint.length} elements", f"{len(value)}")
         return value
-    return hint.form(_convert(item, hint.item, f"{path}[]", collector, from_json) for item in value)
+    return hint.container(_convert(item, hint.item, f"{path}[]", collector, from_json) for item in value)
 
 
 def _to_leaf(value: Any, hint: ScalarHint, from_json: bool) -> tuple[Any, str]:
@@ -287,8 +286,8 @@ def _describe(hint: Hint) -> str:
     if isinstance(hint, ScalarHint):
         return hint.python.__name__
     if isinstance(hint, ListHint):
-        items = "" if hint.form is list else ", ..." if hint.length is None else f" of {hint.length}"
-        return f"{hint.form.__name__}[{_describe(hint.item)}{items}]"
+        items = "" if hint.container is list else ", ..." if hint.length is None else f" of {hint.length}"
+        return f"{hint.container.__name__}[{_describe(hint.item)}{items}]"
     if isinstance(hint, DictHint):
         return f"dict[str, {_describe(hint.value)}]"
     if isinstance(hint, UnionHint):

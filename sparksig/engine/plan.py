@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import pyarrow as pa
 
-from sparksig.convert.arrow import source
+from sparksig.convert.arrow import to_source
 from sparksig.engine.absent import Absent, build_missing_finding
 from sparksig.engine.arrays import decode_type
 from sparksig.engine.findings import FIRST_ROWS, Location, Rows, build_count_finding
@@ -149,7 +149,7 @@ def _compile(schema: Schema, arrow_schema: pa.Schema, strict: bool, forbid: bool
                 columns.append(Column(spec, str(name), None, node))
             continue
         arrow_type = arrow_schema.field(index).type
-        type_findings = find_mismatches(source(arrow_type), spec.type, path, spec.required)
+        type_findings = find_mismatches(to_source(arrow_type), spec.type, path, spec.required)
         type_findings = type_findings or find_unknown_zones(arrow_type, spec.type, path)
         findings += type_findings
         if not type_findings:

@@ -17,10 +17,10 @@ from sparksig.convert.hint_tree import (
     ListHint,
     ModelHint,
     RecordHint,
-    ScalarHint,
     UnionHint,
 )
 from sparksig.convert.records import get_record_kind
+from sparksig.convert.scalar_hints import ScalarHint
 from sparksig.engine.hints import unwrap_hint
 from sparksig.errors import Code, ContractError, Finding, name_type
 
@@ -83,8 +83,8 @@ def _contains_rows(column: pd.Series, item: Hint) -> bool:
     classes = [
         member.cls for member in map(unwrap_hint, members) if isinstance(member, (ModelHint, RecordHint))
     ]
-    forms = (dict, *(cls for cls in classes if get_record_kind(cls) != "TypedDict"))
-    return all(issubclass(form, forms) for form in set(map(type, column)))
+    accepted = (dict, *(cls for cls in classes if get_record_kind(cls) != "TypedDict"))
+    return all(issubclass(cls, accepted) for cls in set(map(type, column)))
 
 
 def _fields_by_key(model: ModelHint | RecordHint) -> dict[str, Hint]:

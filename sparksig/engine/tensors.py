@@ -18,8 +18,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.convert.arrow import source as arrow_source
-from sparksig.convert.numpy import dtype_widens, from_numpy, source
+from sparksig.convert.arrow import to_source as arrow_to_source
+from sparksig.convert.numpy import dtype_widens, from_numpy, to_source
 from sparksig.convert.objects import from_times, is_sparse
 from sparksig.engine.findings import FIRST_ROWS, Collector, Location, Rows
 from sparksig.engine.kernels import decode_dictionary
@@ -252,7 +252,7 @@ def _from_scalars(column: pd.Series, spec: TensorSpec, path: str, findings: list
     if spec.type.kind == "M":
         return _from_times(column, spec, path, findings)
     name = _name_source(column)
-    declared = getattr(source(spec.type), "name", "")
+    declared = getattr(to_source(spec.type), "name", "")
     fits = declared in find_upper_bounds(name) if find_upper_bounds(name) else name == declared
     if not fits or spec.type.kind == "O":
         _add_mismatch(path, spec, format_dtype(dtype), findings)
@@ -281,12 +281,12 @@ def _name_source(column: pd.Series) -> str:
     """Return the name of a column's type in the casting table."""
     dtype: Any = column.dtype
     if isinstance(dtype, np.dtype):
-        return str(getattr(source(dtype), "name", dtype))
+        return str(getattr(to_source(dtype), "name", dtype))
     try:
         arrow = pa.array(column.iloc[:0], from_pandas=True).type
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, AttributeError):
         return str(dtype)
-    return str(getattr(arrow_source(arrow), "name", arrow))
+    return str(getattr(arrow_to_source(arrow), "name", arrow))
 
 
 def _add_mismatch(path: str, spec: TensorSpec, actual: str, findings: list[Finding]) -> None:

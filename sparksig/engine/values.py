@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sparksig.convert.arrow import source as arrow_source
+from sparksig.convert.arrow import to_source as arrow_to_source
 from sparksig.convert.instances import get_fields
-from sparksig.convert.numpy import source, to_numpy
+from sparksig.convert.numpy import to_numpy, to_source
 from sparksig.convert.objects import is_missing, is_vector
 from sparksig.engine.findings import (
     IN_RANGE,
@@ -309,7 +309,7 @@ class _Converter:
             return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), name_type(value), "", value)
         if isinstance(elements, pa.Array):
             item_path = f"{path}[]"
-            if refused := find_mismatches(arrow_source(elements.type), item, item_path, required=False):
+            if refused := find_mismatches(arrow_to_source(elements.type), item, item_path, required=False):
                 for finding in refused:
                     self.refuse(
                         finding.code, finding.path, finding.expected, finding.actual, finding.hint, value
@@ -327,7 +327,7 @@ class _Converter:
             return self.refuse(
                 Code.INVALID_VALUE, item_path, "arrays without masked values", "masked values", "", value
             )
-        source_type = source(value.dtype)
+        source_type = to_source(value.dtype)
         if not widens(source_type, item):
             [finding] = find_mismatches(source_type, item, item_path)
             return self.refuse(finding.code, item_path, finding.expected, finding.actual, finding.hint, value)

@@ -17,7 +17,7 @@ from sparksig.walks import contains
 
 
 class IntegerColumnWarning(SparksigWarning):
-    """A required input column has an integer type, which cannot represent missing values."""
+    """A warning that a required input column has an integer type, which has no missing values."""
 
 
 def infer_signature(model_input: Any = None, model_output: Any = None, params: Any = None) -> ModelSignature:

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from sparksig.convert import report_duplicates
-from sparksig.convert.arrow import from_arrow, read_arrow, source
+from sparksig.convert.arrow import from_arrow, read_arrow, to_source
 from sparksig.convert.fields import TENSOR_KEY
 from sparksig.errors import Code, ConversionError, Finding, InferenceError, quote
 from sparksig.narrowing import find_narrowest_type
@@ -67,7 +67,7 @@ def _from_column(column: pa.ChunkedArray, name: str | None) -> Schema:
 def infer_column_type(column: pa.ChunkedArray, path: str, findings: list[Finding]) -> Type | None:
     """Infer the type of a column; properties with nulls in the data are optional, at every depth."""
     try:
-        dtype = find_narrowest_type(source(column.type), path, findings)
+        dtype = find_narrowest_type(to_source(column.type), path, findings)
         return None if dtype is None else observe_nulls(dtype, column.chunks)
     except RecursionError:
         findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "fewer levels of nesting", "more"))

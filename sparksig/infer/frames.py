@@ -15,9 +15,9 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert import report_duplicates
-from sparksig.convert.arrow import source
+from sparksig.convert.arrow import to_source
 from sparksig.convert.fields import TENSOR_KEY
-from sparksig.convert.numpy import source as numpy_source
+from sparksig.convert.numpy import to_source as numpy_to_source
 from sparksig.convert.objects import build_mixed_finding, from_objects, is_exact_double, is_vector, quiet_nans
 from sparksig.errors import (
     Code,
@@ -80,31 +80,25 @@ def from_series(series: pd.Series) -> Schema:
 def from_struct(struct: StructType) -> Schema:
     """Infer the columns of a Spark DataFrame from its ``schema``, without a Spark job."""
     from sparksig.convert.spark import from_spark
-    from sparksig.convert.spark import source as spark_source
+    from sparksig.convert.spark import to_source as spark_to_source
 
     if any(TENSOR_KEY in (field.metadata or {}) for field in struct.fields):
         try:
             return from_spark(struct)  # the metadata describes tensors
         except ConversionError as error:
             raise InferenceError.of("no signature for this Spark DataFrame", error.findings) from None
-    findings: list[Finding] = []
-    names = struct.names
-    findings += report_duplicates(names)
-    if not names:
+    findings = report_duplicates(struct.names)
+    if not struct.names:
         findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))
-    types = [
-        find_narrowest_type(spark_source(field.dataType), quote(field.name), findings)
-        for field in struct.fields
-    ]
+    specs = []
+    for field in struct.fields:
+        field_source = spark_to_source(field.dataType)
+        dtype = find_narrowest_type(field_source, quote(field.name), findings)
+        if dtype is not None:
+            specs.append(ColSpec(dtype, field.name, required=field_source != NULL))
     if findings:
         raise InferenceError.of("no signature for this Spark DataFrame", findings)
-    return Schema(
-        [
-            ColSpec(dtype, field.name, required=spark_source(field.dataType) != NULL)
-            for field, dtype in zip(struct.fields, types)
-            if dtype is not None
-        ]
-    )
+    return Schema(specs)
 
 
 def _infer_column(
@@ -135,7 +129,7 @@ def _infer_type(column: pd.Series, path: str, findings: list[Finding]) -> Type |
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
         return _infer_object_type(column, path, findings)
     if isinstance(dtype, np.dtype):
-        return find_narrowest_type(numpy_source(dtype), path, findings)
+        return find_narrowest_type(numpy_to_source(dtype), path, findings)
     if isinstance(dtype, pd.CategoricalDtype):
         return _infer_type(dtype.categories.to_series(), path, findings)
     if isinstance(dtype, pd.DatetimeTZDtype):
@@ -148,7 +142,7 @@ def _infer_type(column: pd.Series, path: str, findings: list[Finding]) -> Type |
         name = f"Sparse[{dtype.subtype}]" if isinstance(dtype, pd.SparseDtype) else str(dtype)
         findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a supported type", name))
         return None
-    return find_narrowest_type(source(arrow), path, findings)
+    return find_narrowest_type(to_source(arrow), path, findings)
 
 
 def _to_chunked(column: pd.Series) -> pa.ChunkedArray:
@@ -165,7 +159,7 @@ def _infer_object_type(column: pd.Series, path: str, findings: list[Finding]) ->
         return DataType.string  # as MLflow infers from an object column without rows
     values = column.tolist()
     types = set(map(type, values))
-    if str in types or any(issubclass(form, _NESTED) or is_vector(form) for form in types):
+    if str in types or any(issubclass(cls, _NESTED) or is_vector(cls) for cls in types):
         return infer_type(values, path, findings)
     array = None if Decimal in types else from_objects(column)
     if array is None:
@@ -177,8 +171,8 @@ def _infer_object_type(column: pd.Series, path: str, findings: list[Finding]) ->
         return None
     if pa.types.is_null(array.type):
         # NaN is a float, while None and NA have no type
-        return DataType.double if any(issubclass(form, float) for form in types) else AnyType()
+        return DataType.double if any(issubclass(cls, float) for cls in types) else AnyType()
     if pa.types.is_int64(array.type) and array.null_count and type(pd.NA) not in types:
         # integers with None are double in MLflow, as pandas makes them float64; long if a value would change
         return DataType.double if is_exact_double(array) else DataType.long
-    return find_narrowest_type(source(array.type), path, findings)
+    return find_narrowest_type(to_source(array.type), path, findings)

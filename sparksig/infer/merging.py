@@ -33,7 +33,7 @@ def merge(x: Type, y: Type, path: str = "") -> Type:
     if x == y:
         return x
     actual = f"{describe(x)} and {describe(y)}"
-    finding = Finding(Code.MIXED_TYPES, path, "values of one type", actual, _merge_hint(x, y))
+    finding = Finding(Code.MIXED_TYPES, path, "values of one type", actual, _suggest_cast(x, y))
     raise InferenceError.of("no single type covers all examples", [finding])
 
 
@@ -64,7 +64,7 @@ def _merge_properties(x: Property | None, y: Property | None, path: str) -> Prop
     return Property(prop.name, prop.dtype, required=False)
 
 
-def _merge_hint(x: Type, y: Type) -> str:
+def _suggest_cast(x: Type, y: Type) -> str:
     numbers = {DataType.integer, DataType.long, DataType.float, DataType.double}
     if x in numbers and y in numbers:
         return "make them one type explicitly before inferring: inference does not widen types"

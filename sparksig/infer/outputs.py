@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from sparksig.convert.arrow import is_arrow, read_arrow
 from sparksig.convert.instances import get_fields, is_sequence, to_builtins
-from sparksig.convert.numpy import source
+from sparksig.convert.numpy import to_source
 from sparksig.convert.objects import to_series
 from sparksig.errors import Code, ConversionError, Finding, InferenceError, SignatureError, name_type, quote
 from sparksig.infer import frames, python, tensors
@@ -45,18 +45,15 @@ def from_prediction(
         return infer(prediction)
     if isinstance(prediction, dict):
         return _from_dict(_convert_values(prediction), has_columns, rows, is_one_row)
-    if is_sequence(prediction):
-        if isinstance(prediction, tuple) and (by_name := get_fields(prediction)) is not None:
-            schema = _from_dict(_convert_values(by_name), has_columns, rows, is_one_row)
-            return _with_annotations(schema, type(prediction), infer)
-        schema = python.from_list(to_builtins(list(prediction)))
-        classes = set(map(type, prediction))
-        is_of_instances = len(classes) == 1 and get_fields(prediction[0]) is not None
-        return _with_annotations(schema, classes.pop(), infer) if is_of_instances else schema
-    if (by_name := get_fields(prediction)) is None:
+    if (by_name := get_fields(prediction)) is not None:
+        schema = _from_dict(_convert_values(by_name), has_columns, rows, is_one_row)
+        return _complete_columns(schema, type(prediction), infer)
+    if not is_sequence(prediction):
         return infer(prediction)
-    schema = _from_dict(_convert_values(by_name), has_columns, rows, is_one_row)
-    return _with_annotations(schema, type(prediction), infer)
+    schema = python.from_list(to_builtins(list(prediction)))
+    classes = set(map(type, prediction))
+    is_of_instances = len(classes) == 1 and get_fields(prediction[0]) is not None
+    return _complete_columns(schema, classes.pop(), infer) if is_of_instances else schema
 
 
 def _from_series(series: pd.Series) -> Schema:
@@ -68,7 +65,7 @@ def _from_series(series: pd.Series) -> Schema:
     return frames.from_series(series)
 
 
-def _with_annotations(schema: Schema, cls: type, infer: Callable[[Any], Schema]) -> Schema:
+def _complete_columns(schema: Schema, cls: type, infer: Callable[[Any], Schema]) -> Schema:
     """Complete columns that were inferred from instances by the annotations of their class.
 
     An annotation gives a None its type, and makes an optional field optional if the example has a value.
@@ -106,7 +103,7 @@ def _from_array(array: np.ndarray[Any, Any], has_columns: bool) -> Schema:
         return _from_objects(array)
     if has_columns and array.ndim == 1 and not np.ma.is_masked(array):
         findings: list[Finding] = []
-        dtype = find_narrowest_type(source(array.dtype), "", findings)
+        dtype = find_narrowest_type(to_source(array.dtype), "", findings)
         if dtype is not None:  # a dtype without a column type can still be that of a tensor
             return Schema([ColSpec(dtype)])
     return tensors.from_array(array)

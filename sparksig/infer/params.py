@@ -59,7 +59,7 @@ def _infer_type(
     value: Any, path: str, findings: list[Finding]
 ) -> tuple[DataType | Object | None, tuple[int] | None]:
     if isinstance(value, (list, np.ndarray)):
-        return _element_type(value, path, findings), (-1,)
+        return _infer_element_type(value, path, findings), (-1,)
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         actual = "None" if value is None else "a float that is not finite"
         hint = "build a param without a default yourself: ParamSpec(name, type, None)"
@@ -83,7 +83,7 @@ def _require_param_type(dtype: Type | None, path: str, findings: list[Finding]) 
     return None
 
 
-def _element_type(
+def _infer_element_type(
     values: list[Any] | np.ndarray[Any, Any], path: str, findings: list[Finding]
 ) -> DataType | None:
     if isinstance(values, np.ndarray) and values.ndim != 1:

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from sparksig.convert import report_duplicates
-from sparksig.convert.numpy import source
+from sparksig.convert.numpy import to_source
 from sparksig.convert.objects import build_mixed_finding, is_missing, is_null, is_vector
 from sparksig.convert.records import is_record
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, below, name_type, quote, shorten
@@ -120,7 +120,7 @@ def from_dict(values: Mapping[Any, Any]) -> Schema:
         >>> from_dict({"name": "Ada", "scores": [0.5, 1.0], "email": None})
         ['name': string (required), 'scores': Array(double) (required), 'email': Any (optional)]
     """
-    findings = list(dict.fromkeys(finding for key in values if (finding := _name_finding(key, (str,)))))
+    findings = list(dict.fromkeys(finding for key in values if (finding := _check_name(key, (str,)))))
     specs = []
     for key, value in values.items():
         dtype = infer_type([value], quote(key), findings)
@@ -152,16 +152,14 @@ def _build_schema(specs: list[ColSpec], findings: list[Finding], noun: str) -> S
 def _find_names(labels: Iterable[Any], findings: list[Finding]) -> set[Name]:
     """Return the keys that can be names of columns; report the others, and duplicates."""
     label_list = list(labels)
-    names = {label for label in label_list if not _name_finding(label, (str, int))}
-    findings += dict.fromkeys(
-        finding for label in label_list if (finding := _name_finding(label, (str, int)))
-    )
+    names = {label for label in label_list if not _check_name(label, (str, int))}
+    findings += dict.fromkeys(finding for label in label_list if (finding := _check_name(label, (str, int))))
     texts = [str(label) for label in label_list if label in names]
     findings += report_duplicates(texts, "one column of that name, as text")
     return names
 
 
-def _name_finding(key: Any, types: tuple[type, ...], path: str = "") -> Finding | None:
+def _check_name(key: Any, types: tuple[type, ...], path: str = "") -> Finding | None:
     """Return a finding if a key cannot be a name, else None."""
     key_path = below(path, key)
     if isinstance(key, bool) or not isinstance(key, types):
@@ -187,7 +185,7 @@ def infer_type(values: Sequence[Any], path: str, findings: list[Finding]) -> Typ
     try:
         return _infer_shared(values, path, findings, 0, {})
     except SignatureError:  # composite types raise it only if they are too deep
-        findings.append(_too_deep(path))
+        findings.append(_report_depth(path))
         return None
 
 
@@ -200,7 +198,7 @@ def _infer_shared(
     values: Sequence[Any], path: str, findings: list[Finding], depth: int, visited: _Visited
 ) -> Type | None:
     if depth >= MAX_DEPTH:
-        findings.append(_too_deep(path))
+        findings.append(_report_depth(path))
         return None
     if depth < _SHARED_DEPTH:
         return _infer_at_depth(values, path, findings, depth, visited)
@@ -229,19 +227,17 @@ def _infer_at_depth(
         types -= _FLOATS
     scalars = types & _SCALARS.keys()
     other_types = types - scalars
-    containers = {form: base for form in other_types if (base := _container_base(form)) is not None}
-    vectors = {form for form in other_types if is_vector(form)}
+    containers = {cls: base for cls in other_types if (base := _find_container_class(cls)) is not None}
+    vectors = {cls for cls in other_types if is_vector(cls)}
     if unsupported := other_types - containers.keys() - vectors:
         findings += [
-            _unsupported_finding(form, path) for form in sorted(unsupported, key=lambda form: form.__name__)
+            _report_unsupported(cls, path) for cls in sorted(unsupported, key=lambda cls: cls.__name__)
         ]
         return None
-    nouns = {_SCALARS[form].name for form in scalars} | {
-        _CONTAINER_NOUNS[base] for base in containers.values()
-    }
+    nouns = {_SCALARS[cls].name for cls in scalars} | {_CONTAINER_NOUNS[base] for base in containers.values()}
     nouns |= {"vectors of Spark ML"} if vectors else set()
     if len(nouns - {"arrays", "lists"}) + bool(nouns & {"arrays", "lists"}) > 1:
-        findings.append(_mixed_finding(nouns, path))
+        findings.append(_report_mixture(nouns, path))
         return None
     if scalars:
         scalar_values = (
@@ -262,7 +258,7 @@ def _has_number(values: Sequence[Any], floats: type | tuple[type, ...]) -> bool:
     return any(value == value for value in values if isinstance(value, floats))
 
 
-def _container_base(cls: type) -> type | None:
+def _find_container_class(cls: type) -> type | None:
     if cls.__module__.startswith("scipy."):  # a dok_matrix is a subclass of dict
         return None
     return next((base for base in _CONTAINER_NOUNS if issubclass(cls, base)), None)
@@ -325,7 +321,7 @@ def _infer_array(
     item_types: list[Type] = []
     for dtype, rank in dtypes:
         item_path = path + "[]" * rank
-        item = find_narrowest_type(source(dtype), item_path, findings)
+        item = find_narrowest_type(to_source(dtype), item_path, findings)
         for _ in range(rank):
             item = None if item is None else Array(item)
         item_types += [] if item is None else [item]
@@ -363,7 +359,7 @@ def _infer_object(
     for key, prop_values in columns.items():
         prop_path = below(path, key)
         dtype = _infer_shared(prop_values, prop_path, findings, depth + 1, visited)
-        if finding := _name_finding(key, (str,), path):
+        if finding := _check_name(key, (str,), path):
             findings.append(finding)
         elif dtype is not None:
             required = not all_optional and len(prop_values) == len(dicts)
@@ -380,7 +376,7 @@ def _has_untyped(values: Sequence[Any]) -> bool:
     if types & _REALS and any(math.isnan(value) for value in values if isinstance(value, float)):
         return True
     containers = (list, dict, np.ndarray)
-    if not any(issubclass(form, containers) for form in types):
+    if not any(issubclass(cls, containers) for cls in types):
         return False
     return any(len(value) == 0 for value in values if isinstance(value, containers))
 
@@ -417,7 +413,7 @@ _ADVICE = {
 }
 
 
-def _unsupported_finding(cls: type, path: str) -> Finding:
+def _report_unsupported(cls: type, path: str) -> Finding:
     if hasattr(cls, "model_fields") or is_record(cls):
         hint = f"pass the type, list[{cls.__name__}], or the fields as a dictionary"
     elif issubclass(cls, np.generic):
@@ -433,13 +429,13 @@ def _unsupported_finding(cls: type, path: str) -> Finding:
     return Finding(Code.UNSUPPORTED_TYPE, shorten(path, 200), "a supported type", actual, hint)
 
 
-def _mixed_finding(nouns: set[str], path: str) -> Finding:
+def _report_mixture(nouns: set[str], path: str) -> Finding:
     numbers = {"integer", "long", "float", "double"}
     hint = "make them one type explicitly: inference does not widen types" if nouns <= numbers else ""
     *first, last = sorted(nouns)
     return Finding(Code.MIXED_TYPES, path, "values of one type", f"{', '.join(first)} and {last}", hint)
 
 
-def _too_deep(path: str) -> Finding:
+def _report_depth(path: str) -> Finding:
     expected = f"at most {MAX_DEPTH} levels of nesting"
     return Finding(Code.UNSUPPORTED_TYPE, shorten(path, 200), expected, "deeper nesting")

@@ -107,9 +107,9 @@ def write_failure_log(
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and its causes, including causes that ``from None`` hides."""
-    seen: set[int] = set()
+    causes: list[BaseException] = []
     cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
+    while cause is not None and not any(cause is earlier for earlier in causes):
+        causes.append(cause)
         yield cause
         cause = cause.__cause__ or cause.__context__

@@ -18,7 +18,7 @@ from sparksig.jobs.file_systems import locate
 from sparksig.jobs.input_checks import refuse_null_types
 from sparksig.jobs.inputs import digest_files, require_unchanged
 from sparksig.jobs.progress import track_splits
-from sparksig.jobs.staged_columns import PREDICTION, build_scan_options, refuse_reserved_names
+from sparksig.jobs.staged_columns import build_scan_options, name_predictions, refuse_reserved_names
 from sparksig.jobs.staged_tables import locate_rejected, select_scored, select_tables
 from sparksig.jobs.staging import StagingDirectory, name_staging
 from sparksig.models.registry import redact_uri
@@ -214,8 +214,7 @@ def _refuse_conflicts(names: Sequence[str], staged: Sequence[str], config: Score
     Raises:
         ContractError: a column has such a name.
     """
-    column = config.output.column
-    added = [name.replace(PREDICTION, column, 1) for name in staged if name.startswith(PREDICTION)]
+    added = list(name_predictions(staged, config))
     conflicts = find_name_conflicts(names, added, config.output.keep, str.casefold)
     if conflicts:
         raise ContractError.of("the table cannot be scored", conflicts)

@@ -20,7 +20,7 @@ from sparksig.errors import (
 )
 from sparksig.jobs.file_systems import locate
 from sparksig.jobs.publishing import build_quarantine_error, refuse_nested
-from sparksig.jobs.staged_columns import PREFIX, build_reason
+from sparksig.jobs.staged_columns import build_reason, select_table_columns
 from sparksig.jobs.staged_tables import publish_tables, select_rejected, select_scored
 from sparksig.jobs.staging import StagedResult, read_notes
 from sparksig.models.registry import fetch_model, is_remote
@@ -113,7 +113,7 @@ def plan_writes(run: ScoreRun, schema: pa.Schema) -> tuple[TargetPlan, ...]:
         if not run.is_known and config.run_id is not None and _locate_quarantined(run).exists():
             raise build_quarantine_error(config.quarantine.location, run.run_id)
         rejected = select_rejected(schema).describe(schema)
-        names = [*(name for name in schema.names if not name.startswith(PREFIX)), "findings"]
+        names = [*select_table_columns(schema.names), "findings"]
         plans.append(_plan_target(config.quarantine, "append", config, rejected, names, []))
     return tuple(plans)
 

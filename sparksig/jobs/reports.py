@@ -157,7 +157,7 @@ class RunReport(TextView):
         return self._render(is_page=True)
 
     def _render(self, *, is_page: bool = False) -> str:
-        checked = None if self.check is None else self.check.render(nested=True)
+        checked = None if self.check is None else self.check.render(is_nested=True)
         digests = {"model digest": self.model_digest, "input digest": self.input.get("sha256")}
         return render(
             "run.html",

@@ -13,13 +13,14 @@ from sparksig.jobs.config import OutputSection, ScoreConfig
 from sparksig.jobs.inputs import FINDINGS, Input
 from sparksig.jobs.staged_columns import (
     PREDICTION,
-    PREFIX,
     REASONS,
     RECORD,
     build_limit,
     build_reason,
     name_findings,
+    name_predictions,
     refuse_reserved_names,
+    select_table_columns,
 )
 from sparksig.spark.bind import column
 from sparksig.spark.frame import add_predictions
@@ -108,25 +109,23 @@ def select_output(staged: DataFrame, config: ScoreConfig) -> DataFrame:
     """Select the rows and columns of the output from the staged rows."""
     if config.quarantine is None:
         return staged
-    names = [name for name in staged.columns if not name.startswith(PREFIX)]
-    keep = names if config.output.keep == "*" else config.output.keep
-    predictions = [name for name in staged.columns if name.startswith(PREDICTION)]
+    keep = select_table_columns(staged.columns) if config.output.keep == "*" else config.output.keep
+    predictions = name_predictions(staged.columns, config)
     return staged.where(column(REASONS).isNull()).select(
-        *(column(name) for name in keep),
-        *(column(name).alias(name.replace(PREDICTION, config.output.column, 1)) for name in predictions),
+        *map(column, keep), *(column(source).alias(name) for name, source in predictions.items())
     )
 
 
 def select_quarantined(staged: DataFrame, config: ScoreConfig, run_id: str) -> DataFrame:
     """Select the rejected rows from the staged rows, with the columns of the input and the findings."""
     assert config.quarantine is not None
-    names = [name for name in staged.columns if not name.startswith(PREFIX)]
+    names = select_table_columns(staged.columns)
     added = [column(REASONS).alias("findings")]
     if RECORD in staged.columns:
         added.append(column(RECORD).alias("record"))
     if config.quarantine.format == "delta":  # in Parquet, it is a partition column
         added.append(F.lit(run_id).alias(RUN_COLUMN))
-    return staged.where(column(REASONS).isNotNull()).select(*(column(name) for name in names), *added)
+    return staged.where(column(REASONS).isNotNull()).select(*map(column, names), *added)
 
 
 def count_reasons(rejected: DataFrame, findings: str, most: int = 50) -> list[Finding]:

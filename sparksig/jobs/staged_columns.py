@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sparksig.errors import Code, ContractError, Finding, quote
@@ -15,6 +15,20 @@ PREFIX = "sparksig "
 """The prefix of the columns that are staged with those of the table, for a quarantine."""
 
 PREDICTION, REASONS, RECORD = f"{PREFIX}prediction", f"{PREFIX}findings", f"{PREFIX}record"
+
+
+def select_table_columns(names: Iterable[str]) -> list[str]:
+    """Return the columns of the table among the staged columns."""
+    return [name for name in names if not name.startswith(PREFIX)]
+
+
+def name_predictions(names: Iterable[str], config: ScoreConfig) -> dict[str, str]:
+    """Return the staged columns of predictions by their names in the output."""
+    return {
+        name.replace(PREDICTION, config.output.column, 1): name
+        for name in names
+        if name.startswith(PREDICTION)
+    }
 
 
 def name_findings(config: ScoreConfig) -> str:

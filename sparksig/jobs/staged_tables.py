@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from sparksig.errors import OutputRefusedError
 from sparksig.jobs.publishing import mark_directory, move_directory
-from sparksig.jobs.staged_columns import PREDICTION, PREFIX, REASONS
+from sparksig.jobs.staged_columns import REASONS, name_predictions, select_table_columns
 from sparksig.jobs.staging import MARKER, Directory, StagedResult
 from sparksig.scoring.selection import Selection
 
@@ -40,17 +40,14 @@ def select_scored(
     by = tuple(config.output.partition_by)
     if config.quarantine is None:
         return Selection(partition_by=by, existing=existing or {})
-    names = [name for name in schema.names if not name.startswith(PREFIX)]
-    columns = {name: name for name in (names if config.output.keep == "*" else config.output.keep)}
-    for name in schema.names:
-        if name.startswith(PREDICTION):
-            columns[name.replace(PREDICTION, config.output.column, 1)] = name
+    keep = select_table_columns(schema.names) if config.output.keep == "*" else config.output.keep
+    columns = {name: name for name in keep} | name_predictions(schema.names, config)
     return Selection(_SCORED, columns, REASONS, partition_by=by, existing=existing or {})
 
 
 def select_rejected(schema: pa.Schema) -> Selection:
     """Return the rows and columns of the quarantine among the staged ones."""
-    columns = {name: name for name in schema.names if not name.startswith(PREFIX)}
+    columns = {name: name for name in select_table_columns(schema.names)}
     return Selection(_REJECTED, {**columns, "findings": REASONS}, REASONS, is_rejected=True)
 
 

@@ -16,7 +16,7 @@ import sysconfig
 import tarfile
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,7 @@ class EnvironmentInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as JSON-ready built-ins."""
-        return {
-            "python": self.python,
-            "platform": self.platform,
-            "requirements": list(self.requirements),
-            "packages": self.packages,
-        }
+        return asdict(self) | {"requirements": list(self.requirements)}
 
     def require_platform(self, file: Path) -> None:
         """Raise a ModelError if the environment, packed in a file, was built for another platform."""
@@ -126,7 +121,7 @@ def read_archive(path: str | os.PathLike[str]) -> EnvironmentInfo:
 def unpack_environment(path: Path, digest: str) -> Path:
     """Return the unpacked environment of an archive; unpack it if this machine has not done so yet.
 
-    The digest of the archive is verified before.
+    The digest of the archive is verified first.
     """
     return build_once("environments", digest, lambda home: _unpack(path, digest, home))
 

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from sparksig.errors import SparksigError, UnsupportedError, describe_exception
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.flavors.interface import HasTextDtypes, Loading, Predictor
+from sparksig.models.flavors.interface import HasTextDtypes, LoadOptions, Predictor
 from sparksig.models.shared_memory import SharedMemory
 from sparksig.models.tracebacks import describe_frames
 from sparksig.models.transfer import read_message, write_message
@@ -55,21 +55,21 @@ def serve(requests: int, answers: int, *memories: int) -> None:
 
 
 def _is_free(memory: SharedMemory) -> bool:
-    """Return whether memory can be written again, since the model does not keep its data."""
+    """Return whether memory can be written again, because the model has no views of its data."""
     if memory.has_views():
         gc.collect()  # objects that refer to each other
     return not memory.has_views()
 
 
 def _load(source: BinaryIO, sink: BinaryIO) -> Predictor | None:
-    """Load the model of a request; answer with the facts that the parent needs of it."""
+    """Load the model of a request; answer with the facts about it that the parent needs."""
     request = read_message(source)
     loaded: list[Predictor] = []
 
     def load() -> Mapping[str, Any]:
         trust = Trust(request["allow_pickle"], request["digest"], tuple(request["trusted_types"]))
         directory = trust.verify(ModelDirectory.read(Path(request["path"])))
-        loading = Loading(trust, request["method"], request["model_config"])
+        loading = LoadOptions(trust, request["method"], request["model_config"])
         predictor = flavors.load(directory, loading)
         loaded.append(predictor)
         signature = directory.signature

@@ -9,7 +9,6 @@ from __future__ import annotations
 import builtins
 import json
 import pickletools
-import re
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from sparksig.errors import SparksigWarning
-from sparksig.models.versions import normalize_name
+from sparksig.models.versions import normalize_name, parse_name
 
 TIME_LIMIT = 60.0
 """Time limit of the other process, in seconds."""
@@ -90,14 +89,14 @@ def record_imports(path: str, trusted_types: Sequence[str], output: str) -> None
     """Load a model, predict its example, and write the names of the imported packages."""
     from sparksig.models.directory import ModelDirectory
     from sparksig.models.examples import read_example, read_example_params
-    from sparksig.models.flavors.interface import Loading
+    from sparksig.models.flavors.interface import LoadOptions
     from sparksig.models.loading import load_directory
     from sparksig.models.trust import Trust
 
     recorder = _Recorder()
     sys.meta_path.insert(0, recorder)
     builtins.__import__ = recorder.record_statement
-    model = load_directory(Path(path), Loading(Trust(True, None, tuple(trusted_types))))
+    model = load_directory(Path(path), LoadOptions(Trust(True, None, tuple(trusted_types))))
     directory = ModelDirectory.read(path)
     try:
         model.predict(read_example(directory), read_example_params(directory))
@@ -224,16 +223,13 @@ def _has_module(package: str, module: str) -> bool:
     )
 
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
 @lru_cache(maxsize=256)
 def collect_requirements(package: str) -> frozenset[str]:
     """Return the canonical names of a distribution and of its direct and indirect requirements."""
     required: set[str] = set()
-    pending = [package]
+    pending = [normalize_name(package)]
     while pending:
-        name = normalize_name(pending.pop())
+        name = pending.pop()
         if name in required:
             continue
         required.add(name)
@@ -241,15 +237,15 @@ def collect_requirements(package: str) -> frozenset[str]:
             lines = metadata.requires(name) or []
         except metadata.PackageNotFoundError:
             continue
-        pending += [match[0] for line in lines if "extra ==" not in line and (match := _NAME.match(line))]
+        pending += filter(None, [parse_name(line) for line in lines if "extra ==" not in line])
     return frozenset(required)
 
 
 # --- without a new process ----------------------------------------------------------------------------------
 
 
-def inspect_pickle(file: Path, known: Iterable[str] = ()) -> tuple[list[str], bool]:
-    """Return the distributions that a pickle refers to, and whether it may import more.
+def inspect_pickle(file: Path, required: Iterable[str] = ()) -> tuple[list[str], bool]:
+    """Return the distributions that a pickle refers to, and whether it may import more than required.
 
     A pickle contains, as text, the names of the modules that it imports and the names in the code of its
     functions. A module that no text names is imported only if a package imports it when called.
@@ -260,7 +256,9 @@ def inspect_pickle(file: Path, known: Iterable[str] = ()) -> tuple[list[str], bo
     packages = find_packages(sorted(references))
     if any(_is_own_module(module) for module in references):
         return packages, True
-    expected = {name for package in (*_ALWAYS, *known, *packages) for name in collect_requirements(package)}
+    expected = {
+        name for package in (*_ALWAYS, *required, *packages) for name in collect_requirements(package)
+    }
     mentioned = find_packages(sorted(texts))
     return packages, any(normalize_name(package) not in expected for package in mentioned)
 

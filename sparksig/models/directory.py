@@ -43,6 +43,9 @@ from sparksig.models.seal import (
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
+EXAMPLE_INFO = "saved_input_example_info"
+"""The key, in MLmodel, for the type and the files of the input example."""
+
 TEXT_DTYPES = "sparksig_text_dtypes"
 """The key, in the flavor ``python_function``, for the dtypes of a model's text columns when it was saved.
 
@@ -114,13 +117,9 @@ class ModelDirectory:
         """The inputs of the signature, or None."""
         return None if self.signature is None else self.signature.inputs
 
-    def require_signature(self, name: str | None = None) -> ModelSignature:
-        """Return the signature.
-
-        The message about a missing one has the name, or else the path, of the model.
-        """
+    def require_signature(self, name: str) -> ModelSignature:
+        """Return the signature. The message about a missing one has the name of the model."""
         if self.signature is None:
-            name = name or str(self.path)
             raise MissingSignatureError(
                 f"{name}: the model has no signature. Set one: sparksig.set_signature({name!r}, "
                 "sparksig.infer_signature(data, predictions))"
@@ -131,16 +130,16 @@ class ModelDirectory:
     def text_dtypes(self) -> TextDtypes:
         """The recorded dtypes of the text columns that the model was saved with."""
         record = self.pyfunc.get(TEXT_DTYPES, {})
-        known = {dtype.value: dtype for dtype in TextDtype}
+        dtypes = {dtype.value: dtype for dtype in TextDtype}
         if not isinstance(record, dict) or not all(
-            isinstance(name, str) and isinstance(dtype, str) and dtype in known
+            isinstance(name, str) and isinstance(dtype, str) and dtype in dtypes
             for name, dtype in record.items()
         ):
             raise ModelDamagedError(
                 f"{self.path / MLMODEL}: {TEXT_DTYPES}: expected a mapping of column names to "
-                f"{', '.join(known)}, got something else. Fetch the model again, or save it again"
+                f"{', '.join(dtypes)}, got something else. Fetch the model again, or save it again"
             )
-        return TextDtypes.from_mapping({name: known[dtype] for name, dtype in record.items()})
+        return TextDtypes.from_mapping({name: dtypes[dtype] for name, dtype in record.items()})
 
     def get_flavor(self, name: str) -> Mapping[str, Any] | None:
         """Return the configuration of one flavor, or None."""
@@ -150,6 +149,13 @@ class ModelDirectory:
                 f"{self.path / MLMODEL}: flavor {name!r}: expected a mapping, got {name_type(config)}"
             )
         return config
+
+    def read_mapping(self, key: str) -> Mapping[str, Any] | None:
+        """Return a mapping in MLmodel; None if the key is missing."""
+        value = self.config.get(key)
+        if value is not None and not isinstance(value, Mapping):
+            raise ModelDamagedError(f"{self.path}: {key}: expected a mapping, got {name_type(value)}")
+        return value
 
     def resolve_member(self, relative: object) -> Path:
         """Return the path of a file or directory that MLmodel names.
@@ -176,6 +182,19 @@ class ModelDirectory:
         if not exists:
             raise ModelDamagedError(f"{self.path}: {relative!r}, which {MLMODEL} names, is missing")
         return target
+
+    def read_text(self, name: object, max_bytes: int = -1) -> str:
+        """Read a text file that MLmodel names, or the first bytes of it.
+
+        Raises:
+            ModelDamagedError: the file does not exist, is not in the directory, or is not text.
+        """
+        with self.open(self.resolve_member(name)) as stream:
+            content = stream.read(max_bytes)
+        try:
+            return content.decode()
+        except UnicodeDecodeError:
+            raise ModelDamagedError(f"{self.path}: {name!r} is not text") from None
 
     def open(self, file: Path) -> BinaryIO:
         """Open a file in the directory for reading. In a pinned directory its content is verified."""
@@ -206,7 +225,7 @@ class ModelDirectory:
         """Copy a pinned directory to a private one, for models that open files of the directory themselves.
 
         The copy has exactly the pinned content, and is removed with the returned object. A directory that is
-        not pinned is returned as is.
+        not pinned is returned unchanged.
         """
         if self.digests is None:
             return self
@@ -230,9 +249,9 @@ _MEMORY_BYTES = 64 * 2**20
 
 
 def _create_nameless_file(size: int) -> BinaryIO:
-    """Create a file for some bytes that only this process can open.
+    """Create a file of a size that only this process can open.
 
-    It is in memory where the bytes are few, or the directory for temporary files has no space for them.
+    It is in memory if it is small, or if the directory for temporary files has no space for it.
     """
     if size > _MEMORY_BYTES and shutil.disk_usage(tempfile.gettempdir()).free > 2 * size:
         return tempfile.TemporaryFile()
@@ -240,7 +259,7 @@ def _create_nameless_file(size: int) -> BinaryIO:
 
 
 def _copy_content(source: BinaryIO, target: BinaryIO) -> str:
-    """Copy a stream, and return the SHA-256 of what was copied."""
+    """Copy a stream, and return the SHA-256 of the copied content."""
     content = hashlib.sha256()
     while chunk := source.read(2**20):
         content.update(chunk)
@@ -265,6 +284,14 @@ def _parse_signature(config: Mapping[str, Any], file: Path) -> ModelSignature | 
     return signature
 
 
+def replace_outputs(signature: ModelSignature, outputs: Schema | None) -> ModelSignature:
+    """Return a signature with other outputs, and with the same flags about its origin."""
+    replaced = ModelSignature(signature.inputs, outputs, signature.params)
+    replaced._is_signature_from_type_hint = signature._is_signature_from_type_hint
+    replaced._is_type_hint_from_example = signature._is_type_hint_from_example
+    return replaced
+
+
 def _is_empty(data: Mapping[str, Any]) -> bool:
     return data.keys() <= {"inputs", "outputs", "params"} and all(part is None for part in data.values())
 
@@ -287,14 +314,14 @@ def create_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     new_parents = [parent for parent in target.parents if not parent.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except (FileExistsError, NotADirectoryError):
         raise OutputRefusedError(f"{str(target.parent)!r} is not a directory: nothing was written") from None
     except OSError as error:
-        raise _refuse_parent(target.parent, error) from None
-    try:
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise _refuse_parent(target.parent, error) from None
+        raise OutputRefusedError(
+            f"cannot create a directory in {str(target.parent)!r}: {error.strerror}; nothing was written. "
+            "Choose another path, or change its permissions"
+        ) from None
     try:
         yield staging
         staging.chmod(0o777 & ~_read_umask())
@@ -312,11 +339,6 @@ def create_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
             for parent in new_parents:
                 with contextlib.suppress(OSError):  # another process has written to it
                     parent.rmdir()
-
-
-def _refuse_parent(parent: Path, error: OSError) -> OutputRefusedError:
-    reason = f"{error.strerror}; nothing was written. Choose another path, or change its permissions"
-    return OutputRefusedError(f"cannot create a directory in {str(parent)!r}: {reason}")
 
 
 def _is_empty_directory(path: Path) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from sparksig.errors import ContractError, ModelError, ModelNotTrustedError, name_type
 from sparksig.models import flavors
@@ -17,7 +16,6 @@ from sparksig.models.requirements import Requirements, read_requirements
 from sparksig.models.seal import hash_file
 from sparksig.models.trust import Trust
 from sparksig.models.versions import (
-    ACTIONS,
     Difference,
     InstalledPackages,
     VersionMismatchWarning,
@@ -25,6 +23,7 @@ from sparksig.models.versions import (
     normalize_name,
 )
 from sparksig.models.virtualenvs import ModelEnvironment, require_python
+from sparksig.options import OnVersionMismatch
 
 
 def resolve_environment(
@@ -33,7 +32,6 @@ def resolve_environment(
     trust: Trust,
     *,
     allow_install: bool = False,
-    options: Sequence[str] = (),
 ) -> ModelEnvironment | None:
     """Resolve the environment in which a model runs, without building it.
 
@@ -44,7 +42,6 @@ def resolve_environment(
         trust: the permissions of the caller.
         allow_install: allow packages to be installed, which runs code of theirs. A pinned digest allows it,
             too, if the requirements name one exact version each.
-        options: options for ``pip install``.
 
     Returns:
         The environment; None for that of this process.
@@ -74,7 +71,7 @@ def resolve_environment(
             "it with digest= (then each requirement must name one exact version)"
         )
     require_python(requirements.python)
-    return ModelEnvironment(requirements, options=tuple(options))
+    return ModelEnvironment(requirements)
 
 
 def open_archive(path: str | os.PathLike[str]) -> ModelEnvironment:
@@ -109,8 +106,9 @@ def compare_versions(directory: ModelDirectory, action: str, environment: ModelE
     Warns:
         VersionMismatchWarning: versions differ and ``action`` is "warn".
     """
-    if action not in ACTIONS:
-        raise ModelError(f"on_version_mismatch: expected one of {', '.join(ACTIONS)}, got {action!r}")
+    actions = get_args(OnVersionMismatch)
+    if action not in actions:
+        raise ModelError(f"on_version_mismatch: expected one of {', '.join(actions)}, got {action!r}")
     packages = None if environment is None else environment.packages
     if action == "ignore" or (environment is not None and packages is None):
         return
@@ -165,13 +163,7 @@ class EnvironmentReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON-ready built-ins."""
         differences = [
-            {
-                "name": difference.name,
-                "expected": difference.expected,
-                "installed": difference.installed,
-                "matters": self.matters(difference),
-            }
-            for difference in self.differences
+            asdict(difference) | {"matters": self.matters(difference)} for difference in self.differences
         ]
         return {"model": self.model, "environment": self.environment, "differences": differences}
 

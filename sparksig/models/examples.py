@@ -22,7 +22,7 @@ from sparksig.engine.frames import build_model_frame, build_model_input
 from sparksig.engine.text_dtypes import TextDtypes
 from sparksig.errors import ContractError, ModelDamagedError, ModelError, SignatureTypeError, name_type, quote
 from sparksig.infer import infer_signature
-from sparksig.models.directory import ModelDirectory
+from sparksig.models.directory import EXAMPLE_INFO, ModelDirectory
 from sparksig.models.table_json import data_from_json, frame_from_json, has_float32, params_from_json
 from sparksig.models.tensor_json import array_to_json, arrays_from_json, sparse_from_json, sparse_to_json
 from sparksig.schema import Schema
@@ -30,6 +30,9 @@ from sparksig.signature import ModelSignature
 
 FILE = "input_example.json"
 SERVING_FILE = "serving_input_example.json"
+REQUEST_FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+"""Keys of a request, of which each has the data in another format."""
+
 LLM_KEYS = ("messages", "prompt", "input")
 """Keys of the requests of chat models: a dictionary with one of them is a complete request."""
 
@@ -58,12 +61,7 @@ def write_example(
     home: Path, data: Any, params: Mapping[str, Any] | None, signature: ModelSignature | None
 ) -> dict[str, str]:
     """Write both files of an example."""
-    info, content, request = _encode_example(data, signature)
-    if params is not None:
-        json_params = {name: to_json(value, quote(name)) for name, value in params.items()}
-        content = {"inputs": content, "params": json_params}
-        info["params"] = "true"
-        request = _add_params(request, json_params)
+    info, content, request = _encode_example(data, params, signature)
     (home / FILE).write_text(dumps(content), encoding="utf-8")
     (home / SERVING_FILE).write_text(dumps(request, indent=2), encoding="utf-8")
     return info | {"artifact_path": FILE, "serving_input_path": SERVING_FILE}
@@ -107,10 +105,19 @@ def convert_input_example_to_serving_input(
     if input_example is None:
         return None
     data, params = split_example(input_example)
-    _, _, request = _encode_example(data, signature)
-    if params is not None:
-        request = _add_params(request, {name: to_json(value, quote(name)) for name, value in params.items()})
+    _, _, request = _encode_example(data, params, signature)
     return dumps(request, indent=2)
+
+
+def _encode_example(
+    data: Any, params: Mapping[str, Any] | None, signature: ModelSignature | None
+) -> InputExample:
+    info, content, request = _encode_data(data, signature)
+    if params is None:
+        return info, content, request
+    json_params = {name: to_json(value, quote(name)) for name, value in params.items()}
+    content = {"inputs": content, "params": json_params}
+    return {**info, "params": "true"}, content, _add_params(request, json_params)
 
 
 def _add_params(request: dict[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,15 +133,14 @@ def _is_complete_request(content: Any, signature: ModelSignature | None) -> bool
     if not isinstance(content, dict) or not _is_chat(content):
         return False
     params = {spec.name for spec in (signature.params if signature is not None else None) or ()}
-    formats = {"params", "inputs", "instances", "dataframe_split", "dataframe_records"}
-    return not content.keys() & (params | formats)
+    return not content.keys() & {"params", *REQUEST_FORMATS, *params}
 
 
 def _is_chat(request: Mapping[str, Any]) -> bool:
     return any(key in request for key in LLM_KEYS)
 
 
-def _encode_example(data: Any, signature: ModelSignature | None) -> InputExample:
+def _encode_data(data: Any, signature: ModelSignature | None) -> InputExample:
     inputs = None if signature is None else signature.inputs
     has_type_hint = signature is not None and signature._is_signature_from_type_hint
     is_series = isinstance(data, pd.Series)
@@ -229,26 +235,9 @@ def _encode_index(index: pd.Index) -> list[Any] | None:
 # --- reading --------------------------------------------------------------------------------------------
 
 
-def _read_info(directory: ModelDirectory) -> Mapping[str, Any] | None:
-    info = directory.config.get("saved_input_example_info")
-    if info is not None and not isinstance(info, Mapping):
-        raise ModelDamagedError(
-            f"{directory.path}: saved_input_example_info: expected a mapping, got {name_type(info)}"
-        )
-    return info
-
-
-def _read_text(directory: ModelDirectory, name: object) -> str:
-    try:
-        with directory.open(directory.resolve_member(name)) as stream:
-            return stream.read().decode()
-    except UnicodeDecodeError:
-        raise ModelDamagedError(f"{directory.path}: {name!r} is not text") from None
-
-
 def _read_json(directory: ModelDirectory, info: Mapping[str, Any]) -> Any:
     try:
-        text = _read_text(directory, info.get("artifact_path"))
+        text = directory.read_text(info.get("artifact_path"))
         return loads(text, exact=has_float32(directory.signature))
     except ValueError as error:
         raise ModelDamagedError(f"{directory.path}: the input example is {error}") from None
@@ -256,15 +245,15 @@ def _read_json(directory: ModelDirectory, info: Mapping[str, Any]) -> Any:
 
 def read_serving_example(directory: ModelDirectory) -> str:
     """Read the body of the request that sends a model's example to a server."""
-    info = _read_info(directory)
+    info = directory.read_mapping(EXAMPLE_INFO)
     if info is None or not info.get("serving_input_path"):
         raise ModelError(f"{directory.path}: the model was saved without an input example")
-    return _read_text(directory, info["serving_input_path"])
+    return directory.read_text(info["serving_input_path"])
 
 
 def read_example_params(directory: ModelDirectory) -> dict[str, Any] | None:
     """Read the params of a model's example; None without params."""
-    info = _read_info(directory)
+    info = directory.read_mapping(EXAMPLE_INFO)
     if info is None or not info.get("params"):
         return None
     content = _read_json(directory, info)
@@ -275,7 +264,7 @@ def read_example_params(directory: ModelDirectory) -> dict[str, Any] | None:
 
 def read_example(directory: ModelDirectory) -> Any:
     """Read the data of a model's example, in the types of the signature; None without an example."""
-    info = _read_info(directory)
+    info = directory.read_mapping(EXAMPLE_INFO)
     if info is None:
         return None
     content = _read_json(directory, info)
@@ -314,7 +303,8 @@ def _decode_example(
     inputs = None if signature is None else signature.inputs
     example_type = info.get("type")
     if example_type == "dataframe":
-        frame = frame_from_json(content, inputs, nat=True, texts=texts)
+        frame = frame_from_json(content, inputs, nat=True)
+        frame = frame if inputs is None else build_model_input(frame, inputs, texts=texts)
         return to_series(frame, inputs) if info.get("sparksig_shape") == "series" else frame
     if example_type == "ndarray":
         if inputs is None or not inputs.is_tensor_spec():

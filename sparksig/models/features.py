@@ -9,14 +9,14 @@ from sparksig.models.directory import ModelDirectory
 from sparksig.models.trust import Trust
 
 if TYPE_CHECKING:
-    from sparksig.models.flavors.interface import Flavor, Saving
+    from sparksig.models.flavors.interface import Flavor, SaveOptions
     from sparksig.models.virtualenvs import ModelEnvironment
 
 KEY = "sparksig_feature_names"
 """The key of the names in the flavor ``python_function`` of MLmodel."""
 
 
-def choose_feature_names(flavor: Flavor, model: Any, saving: Saving, data: Any) -> list[str] | None:
+def choose_feature_names(flavor: Flavor, model: Any, saving: SaveOptions, data: Any) -> list[str] | None:
     """Return the names of the columns that feed a model, where its inputs have no names.
 
     An estimator that was fitted to a frame knows them; the example is the second source.
@@ -62,13 +62,13 @@ def find_features(
         return recorded
     # most models name their inputs, and these imports take longer than a check of types
     from sparksig.models import flavors
-    from sparksig.models.flavors.interface import Loading
+    from sparksig.models.flavors.interface import LoadOptions
     from sparksig.models.isolated import load_predictor
 
     if not flavors.find_flavor(directory).has_feature_names:
         return None
     try:
-        predictor = load_predictor(directory, Loading(trust or Trust(), environment=environment))
+        predictor = load_predictor(directory, LoadOptions(trust or Trust(), environment=environment))
     except ModelDamagedError:
         raise
     except (ModelError, MissingDependencyError):  # other workers may have the permission and the package

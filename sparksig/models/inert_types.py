@@ -22,7 +22,7 @@ scikit-learn, NumPy, SciPy and pandas.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -45,31 +45,27 @@ class InertType:
     attributes: tuple[str, ...] = ()
 
 
-_ESTIMATOR = "an estimator like those that skops trusts: BaseEstimator.__setstate__ only updates __dict__"
-_PLAIN = "a plain Python class without __setstate__: restoring it only updates __dict__"
-_KERNEL = "a kernel: a plain Python class whose call computes distances of arrays by NumPy and SciPy"
+_ESTIMATOR = InertType(
+    "an estimator like those that skops trusts: BaseEstimator.__setstate__ only updates __dict__"
+)
 _SPLITTER = "a plain Python class that only fit() uses; restoring it only updates __dict__"
-_SCORE = "a pure function: it computes numbers from arrays, and opens, imports and evaluates nothing"
-_METRIC = (
-    "compiled distance of two vectors; its state is a number and two arrays, whose sizes are checked against "
-    "the neighbors tree that contains it"
+_SCORE = InertType(
+    "a pure function: it computes numbers from arrays, and opens, imports and evaluates nothing",
+    nodes=("FunctionNode",),
+)
+_SPARSE = InertType(
+    "read by scipy.sparse.load_npz without pickles; the indices are checked",
+    nodes=("SparseMatrixNode",),
+    is_native=True,
 )
 _SCORER_ATTRIBUTES = ("scorer_", "scoring", "_scorer", "_scorers", "_curve_scorer", "owner")
 
 
-def _add_prefix(module: str, names: str, entry: InertType) -> dict[str, InertType]:
-    return {f"{module}.{name}": entry for name in names.split()}
+_Rows = list[tuple[str, str, InertType]]
+"""Rows of the name of a module, the names of types in it, and the entry of these types."""
 
-
-def _merge(parts: Iterable[Mapping[str, InertType]]) -> Mapping[str, InertType]:
-    merged: dict[str, InertType] = {}
-    for part in parts:
-        merged.update(part)
-    return MappingProxyType(merged)
-
-
-_NATIVE = [
-    _add_prefix(
+_NATIVE: _Rows = [
+    (
         "sklearn.tree._tree",
         "Tree",
         InertType(
@@ -80,7 +76,7 @@ _NATIVE = [
             attributes=("tree_",),
         ),
     ),
-    _add_prefix(
+    (
         "sklearn.ensemble._hist_gradient_boosting.predictor",
         "TreePredictor",
         InertType(
@@ -90,7 +86,7 @@ _NATIVE = [
             attributes=("_predictors",),
         ),
     ),
-    _add_prefix(
+    (
         "sklearn.neighbors._kd_tree",
         "KDTree",
         InertType(
@@ -99,45 +95,34 @@ _NATIVE = [
             is_native=True,
         ),
     ),
-    _add_prefix(
+    (
         "sklearn.neighbors._ball_tree",
         "BallTree",
         InertType("compiled from the same template as KDTree, with the same checks", is_native=True),
     ),
-    _add_prefix(
+    (
         "sklearn.metrics._dist_metrics",
         "EuclideanDistance64 ManhattanDistance64 ChebyshevDistance64 MinkowskiDistance64 "
         "SEuclideanDistance64 MahalanobisDistance64 HammingDistance64 CanberraDistance64 "
         "BrayCurtisDistance64 HaversineDistance64",
-        InertType(_METRIC, is_native=True, attributes=("dist_metric",)),
-    ),
-    _add_prefix(
-        "scipy.sparse._csr",
-        "csr_matrix csr_array",
         InertType(
-            "read by scipy.sparse.load_npz without pickles; the indices are checked",
-            nodes=("SparseMatrixNode",),
+            "compiled distance of two vectors; its state is a number and two arrays, whose sizes are checked "
+            "against the neighbors tree that contains it",
             is_native=True,
+            attributes=("dist_metric",),
         ),
     ),
-    _add_prefix(
-        "scipy.sparse._csc",
-        "csc_matrix csc_array",
-        InertType(
-            "read by scipy.sparse.load_npz without pickles; the indices are checked",
-            nodes=("SparseMatrixNode",),
-            is_native=True,
-        ),
-    ),
+    ("scipy.sparse._csr", "csr_matrix csr_array", _SPARSE),
+    ("scipy.sparse._csc", "csc_matrix csc_array", _SPARSE),
 ]
 
-_LOSSES = [
-    _add_prefix(
+_LOSSES: _Rows = [
+    (
         "sklearn._loss.link",
         "HalfLogitLink IdentityLink LogitLink LogLink MultinomialLogit Interval",
         InertType("a plain Python class of two methods that apply NumPy ufuncs; Interval is a dataclass"),
     ),
-    _add_prefix(
+    (
         "sklearn._loss.loss",
         "AbsoluteError ExponentialLoss HalfBinomialLoss HalfGammaLoss HalfMultinomialLoss HalfPoissonLoss "
         "HalfSquaredError HalfTweedieLoss HalfTweedieLossIdentity HuberLoss PinballLoss",
@@ -145,32 +130,36 @@ _LOSSES = [
     ),
 ]
 
-_ESTIMATORS = [
-    _add_prefix("sklearn.impute._iterative", "IterativeImputer", InertType(_ESTIMATOR)),
-    _add_prefix(
+_ESTIMATORS: _Rows = [
+    ("sklearn.impute._iterative", "IterativeImputer", _ESTIMATOR),
+    (
         "sklearn.impute._iterative",
         "_ImputerTriplet",
         InertType("a named tuple: building it stores three values", nodes=("TupleNode",)),
     ),
-    _add_prefix(
+    (
         "sklearn.model_selection._search_successive_halving",
         "HalvingGridSearchCV HalvingRandomSearchCV",
-        InertType(_ESTIMATOR),
+        _ESTIMATOR,
     ),
-    _add_prefix("sklearn.calibration", "_SigmoidCalibration _TemperatureScaling", InertType(_ESTIMATOR)),
-    _add_prefix("sklearn.calibration", "_CalibratedClassifier", InertType(_PLAIN)),
-    _add_prefix("sklearn.ensemble._hist_gradient_boosting.binning", "_BinMapper", InertType(_ESTIMATOR)),
-    _add_prefix(
-        "sklearn.gaussian_process._gpc", "_BinaryGaussianProcessClassifierLaplace", InertType(_ESTIMATOR)
+    ("sklearn.calibration", "_SigmoidCalibration _TemperatureScaling", _ESTIMATOR),
+    (
+        "sklearn.calibration",
+        "_CalibratedClassifier",
+        InertType("a plain Python class without __setstate__: restoring it only updates __dict__"),
     ),
-    _add_prefix("sklearn.multiclass", "_ConstantPredictor", InertType(_ESTIMATOR)),
-    _add_prefix(
+    ("sklearn.ensemble._hist_gradient_boosting.binning", "_BinMapper", _ESTIMATOR),
+    ("sklearn.gaussian_process._gpc", "_BinaryGaussianProcessClassifierLaplace", _ESTIMATOR),
+    ("sklearn.multiclass", "_ConstantPredictor", _ESTIMATOR),
+    (
         "sklearn.gaussian_process.kernels",
         "RBF Matern RationalQuadratic ExpSineSquared DotProduct WhiteKernel ConstantKernel Sum Product "
         "Exponentiation CompoundKernel PairwiseKernel",
-        InertType(_KERNEL),
+        InertType(
+            "a kernel: a plain Python class whose call computes distances of arrays by NumPy and SciPy"
+        ),
     ),
-    _add_prefix(
+    (
         "sklearn.compose._column_transformer",
         "make_column_selector",
         InertType(
@@ -178,42 +167,42 @@ _ESTIMATORS = [
             "a regular expression, and only fit() does"
         ),
     ),
-    _add_prefix(
+    (
         "sklearn.compose._column_transformer",
         "_RemainderColsList",
         InertType("a list of columns (scikit-learn 1.5 to 1.6) that warns when it is read"),
     ),
-    _add_prefix(
+    (
         "sklearn.neural_network._stochastic_optimizers",
         "AdamOptimizer SGDOptimizer",
         InertType("a plain Python class of arrays that only fit() uses"),
     ),
-    _add_prefix(
+    (
         "sklearn.utils._bunch",
         "Bunch",
         InertType("a dict whose keys are attributes; its __setstate__ does nothing", nodes=("DictNode",)),
     ),
-    _add_prefix(
+    (
         "sklearn.utils._metadata_requests",
         "MetadataRequest MethodMetadataRequest",
         InertType("a plain Python class of names: which metadata a method asks for"),
     ),
 ]
 
-_SELECTION = [
-    _add_prefix(
+_SELECTION: _Rows = [
+    (
         "sklearn.model_selection._split",
         "KFold StratifiedKFold",
         InertType(_SPLITTER, nodes=("ObjectNode", "TypeNode")),
     ),
-    _add_prefix(
+    (
         "sklearn.model_selection._split",
         "GroupKFold StratifiedGroupKFold RepeatedKFold RepeatedStratifiedKFold ShuffleSplit "
         "StratifiedShuffleSplit GroupShuffleSplit TimeSeriesSplit LeaveOneOut LeavePOut LeaveOneGroupOut "
         "LeavePGroupsOut PredefinedSplit",
         InertType(_SPLITTER),
     ),
-    _add_prefix(
+    (
         "sklearn.metrics._scorer",
         "_Scorer _PassthroughScorer _CurveScorer _MultimetricScorer",
         InertType(
@@ -222,7 +211,7 @@ _SELECTION = [
             attributes=_SCORER_ATTRIBUTES,
         ),
     ),
-    _add_prefix(
+    (
         "sklearn.model_selection._classification_threshold",
         "_CurveScorer",
         InertType(
@@ -230,70 +219,58 @@ _SELECTION = [
             attributes=_SCORER_ATTRIBUTES,
         ),
     ),
-    _add_prefix(
+    (
         "sklearn.metrics._classification",
         "accuracy_score balanced_accuracy_score f1_score precision_score recall_score jaccard_score "
         "matthews_corrcoef log_loss brier_score_loss d2_log_loss_score d2_brier_score",
-        InertType(_SCORE, nodes=("FunctionNode",)),
+        _SCORE,
     ),
-    _add_prefix(
-        "sklearn.metrics._scorer",
-        "positive_likelihood_ratio negative_likelihood_ratio",
-        InertType(_SCORE, nodes=("FunctionNode",)),
-    ),
-    _add_prefix(
-        "sklearn.metrics._ranking",
-        "roc_auc_score average_precision_score top_k_accuracy_score",
-        InertType(_SCORE, nodes=("FunctionNode",)),
-    ),
-    _add_prefix(
+    ("sklearn.metrics._scorer", "positive_likelihood_ratio negative_likelihood_ratio", _SCORE),
+    ("sklearn.metrics._ranking", "roc_auc_score average_precision_score top_k_accuracy_score", _SCORE),
+    (
         "sklearn.metrics._regression",
         "r2_score explained_variance_score max_error mean_absolute_error mean_squared_error "
         "root_mean_squared_error mean_squared_log_error root_mean_squared_log_error median_absolute_error "
         "mean_absolute_percentage_error mean_poisson_deviance mean_gamma_deviance d2_absolute_error_score",
-        InertType(_SCORE, nodes=("FunctionNode",)),
+        _SCORE,
     ),
-    _add_prefix(
+    (
         "sklearn.metrics.cluster._supervised",
         "adjusted_mutual_info_score adjusted_rand_score completeness_score fowlkes_mallows_score "
         "homogeneity_score mutual_info_score normalized_mutual_info_score rand_score v_measure_score",
-        InertType(_SCORE, nodes=("FunctionNode",)),
+        _SCORE,
     ),
-    _add_prefix(
-        "sklearn.feature_selection._univariate_selection",
-        "f_classif f_regression chi2 r_regression",
-        InertType(_SCORE, nodes=("FunctionNode",)),
-    ),
-    _add_prefix(
-        "sklearn.feature_selection._mutual_info",
-        "mutual_info_classif mutual_info_regression",
-        InertType(_SCORE, nodes=("FunctionNode",)),
-    ),
+    ("sklearn.feature_selection._univariate_selection", "f_classif f_regression chi2 r_regression", _SCORE),
+    ("sklearn.feature_selection._mutual_info", "mutual_info_classif mutual_info_regression", _SCORE),
 ]
 
-_VALUES = [
-    _add_prefix(
+_VALUES: _Rows = [
+    (
         "numpy",
         "dtype",
         InertType("read as the dtype of an empty array, without pickles", nodes=("DTypeNode",)),
     ),
-    _add_prefix(
+    (
         "numpy",
         "number integer floating",
         InertType("an abstract class as a value; calling it fails", nodes=("TypeNode",)),
     ),
-    _add_prefix(
+    (
         "builtins",
         "object",
         InertType("a class as a value; calling it returns an empty object", nodes=("TypeNode",)),
     ),
-    _add_prefix(
-        "numpy", "clip nan_to_num mean", InertType("a pure function of arrays", nodes=("FunctionNode",))
-    ),
-    _add_prefix("pandas._libs.missing", "NAType", InertType("the constant pandas.NA, without state")),
+    ("numpy", "clip nan_to_num mean", InertType("a pure function of arrays", nodes=("FunctionNode",))),
+    ("pandas._libs.missing", "NAType", InertType("the constant pandas.NA, without state")),
 ]
 
-INERT_TYPES: Mapping[str, InertType] = _merge([*_NATIVE, *_LOSSES, *_ESTIMATORS, *_SELECTION, *_VALUES])
+INERT_TYPES: Mapping[str, InertType] = MappingProxyType(
+    {
+        f"{module}.{name}": entry
+        for module, names, entry in [*_NATIVE, *_LOSSES, *_ESTIMATORS, *_SELECTION, *_VALUES]
+        for name in names.split()
+    }
+)
 """The inert types by their qualified names."""
 
 _REFUSED: Mapping[str, str] = MappingProxyType(

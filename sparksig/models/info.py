@@ -21,7 +21,7 @@ from sparksig.errors import (
     quote,
 )
 from sparksig.models import flavors
-from sparksig.models.directory import ModelDirectory, replace_mlmodel
+from sparksig.models.directory import EXAMPLE_INFO, ModelDirectory, replace_mlmodel
 from sparksig.models.examples import read_example
 from sparksig.models.registry import fetch_model, is_logged, is_remote, redact_uri
 from sparksig.models.seal import digest
@@ -175,26 +175,20 @@ def describe(directory: ModelDirectory, model_uri: str) -> ModelInfo:
     def read_text(name: str) -> str | None:
         return None if config.get(name) is None else str(config[name])
 
-    def read_mapping(name: str) -> Mapping[str, Any] | None:
-        value = config.get(name)
-        if value is not None and not isinstance(value, Mapping):
-            raise ModelDamagedError(f"{directory.path}: {name}: expected a mapping, got {name_type(value)}")
-        return value
-
     size = config.get("model_size_bytes")
     return ModelInfo(
         model_uri=model_uri,
         signature=directory.signature,
         flavors=dict(config["flavors"]),
         loader_module=_read_loader_module(directory),
-        metadata=read_mapping("metadata"),
+        metadata=directory.read_mapping("metadata"),
         model_uuid=read_text("model_uuid"),
         utc_time_created=read_text("utc_time_created"),
         mlflow_version=read_text("mlflow_version"),
         run_id=read_text("run_id"),
         model_id=read_text("model_id"),
         model_size_bytes=size if type(size) is int else None,
-        saved_input_example_info=read_mapping("saved_input_example_info"),
+        saved_input_example_info=directory.read_mapping(EXAMPLE_INFO),
         version_mismatches=tuple(map(str, list_differences(directory))),
         digest=digest(directory.path),
     )

@@ -30,7 +30,7 @@ from sparksig.engine.text_dtypes import TextDtype, TextDtypes
 from sparksig.errors import Code, ExecutionError, Finding, SparksigError, make_lines_printable
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.flavors.interface import Loading, Predictor
+from sparksig.models.flavors.interface import LoadOptions, Predictor
 from sparksig.models.shared_memory import SharedMemory
 from sparksig.models.tracebacks import REMOTE_FRAMES
 from sparksig.models.transfer import read_message, write_message
@@ -48,7 +48,7 @@ _END_SECONDS = 2.0
 _SET_PIPE_SIZE = 1031  # of Linux's <fcntl.h>
 
 
-def load_predictor(directory: ModelDirectory, loading: Loading) -> Predictor:
+def load_predictor(directory: ModelDirectory, loading: LoadOptions) -> Predictor:
     """Load a model, in this process or in an environment of its own."""
     if loading.environment is None:
         return flavors.load(directory, loading)
@@ -61,12 +61,11 @@ class IsolatedPredictor:
     After the process has died, the next prediction starts a new one.
     """
 
-    def __init__(self, python: Path, directory: ModelDirectory, loading: Loading) -> None:
+    def __init__(self, python: Path, directory: ModelDirectory, loading: LoadOptions) -> None:
         self._python, self._directory, self._loading = python, directory, loading
         self._lock = threading.Lock()
         self._process: _Process | None = None
-        with self._lock:
-            facts = self._connect()
+        facts = self._connect()
         dtypes = {name: TextDtype(value) for name, value in facts["text_dtypes"].items()}
         self._text_dtypes = TextDtypes.from_mapping(dtypes)
         self.feature_names: list[str] | None = facts["feature_names"]
@@ -117,7 +116,7 @@ class _Process:
         for pipe in (from_parent, to_parent):
             with contextlib.suppress(OSError):  # a larger pipe is faster, and limited for each user
                 fcntl.fcntl(pipe, _SET_PIPE_SIZE, 2**20)
-        command = [str(python), "-I", "-c", _START, _package_path(), *map(str, passed)]
+        command = [str(python), "-I", "-c", _START, _locate_package(), *map(str, passed)]
         try:
             self._child = subprocess.Popen(  # noqa: S603  the interpreter of the environment
                 command, pass_fds=passed, env=environment, stdin=subprocess.DEVNULL,
@@ -141,7 +140,7 @@ class _Process:
         self.stop = weakref.finalize(self, _stop, self._child, opened, self._owner)
 
     def is_usable(self) -> bool:
-        """Return whether the process lives, and belongs to this one and not to the one it was forked from."""
+        """Return whether the process is alive, and was started by this process, not before a fork."""
         return self.stop.alive and self._owner == os.getpid()
 
     def ask(self, message: object) -> Mapping[str, Any]:
@@ -153,7 +152,7 @@ class _Process:
             self._is_free = read_message(self._answers)
         except (EOFError, OSError):
             raise self._describe_death() from None
-        except BaseException:  # an interrupt: a later answer would be taken for that of another question
+        except BaseException:  # such as an interrupt: the next request must not read this answer
             self.stop()
             raise
         return answer
@@ -196,7 +195,7 @@ def _share_memory() -> tuple[SharedMemory, SharedMemory] | None:
 
 
 def _stop(child: subprocess.Popen[bytes], opened: Iterable[BinaryIO | SharedMemory], owner: int) -> None:
-    """End a process; the copies of a forked process leave it alone."""
+    """End a process, unless this process is only a fork of the one that started it."""
     for stream in opened:
         with contextlib.suppress(OSError):
             stream.close()
@@ -241,8 +240,8 @@ def _build_exception(answer: Mapping[str, Any], python: Path) -> BaseException:
 
 
 @lru_cache(maxsize=1)
-def _package_path() -> str:
-    """Return a directory, or an archive, from which another interpreter imports this package and no other."""
+def _locate_package() -> str:
+    """Return a path from which another interpreter can import this package, and no other package."""
     root = Path(__file__).parents[1]
     if not root.is_dir():  # imported from an archive
         return str(root.parent)

@@ -26,10 +26,10 @@ from sparksig.engine.text_dtypes import OBJECTS, TextDtypes, list_text_labels
 from sparksig.errors import ModelDamagedError, ModelError, name_type
 from sparksig.infer.outputs import count_rows
 from sparksig.models import examples, flavors
-from sparksig.models.directory import ModelDirectory
+from sparksig.models.directory import ModelDirectory, replace_outputs
 from sparksig.models.environments import compare_versions, resolve_environment
 from sparksig.models.features import read_features
-from sparksig.models.flavors.interface import HasTextDtypes, Loading, Predictor
+from sparksig.models.flavors.interface import HasTextDtypes, LoadOptions, Predictor
 from sparksig.models.info import ModelInfo, describe
 from sparksig.models.isolated import load_predictor
 from sparksig.models.payloads import parse_payload
@@ -51,7 +51,7 @@ class LoadedModel:
         path: the directory that the model was loaded from.
         text_dtypes: the dtypes of the model's text columns, as recorded when it was saved. Without a record,
             the categories of an estimator decide.
-        absent: "null", "omit" or "forbid": what the model sees of an optional column that the data lacks.
+        absent: the treatment of optional columns that the data lacks: "null", "omit" or "forbid".
         metadata: the :class:`ModelInfo` of the directory.
 
     Example:
@@ -92,6 +92,10 @@ class LoadedModel:
         Its digest is computed at the first access.
         """
         return describe(self._directory, str(self.path))
+
+    @property
+    def _inputs(self) -> Schema | None:
+        return None if self.signature is None else self.signature.inputs
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Predict each row of ``data``, with the input, the params and the prediction enforced.
@@ -147,10 +151,9 @@ class LoadedModel:
 
     def _count_rows(self, enforced: Any) -> int | None:
         """Return the number of input rows; None without inputs, or where it is not known."""
-        inputs = None if self.signature is None else self.signature.inputs
-        if inputs is None:
-            return None
-        return _count_tensor_rows(enforced, inputs) if inputs.is_tensor_spec() else count_rows(enforced)
+        if self._inputs is not None and self._inputs.is_tensor_spec():
+            return _count_tensor_rows(enforced, self._inputs)
+        return None if self._inputs is None else count_rows(enforced)
 
     def predict_raw(self, enforced: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Predict without enforcing anything: for callers that enforce the input and the prediction.
@@ -159,8 +162,7 @@ class LoadedModel:
             enforced: the model's input, enforced by its signature.
             params: all params of the model, with their values; or None.
         """
-        inputs = self.signature.inputs if self.signature else None
-        model_data = enforced if self._shape is None else as_example(enforced, self._shape, inputs)
+        model_data = enforced if self._shape is None else as_example(enforced, self._shape, self._inputs)
         return self._predictor(self._name_features(model_data), params)
 
     def prepare(self, data: Any, inputs: Schema) -> Any:
@@ -179,11 +181,10 @@ class LoadedModel:
 
     def _name_features(self, frame: Any) -> Any:
         """Name a frame's columns after the model's features, where the signature does not name them."""
-        inputs = None if self.signature is None else self.signature.inputs
         names = list(self._features or ())
-        if inputs is None or not isinstance(frame, pd.DataFrame) or frame.shape[1] != len(names):
+        if self._inputs is None or not isinstance(frame, pd.DataFrame) or frame.shape[1] != len(names):
             return frame
-        return frame.set_axis(names, axis="columns") if has_features(inputs, names) else frame
+        return frame.set_axis(names, axis="columns") if has_features(self._inputs, names) else frame
 
 
 def _count_tensor_rows(data: Any, inputs: Schema) -> int | None:
@@ -239,12 +240,12 @@ def load_model(
             ``decision_function``, ``transform``, ... None for the saved one. The outputs of the signature
             describe the saved method; predictions of another method are not checked.
         model_config: overrides entries of the configuration that a PythonModel was saved with.
-        on_version_mismatch: "warn", "fail" or "ignore": the reaction when installed versions of packages
-            differ from those that the model was saved with.
-        absent: what the model sees of an optional column that the data lacks: "null" for a column of nulls,
-            "omit" for no column, "forbid" to refuse the data. None for "null" with estimators and boosters,
-            which refuse a frame without the columns that they were trained with, and for "omit" with
-            PythonModels, functions and loader modules.
+        on_version_mismatch: the reaction when installed versions of packages differ from those that the model
+            was saved with: "warn", "fail" or "ignore".
+        absent: the treatment of an optional column that the data lacks: "null" passes a column of nulls to
+            the model, "omit" no column, and "forbid" refuses the data. None for "null" with estimators and
+            boosters, which refuse a frame without the columns that they were trained with, and for "omit"
+            with PythonModels, functions and loader modules.
         environment: "worker" to run the model in this process; "model" to run it in a process of its own, in
             an environment that is built from the model's requirements; or the path of an environment that
             ``sparksig env build`` has written.
@@ -256,7 +257,7 @@ def load_model(
         The model, which enforces its signature around each prediction.
 
     Raises:
-        ContractError: ``absent`` is none of the choices.
+        ContractError: ``absent`` is not one of the choices.
         ModelNotFoundError: there is no model directory.
         ModelDamagedError: it is malformed, incomplete, changed since it was sealed, or not the pinned one.
         ModelNotTrustedError: loading would execute code that is not allowed.
@@ -284,17 +285,17 @@ def load_model(
         raise ModelError(f"model_config: expected a mapping, got {name_type(model_config)}")
     check_absent(absent)
     path = fetch_model(model)
-    directory = (
-        trust.verify(ModelDirectory.read(path)) if environment == "model" else ModelDirectory.read(path)
-    )
+    directory = ModelDirectory.read(path)
+    if environment == "model":  # its requirements are read below
+        directory = trust.verify(directory)
     isolated = resolve_environment(directory, environment, trust, allow_install=allow_install)
-    loaded = load_directory(path, Loading(trust, method, model_config, isolated), on_version_mismatch)
+    loaded = load_directory(path, LoadOptions(trust, method, model_config, isolated), on_version_mismatch)
     loaded.absent = absent or loaded.absent
     return loaded
 
 
 def load_directory(
-    path: Path, loading: Loading, on_version_mismatch: str = "ignore", *, private: bool = False
+    path: Path, loading: LoadOptions, on_version_mismatch: str = "ignore", *, private: bool = False
 ) -> LoadedModel:
     """Load a local directory; raises the same errors as :func:`load_model`.
 
@@ -315,7 +316,9 @@ def load_directory(
     signature = directory.signature
     saved_method = directory.pyfunc.get("predict_fn") or "predict"
     if signature is not None and loading.method not in (None, saved_method):
-        signature = _remove_outputs(signature)
+        # the outputs describe the saved method
+        is_needed = signature.inputs is not None or signature.params is not None
+        signature = replace_outputs(signature, None) if is_needed else None
     texts = _resolve_text_dtypes(recorded, predictor, signature)
     return LoadedModel(home, directory, predictor, signature, texts, flavors.choose_absent(directory))
 
@@ -333,16 +336,6 @@ def _resolve_text_dtypes(
     ):
         dtypes = {**dict(predictor.infer_text_dtypes(inputs).columns), **dtypes}
     return TextDtypes.from_mapping(dtypes)
-
-
-def _remove_outputs(signature: ModelSignature) -> ModelSignature | None:
-    """Return the signature without outputs, for a method whose outputs are not recorded."""
-    if signature.inputs is None and signature.params is None:
-        return None
-    without_outputs = ModelSignature(signature.inputs, None, signature.params)
-    without_outputs._is_signature_from_type_hint = signature._is_signature_from_type_hint
-    without_outputs._is_type_hint_from_example = signature._is_type_hint_from_example
-    return without_outputs
 
 
 @contextlib.contextmanager

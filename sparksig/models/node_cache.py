@@ -1,7 +1,7 @@
-"""Directories that each machine makes once and keeps: environments, and models that workers fetch themselves.
+"""Directories that each machine builds once and keeps: environments, and models that workers fetch.
 
-A directory is named by its key, which is a digest of its content or of what it is made from. Several
-processes may ask for the same directory; a file lock lets the first of them make it.
+A directory is named by its key, which is a digest of its content or of the data that it is built
+from. Several processes may ask for the same directory; a file lock lets only the first one build it.
 """
 
 from __future__ import annotations

@@ -17,10 +17,10 @@ import pandas as pd
 from sparksig.convert.json import TEXTS, from_json, loads, to_json, to_plain
 from sparksig.engine.python import to_object_series
 from sparksig.errors import Code, ContractError, ConversionError, Finding, name_type, quote, suggest
-from sparksig.models.examples import LLM_KEYS
+from sparksig.models.examples import LLM_KEYS, REQUEST_FORMATS
 from sparksig.models.table_json import (
-    columns_from_json,
     data_from_json,
+    frame_from_json,
     has_float32,
     params_from_json,
     to_plain_series,
@@ -28,7 +28,6 @@ from sparksig.models.table_json import (
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
-_FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _TYPE_HINT_FORMATS = ("inputs", "instances")
 _UNKNOWN_FORMAT = "the request matches no format that this model accepts"
 
@@ -58,7 +57,7 @@ def _parse_body(
 ) -> tuple[Any, dict[str, Any] | None]:
     inputs = None if signature is None else signature.inputs
     declared_params = None if signature is None else signature.params
-    formats = [key for key in _FORMATS if key in body]
+    formats = [key for key in REQUEST_FORMATS if key in body]
     if not formats and any(key in body for key in LLM_KEYS):
         names = {spec.name for spec in declared_params or ()}
         data = {key: value for key, value in body.items() if key not in names}
@@ -93,15 +92,15 @@ def _load_body(payload: str | bytes | Mapping[str, Any], exact: bool) -> Mapping
             raise ValueError(f"not parsed JSON: {error}") from None
     if not isinstance(body, Mapping):
         raise ContractError(
-            f"the request: expected a JSON object with one of the keys {', '.join(_FORMATS)}, got "
+            f"the request: expected a JSON object with one of the keys {', '.join(REQUEST_FORMATS)}, got "
             f"{name_type(to_plain(body))}"
         )
     return body
 
 
 def _check_keys(body: Mapping[str, Any], formats: list[str]) -> list[Finding]:
-    keys = (*_FORMATS, "params")
-    expected = f"exactly one of {', '.join(_FORMATS)}"
+    keys = (*REQUEST_FORMATS, "params")
+    expected = f"exactly one of {', '.join(REQUEST_FORMATS)}"
     findings = [
         Finding(Code.UNKNOWN_KEY, quote(key), f"one of {', '.join(keys)}", "another key", suggest(key, keys))
         for key in body
@@ -119,7 +118,7 @@ def _check_keys(body: Mapping[str, Any], formats: list[str]) -> list[Finding]:
 
 def _parse_data(data_format: str, content: Any, inputs: Schema | None) -> Any:
     if data_format == "dataframe_split":
-        return columns_from_json(content, inputs)
+        return frame_from_json(content, inputs)
     allows_object = data_format == "inputs" or (data_format == "instances" and isinstance(content, dict))
     if not isinstance(content, list) and not allows_object:
         actual = name_type(to_plain(content))

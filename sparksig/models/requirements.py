@@ -50,12 +50,12 @@ class Requirements:
 
     @property
     def is_pinned(self) -> bool:
-        """Return whether each requirement names one exact version."""
+        """True if each requirement names one exact version."""
         return all(re.search(r"===?\s*[^\s*,;]+\s*(?:;.*)?\Z", line) for line in self.lines)
 
     @property
     def install_lines(self) -> tuple[str, ...]:
-        """Return the requirements together with the packages that sparksig needs to run a model."""
+        """The requirements, and the packages that sparksig needs to run a model."""
         needs = _CHILD_NEEDS
         if any(_NUMPY_1.match(line) for line in self.lines):
             needs = (*needs, _PYARROW_FOR_NUMPY_1)
@@ -63,7 +63,7 @@ class Requirements:
 
     @property
     def key(self) -> str:
-        """Return the digest of the requirements, the version of Python and the platform."""
+        """The digest of the requirements, the version of Python and the platform."""
         content = [self.install_lines, self.python, sysconfig.get_platform(), platform.libc_ver()[0]]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -116,11 +116,6 @@ def _read_text(directory: ModelDirectory, name: str) -> str | None:
     file = directory.path / name
     if not file.is_file():
         return None
-    with directory.open(directory.resolve_member(name)) as stream:
-        content = stream.read(_MAX_FILE_BYTES + 1)
-    try:
-        if len(content) <= _MAX_FILE_BYTES:
-            return content.decode()
-    except UnicodeDecodeError:
-        pass
-    raise ModelDamagedError(f"{file}: expected text of at most 1 MiB, got something else")
+    if file.stat().st_size > _MAX_FILE_BYTES:
+        raise ModelDamagedError(f"{file}: expected text of at most 1 MiB, got a larger file")
+    return directory.read_text(name)

@@ -28,6 +28,7 @@ from sparksig.models import flavors
 from sparksig.models.code import CODE, copy_code
 from sparksig.models.dependencies import detect_packages, find_packages, inspect_pickle
 from sparksig.models.directory import (
+    EXAMPLE_INFO,
     TEXT_DTYPES,
     ModelDirectory,
     create_directory,
@@ -36,7 +37,7 @@ from sparksig.models.directory import (
 )
 from sparksig.models.examples import split_example, write_example
 from sparksig.models.features import KEY, choose_feature_names
-from sparksig.models.flavors.interface import Flavor, HasTextDtypes, Predictor, Saving
+from sparksig.models.flavors.interface import Flavor, HasTextDtypes, Predictor, SaveOptions
 from sparksig.models.flavors.loader_module import LoaderModule
 from sparksig.models.info import ModelInfo, get_model_info
 from sparksig.models.model_code import convert_code_errors, run_model_code
@@ -157,10 +158,10 @@ def save_model(
     code = _find_code_file(model)
     model = _to_model(model if code is None else _run_code(code, model_config), loader_module, data_path)
     flavor = _select_flavor(model, is_code=code is not None)
-    _check_options(flavor, artifacts, model_config, serialization_format)
+    _check_options(flavor, method, artifacts, model_config, serialization_format)
     data, params = split_example(input_example)
     data = data if data is None else convert_to_rows(model, data)
-    saving = Saving(
+    saving = SaveOptions(
         check_type_names(trusted_types),
         method,
         serialization_format,
@@ -185,7 +186,7 @@ def _complete_directory(
     config: dict[str, Any],
     model: Any,
     flavor: Flavor,
-    saving: Saving,
+    saving: SaveOptions,
     example: tuple[Any, dict[str, Any] | None],
     requirements: _Requirements,
 ) -> None:
@@ -200,7 +201,7 @@ def _complete_directory(
     write_mlmodel(home, config)
     requirements.write(home, [])  # refuses malformed requirements before the model runs
     if data is not None:
-        config["saved_input_example_info"] = _write_example(home, data, params, saving.signature)
+        config[EXAMPLE_INFO] = _write_example(home, data, params, saving.signature)
         write_mlmodel(home, config)
         signature = verify_example(home, model, flavor, saving, (data, params))
         _declare_signature(config, signature, has_example=True)
@@ -283,9 +284,11 @@ def _select_flavor(model: Any, *, is_code: bool) -> Flavor:
 
 
 def _check_options(
-    flavor: Flavor, artifacts: object, model_config: object, serialization_format: object
+    flavor: Flavor, method: object, artifacts: object, model_config: object, serialization_format: object
 ) -> None:
     """Refuse options that do not apply to a format."""
+    if method not in flavor.methods:
+        raise ModelError(f"method: expected one of {', '.join(flavor.methods)}, got {method!r}")
     is_python = flavor is flavors.python.FLAVOR
     if artifacts is not None and not is_python:
         raise ModelError("artifacts= applies only to a PythonModel or a function")
@@ -367,7 +370,7 @@ def _record_text_dtypes(
 
 
 def _write_files(
-    home: Path, model: Any, flavor: Flavor, saving: Saving, code_paths: Sequence[str | os.PathLike[str]]
+    home: Path, model: Any, flavor: Flavor, saving: SaveOptions, code_paths: Sequence[str | os.PathLike[str]]
 ) -> dict[str, Any]:
     """Write the model's own files, and return the content of MLmodel so far."""
     code = copy_code(code_paths, home)
@@ -403,7 +406,7 @@ class _Requirements:
         write_environment(home, packages, self.extra, self.complete)
 
 
-def _detect_packages(home: Path, flavor: Flavor, saving: Saving) -> list[str]:
+def _detect_packages(home: Path, flavor: Flavor, saving: SaveOptions) -> list[str]:
     """Return the packages that the model imports, got in a new process only if its files are not enough."""
     packages = find_packages(saving.trusted_types)
     has_code = (home / CODE).exists() or saving.model_code is not None

@@ -1,7 +1,7 @@
 """The digest of a model directory, and its seal: the SHA-256 of its files.
 
 The digest identifies the entire content, so that a caller can pin it. The seal is a file ``SHA256SUMS`` in
-the directory, in the format of ``sha256sum --check``. It detects damage, but is no reason to trust a
+the directory, in the format of ``sha256sum --check``. It detects damage, but does not prove the origin of a
 directory: anyone who can change a file can change the seal too. The digest does not cover the seal, so that
 sealing a directory does not change its digest.
 """
@@ -99,7 +99,7 @@ def _list_files(root: Path) -> Iterator[Path]:
 
 
 def _is_text(name: str) -> bool:
-    """Return whether a file's name can be encoded: bytes that are no UTF-8 are surrogates in Python."""
+    """Return whether a file's name is UTF-8: Python represents other bytes by surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 

@@ -7,27 +7,26 @@ from typing import Any
 
 import pandas as pd
 
-from sparksig.models.directory import ModelDirectory
+from sparksig.models.directory import EXAMPLE_INFO, ModelDirectory
 from sparksig.models.examples import read_example, to_series
 from sparksig.schema import Schema
 
 
 def read_shape(directory: ModelDirectory) -> str:
     """Return the container of a model's example: "frame", "series", "list" (of scalars) or "records"."""
-    info = directory.config.get("saved_input_example_info")
-    if not isinstance(info, Mapping) or info.get("type") != "json_object":
-        is_series = isinstance(info, Mapping) and info.get("sparksig_shape") == "series"
-        return "series" if is_series else "frame"
+    info = directory.read_mapping(EXAMPLE_INFO) or {}
+    if info.get("type") != "json_object":
+        return "series" if info.get("sparksig_shape") == "series" else "frame"
     example = read_example(directory)
     rows = example if isinstance(example, list) else [example]
     return "records" if rows and isinstance(rows[0], Mapping) else "list"
 
 
-def as_example(frame: Any, shape: str, inputs: Schema | None = None) -> Any:
+def as_example(frame: Any, shape: str, inputs: Schema | None) -> Any:
     """Convert a frame of enforced columns to the container of an example.
 
     Example:
-        >>> as_example(pd.DataFrame({"a": pd.array([2**53 + 1, None], "Int64")}), "records")
+        >>> as_example(pd.DataFrame({"a": pd.array([2**53 + 1, None], "Int64")}), "records", None)
         [{'a': 9007199254740993}, {'a': None}]
     """
     if shape == "frame" or not isinstance(frame, pd.DataFrame):

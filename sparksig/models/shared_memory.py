@@ -87,7 +87,7 @@ class SharedMemory:
         self._bytes = np.empty(0, dtype=np.uint8)
 
     def _extend(self, size: int) -> bool:
-        """Let the memory have a size; return False if the system has too little."""
+        """Enlarge the memory to a size; return False if the system has too little memory."""
         if size <= len(self._bytes):
             return True
         size = -(-size // _STEP) * _STEP
@@ -103,7 +103,7 @@ class SharedMemory:
 
 
 def _place(sizes: Sequence[int]) -> tuple[list[int], int]:
-    """Return the positions of parts of some sizes, and the size of all of them."""
+    """Return the positions of parts with these sizes, and the total size."""
     starts, position = [], 0
     for size in sizes:
         starts.append(position)

@@ -12,9 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sparksig.convert.json import column_from_json, from_json, to_plain
-from sparksig.engine.frames import build_model_input
 from sparksig.engine.python import accepts_mappings, is_positional, label_by_position, to_object_series
-from sparksig.engine.text_dtypes import OBJECTS, TextDtypes
 from sparksig.errors import ContractError
 from sparksig.models.tensor_json import arrays_from_json
 from sparksig.params import ParamSchema
@@ -24,22 +22,12 @@ from sparksig.types import AnyType, Array, DataType, Type
 from sparksig.walks import contains
 
 
-def frame_from_json(
-    content: Any, inputs: Schema | None, *, nat: bool = False, texts: TextDtypes = OBJECTS
-) -> pd.DataFrame:
-    """Convert ``{"columns": [...], "data": [[...]], "index": [...]}`` to a frame, enforced by the schema.
+def frame_from_json(content: Any, inputs: Schema | None, *, nat: bool = False) -> pd.DataFrame:
+    """Convert ``{"columns": [...], "data": [[...]], "index": [...]}`` to a frame of Python values.
 
-    With ``nat``, missing times may be the text NaT, which MLflow writes in examples.
+    The values have the declared types where they fit; nothing is enforced. With ``nat``, missing times may be
+    the text NaT, which MLflow writes in examples.
     """
-    frame = columns_from_json(content, inputs, nat=nat)
-    if inputs is None:
-        return frame
-    enforced: pd.DataFrame = build_model_input(frame, inputs, texts=texts)
-    return enforced
-
-
-def columns_from_json(content: Any, inputs: Schema | None, *, nat: bool = False) -> pd.DataFrame:
-    """Convert the same JSON to a frame of Python values of the declared types, without enforcing them."""
     if not isinstance(content, dict) or not isinstance(content.get("data"), list):
         raise ContractError(
             "a frame in JSON: expected an object with the keys columns and data (a list of rows), got "

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sparksig.convert.json import Number, column_from_json, from_json, nearest_float32, to_json, to_plain
+from sparksig.convert.numpy import SCALAR_KINDS
 from sparksig.errors import Code, ContractError, Finding, name_type, quote
 from sparksig.schema import Schema, TensorSpec
 from sparksig.types import DataType
@@ -100,7 +101,6 @@ def _flatten(content: Any) -> tuple[tuple[int, ...] | None, list[Any]]:
 
 
 _INVALID = object()
-_KINDS = {"b": DataType.boolean, "U": DataType.string, "S": DataType.binary, "M": DataType.datetime}
 
 
 def _parse_leaves(leaves: list[Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any] | int:
@@ -133,12 +133,12 @@ def _parse_leaf(leaf: Any, dtype: np.dtype[Any]) -> Any:
         return number if type(number) is int and info.min <= number <= info.max else _INVALID
     if dtype.kind == "M" and leaf is None:
         return np.datetime64("NaT")
-    if dtype.kind not in _KINDS:
+    if dtype.kind not in SCALAR_KINDS:
         return _INVALID
-    value = from_json(leaf, _KINDS[dtype.kind])
+    value = from_json(leaf, SCALAR_KINDS[dtype.kind])
     if dtype.kind == "M":
         return _convert_time(value, dtype)
-    return value if type(value) is _KINDS[dtype.kind].to_python() else _INVALID
+    return value if type(value) is SCALAR_KINDS[dtype.kind].to_python() else _INVALID
 
 
 def _parse_float(leaf: Any, dtype: np.dtype[Any]) -> Any:

@@ -49,7 +49,8 @@ class Trust:
         trusted_types: types to allow in a skops file, in addition to those that skops trusts and the inert
             types (:mod:`sparksig.models.inert_types`).
         knows_content: the caller pinned the digest, so the state of native types is not checked. None for
-            True if there is a digest. A worker has the driver's digest also of a model that is not pinned.
+            True if there is a digest. A worker has the driver's digest even if the caller did not pin the
+            model.
 
     Example:
         >>> Trust(trusted_types=("acme.Model",)).allow_pickle

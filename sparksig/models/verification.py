@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from sparksig.errors import (
     ContractError,
@@ -18,15 +19,16 @@ from sparksig.infer import infer_outputs
 from sparksig.infer.outputs import is_row
 from sparksig.models.agreement import find_differing_columns, is_same
 from sparksig.models.code import forget_code
+from sparksig.models.directory import replace_outputs
 from sparksig.models.examples import SERVING_FILE
-from sparksig.models.flavors.interface import Flavor, Loading, Predictor, Saving
+from sparksig.models.flavors.interface import Flavor, LoadOptions, Predictor, SaveOptions
 from sparksig.models.loading import LoadedModel, load_directory, validate_serving_input
 from sparksig.models.trust import Trust
 from sparksig.signature import ModelSignature
 
 
 def verify_example(
-    home: Path, model: Any, flavor: Flavor, saving: Saving, example: tuple[Any, Mapping[str, Any] | None]
+    home: Path, model: Any, flavor: Flavor, saving: SaveOptions, example: tuple[Any, Mapping[str, Any] | None]
 ) -> ModelSignature | None:
     """Load a model back, and run it on its example and on the request that sends the example to a server.
 
@@ -35,8 +37,9 @@ def verify_example(
     data, params = example
     signature = saving.signature
     with forget_code(home):
-        loaded = load_directory(home, Loading(Trust(True, None, saving.trusted_types)))
-        prediction = _predict(loaded, data, params)
+        loaded = load_directory(home, LoadOptions(Trust(True, None, saving.trusted_types)))
+        with _explain_errors("input example"):
+            prediction = loaded.predict(data, params)
         enforced = loaded._enforce_input(data)
         if signature is not None and signature.outputs is None:
             is_one_record = is_row(data)
@@ -49,36 +52,27 @@ def verify_example(
         if predictor is not None:
             _compare_loaded(predictor, enforced, prediction)
             _compare_raw(predictor, data, enforced, prediction)
-        _predict_request(loaded, (home / SERVING_FILE).read_text(encoding="utf-8"))
+        with _explain_errors("input example, sent as a request,"):
+            validate_serving_input(loaded, (home / SERVING_FILE).read_text(encoding="utf-8"))
     return signature
 
 
-def _predict(loaded: LoadedModel, data: Any, params: Mapping[str, Any] | None) -> Any:
+@contextlib.contextmanager
+def _explain_errors(example: str) -> Iterator[None]:
+    """Add the example to the message of an error of a prediction."""
     try:
-        return loaded.predict(data, params)
-    except Exception as error:
-        _reraise(error, "input example")
-
-
-def _predict_request(loaded: LoadedModel, request: str) -> None:
-    try:
-        validate_serving_input(loaded, request)
-    except Exception as error:
-        _reraise(error, "input example, sent as a request,")
-
-
-def _reraise(error: Exception, example: str) -> NoReturn:
-    """Raise an error of a prediction again, with the example in its message."""
-    if isinstance(error, PredictionError):
+        yield
+    except PredictionError as error:
         message = f"the prediction for the {example} does not fit the signature: {error.message}"
         raise PredictionError(message, error.findings) from None
-    if isinstance(error, ContractError):
+    except ContractError as error:
         message = f"the {example} does not fit the signature: {error.message}"
         raise ContractError(message, error.findings) from None
-    if isinstance(error, SparksigError):
-        raise error
-    subject = example.rstrip(",")
-    raise ModelError(f"the model fails on its {subject}: {type(error).__name__} (see above)") from error
+    except SparksigError:
+        raise
+    except Exception as error:
+        subject = example.rstrip(",")
+        raise ModelError(f"the model fails on its {subject}: {type(error).__name__} (see above)") from error
 
 
 def _infer_outputs(
@@ -95,10 +89,7 @@ def _infer_outputs(
         raise InferenceError(
             f"{message}. Pass a signature with outputs, or no input example", error.findings
         ) from None
-    completed = ModelSignature(signature.inputs, outputs, signature.params)
-    completed._is_signature_from_type_hint = signature._is_signature_from_type_hint
-    completed._is_type_hint_from_example = signature._is_type_hint_from_example
-    return completed
+    return replace_outputs(signature, outputs)
 
 
 def _check_outputs(loaded: LoadedModel, prediction: Any, enforced: Any) -> None:

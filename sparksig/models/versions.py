@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from sparksig.errors import ModelDamagedError, ModelError, SparksigWarning
+from sparksig.errors import ModelError, SparksigWarning
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.safe_yaml import dump_yaml
 
-ACTIONS = ("warn", "fail", "ignore")
 _ALWAYS = ("sparksig", "numpy", "pandas", "pyarrow")
 _FILE = "requirements.txt"
 _BUILDS = {"xgboost": ("xgboost", "xgboost-cpu"), "onnxruntime": ("onnxruntime", "onnxruntime-gpu")}
@@ -53,7 +52,7 @@ def write_environment(
         raise ModelError("extra_pip_requirements: expected a list of requirements, for example ['nltk==3.9']")
     requirements = extra if complete is None else _complete_requirements(complete, extra)
     names = (*_ALWAYS, *packages, "mlflow") if complete is None else ("sparksig",)
-    required = {normalize_name(match[0]) for line in requirements if (match := _NAME.match(line))}
+    required = {parse_name(line) for line in requirements}
     pinned = [pin for name in names if normalize_name(name) not in required and (pin := _format_pin(name))]
     lines = [*dict.fromkeys([*pinned, *requirements])]
     python = platform.python_version()
@@ -136,7 +135,7 @@ class InstalledPackages:
     def find_version(self, name: str) -> str | None:
         """Return the version of a package; None if it is not installed."""
         key = normalize_name(name)
-        return next((version for known, version in self.versions if normalize_name(known) == key), None)
+        return next((version for package, version in self.versions if normalize_name(package) == key), None)
 
 
 def list_differences(directory: ModelDirectory, built: InstalledPackages | None = None) -> list[Difference]:
@@ -176,14 +175,9 @@ def read_pins(directory: ModelDirectory) -> list[tuple[str, str]]:
     Raises:
         ModelDamagedError: the file is not text.
     """
-    file = directory.path / _FILE
-    if not file.is_file():
+    if not (directory.path / _FILE).is_file():
         return []
-    try:
-        with directory.open(directory.resolve_member(_FILE)) as stream:
-            lines = stream.read(_MAX_FILE_BYTES).decode(errors="strict").splitlines()
-    except UnicodeDecodeError as error:
-        raise ModelDamagedError(f"{file} is not text: {error.reason}") from None
+    lines = directory.read_text(_FILE, _MAX_FILE_BYTES).splitlines()
     bounded = (line.strip() for line in lines if len(line) <= _MAX_LINE_LENGTH)
     return [(match[1], match[2]) for line in bounded if (match := _PIN.match(line))]
 
@@ -203,6 +197,17 @@ def format_install_command(directory: ModelDirectory, module: str) -> str:
             return f"pip install '{name}=={version}'"
     file = directory.path / _FILE
     return f"pip install -r {file}" if file.is_file() else f"pip install {module}".rstrip()
+
+
+def parse_name(requirement: str) -> str:
+    """Return the normalized name of the package in a requirement; empty if it begins with something else.
+
+    Example:
+        >>> parse_name("Nltk[all]>=3.9; python_version > '3.10'")
+        'nltk'
+    """
+    match = _NAME.match(requirement)
+    return normalize_name(match[0]) if match else ""
 
 
 def normalize_name(package: str) -> str:

@@ -37,24 +37,22 @@ class ModelEnvironment:
         requirements: the packages.
         archive: the path of a built environment; empty for one that each machine builds itself.
         digest: the SHA-256 of the archive.
-        options: options for ``pip install``, such as ``--no-index``.
         packages: the packages of the archive; None for an environment that has those of the requirements.
     """
 
     requirements: Requirements
     archive: str = ""
     digest: str = ""
-    options: tuple[str, ...] = ()
     packages: InstalledPackages | None = None
 
     def locate(self) -> Path:
-        """Return the interpreter of the environment on this machine; build or unpack it if need be.
+        """Return the interpreter of the environment on this machine; build or unpack it first if necessary.
 
         Raises:
             ModelError: it cannot be built or unpacked.
         """
         if not self.archive:
-            return build_environment(self.requirements, self.options) / "bin" / "python"
+            return build_environment(self.requirements) / "bin" / "python"
         from sparksig.models.archives import unpack_environment
 
         return unpack_environment(Path(self.archive), self.digest) / "bin" / "python"
@@ -91,7 +89,7 @@ def _find_python(version: str) -> str | None:
 
 
 def _runs(python: str) -> bool:
-    """Return whether a command runs; that of a version that pyenv has not activated does not."""
+    """Return whether an interpreter runs; pyenv has commands for versions that it has not activated."""
     try:
         done = subprocess.run([python, "-c", ""], capture_output=True, check=False)  # noqa: S603
     except OSError:
@@ -115,7 +113,7 @@ def require_python(version: str) -> str:
 
 
 def _install(requirements: Requirements, home: Path, options: Sequence[str]) -> None:
-    """Create a virtual environment, and install requirements into it with uv if it is there, else pip."""
+    """Create a virtual environment, and install requirements into it with uv, or else with pip."""
     python, uv = require_python(requirements.python), _find_uv()
     interpreter = str(home / "bin" / "python")
     with tempfile.TemporaryDirectory(prefix="sparksig-") as temporary:
@@ -139,11 +137,11 @@ def _find_uv() -> str | None:
     """
     if _has_own_index():
         return None
-    found = shutil.which("uv")
-    if found is None and importlib.util.find_spec("uv") is not None:
+    command = shutil.which("uv")
+    if command is None and importlib.util.find_spec("uv") is not None:
         path = os.path.join(os.path.dirname(sys.executable), "uv")
         return path if os.access(path, os.X_OK) else None
-    return found
+    return command
 
 
 def _has_own_index() -> bool:
@@ -154,7 +152,7 @@ def _has_own_index() -> bool:
     files = [Path("/etc/pip.conf"), home / ".pip" / "pip.conf", home / ".config" / "pip" / "pip.conf"]
     files += [Path(sys.prefix) / "pip.conf", Path(configured)]
     for file in files:
-        with contextlib.suppress(OSError):  # most of them do not exist
+        with contextlib.suppress(OSError):  # most of these files do not exist
             if re.search(
                 r"^\s*(?:extra-)?index-url|^\s*no-index", file.read_text(errors="replace"), re.MULTILINE
             ):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sparksig.errors import SparksigError
-from sparksig.models.flavors.interface import Loading
+from sparksig.models.flavors.interface import LoadOptions
 from sparksig.models.loading import LoadedModel, load_directory
 from sparksig.scoring.exceptions import wrap_exception
 
@@ -50,7 +50,7 @@ class ModelCache:
         self._loads = self._hits = 0
         self._seconds = 0.0
 
-    def get(self, digest: str, locate: Callable[[], Path], loading: Loading) -> LoadedModel:
+    def get(self, digest: str, locate: Callable[[], Path], loading: LoadOptions) -> LoadedModel:
         """Return the model with a digest; the first call locates, verifies and loads it.
 
         Raises:
@@ -90,7 +90,7 @@ CACHE = ModelCache()
 """The cache of this process."""
 
 
-def load_cached(digest: str, locate: Callable[[], Path], loading: Loading) -> LoadedModel:
+def load_cached(digest: str, locate: Callable[[], Path], loading: LoadOptions) -> LoadedModel:
     """Return the model of this process; the arguments are those of :meth:`ModelCache.get`.
 
     Raises:

@@ -62,7 +62,7 @@ class Folder:
 
     @property
     def renames_at_once(self) -> bool:
-        """Whether the file system renames a directory in one step."""
+        """True if the file system renames a directory in one step."""
         return has_renames(self.store)
 
     def is_in(self, other: Folder) -> bool:

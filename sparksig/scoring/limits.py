@@ -60,9 +60,9 @@ class RejectionCount:
     def start(self, partition: int, attempt: int) -> None:
         """Count the following rows for an attempt to score a partition; forget its earlier attempt."""
         self._partition = partition
-        known = self._attempts.get(partition)
-        if known is None or known[0] != attempt:
-            self._total -= 0 if known is None else known[1]
+        previous = self._attempts.get(partition)
+        if previous is None or previous[0] != attempt:
+            self._total -= 0 if previous is None else previous[1]
             self._attempts[partition] = (attempt, 0)
 
     def add(self, rows: int, finding: Finding) -> None:

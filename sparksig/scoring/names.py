@@ -77,12 +77,12 @@ def find_name_conflicts(
         for name in names
         if name not in table_counts
     ]
-    taken = {fold(name) for name in names}
+    used_names = {fold(name) for name in names}
     for name in added:
-        if fold(name) in taken:
+        if fold(name) in used_names:
             hint = "choose another name for the column of predictions, or keep other columns"
             findings.append(
                 Finding(Code.DUPLICATE_NAME, quote(name), "no kept column of the output's name", "one", hint)
             )
-        taken.add(fold(name))
+        used_names.add(fold(name))
     return findings

@@ -14,7 +14,7 @@ from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environments import compare_versions, resolve_environment
 from sparksig.models.features import find_features
-from sparksig.models.flavors.interface import Loading
+from sparksig.models.flavors.interface import LoadOptions
 from sparksig.models.registry import fetch_model
 from sparksig.models.seal import combine_digests, hash_files
 from sparksig.models.trust import Trust, check_type_names
@@ -39,7 +39,7 @@ class PreparedModel:
 
     directory: ModelDirectory
     digest: str
-    loading: Loading
+    loading: LoadOptions
     inputs: Schema
     outputs: Schema
     params: ParamSchema | None
@@ -80,7 +80,7 @@ def prepare_model(
     trust = Trust(allow_pickle, digest, check_type_names(trusted_types))
     directory = trust.verify(ModelDirectory.read(fetch_model(path)))
     isolated = resolve_environment(directory, environment, trust, allow_install=allow_install)
-    loading = Loading(trust, method, model_config, isolated)
+    loading = LoadOptions(trust, method, model_config, isolated)
     flavors.check(directory, loading)
     compare_versions(directory, on_version_mismatch, isolated)
     if isolated is not None:

@@ -74,9 +74,9 @@ def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     merged: dict[tuple[str, str], Finding] = {}
     for finding in findings:
         key = finding.code.value, finding.path
-        known = merged.get(key)
-        count = (finding.count or 0) + (0 if known is None else known.count or 0)
-        merged[key] = replace(known or finding, count=count)
+        previous = merged.get(key)
+        count = (finding.count or 0) + (0 if previous is None else previous.count or 0)
+        merged[key] = replace(previous or finding, count=count)
     ordered = sorted(merged.values(), key=lambda kind: (-(kind.count or 0), kind.code.value, kind.path))
     return tuple(ordered[:_MOST])
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sparksig.models.flavors.interface import Loading
+from sparksig.models.flavors.interface import LoadOptions
 from sparksig.scoring.cache import CACHE, load_cached
 from sparksig.scoring.part import Target
 from sparksig.scoring.scan import ScanPlan, Split
@@ -28,7 +28,7 @@ class SplitTask:
 
     digest: str
     locate: Callable[[], Path]
-    loading: Loading
+    loading: LoadOptions
     plan: ScanPlan
     target: Target
 
@@ -40,9 +40,9 @@ class SplitTask:
         try:
             earlier = CACHE.info()
             model = load_cached(self.digest, self.locate, self.loading)
-            now = CACHE.info()
+            current = CACHE.info()
             result = score_split(split, model, self.plan, self.target)
-            seconds = {"load": now.seconds - earlier.seconds, **result.seconds}
-            return replace(result, loads=now.loads - earlier.loads, seconds=seconds)
+            seconds = {"load": current.seconds - earlier.seconds, **result.seconds}
+            return replace(result, loads=current.loads - earlier.loads, seconds=seconds)
         finally:
             sys.dont_write_bytecode = before

@@ -15,7 +15,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparksig.convert.spark import source, to_spark
+from sparksig.convert.spark import to_source, to_spark
 from sparksig.convert.variant import is_variant
 from sparksig.engine.absent import Absent
 from sparksig.errors import Code, ContractError, UnsupportedError, quote
@@ -295,10 +295,10 @@ def guard_columns(columns: Sequence[Column], specs: Sequence[ColSpec]) -> list[C
     fits = [_has_fitting_type(values, spec) for values, spec in zip(columns, specs)]
     problems = F.concat_ws("\n", *(_describe_mismatch(*part) for part in zip(columns, specs, fits)))
     text = F.concat(F.lit("the columns do not fit the model's input schema:\n"), problems)
-    first, *others = (
+    first, *remaining = (
         F.when(ok, values).cast(get_transfer_type(spec)) for values, spec, ok in zip(columns, specs, fits)
     )
-    return [F.when(problems == "", first).otherwise(F.raise_error(text)), *others]
+    return [F.when(problems == "", first).otherwise(F.raise_error(text)), *remaining]
 
 
 def _has_fitting_type(values: Column, spec: ColSpec) -> Column:
@@ -322,7 +322,7 @@ def _list_widening_types(target: DataType, required: bool) -> frozenset[str]:
         T.TimestampNTZType(),
     ]  # fmt: skip
     types += [T.DecimalType(precision, scale) for precision in range(1, 39) for scale in range(precision + 1)]
-    return frozenset(dtype.simpleString() for dtype in types if widens(source(dtype), target, required))
+    return frozenset(dtype.simpleString() for dtype in types if widens(to_source(dtype), target, required))
 
 
 # --- Arrow ----------------------------------------------------------------------------------------------

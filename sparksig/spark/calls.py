@@ -100,22 +100,26 @@ class CallBinding:
     def _match_names(
         self, named: Mapping[str, Column | str]
     ) -> tuple[list[ColSpec | TensorSpec] | None, list[Column]]:
-        known = {str(spec.name): spec for spec in self.inputs if spec.name is not None}
+        specs_by_name = {str(spec.name): spec for spec in self.inputs if spec.name is not None}
         findings = [
             Finding(
-                Code.UNKNOWN_KEY, quote(name), "a column of the signature", "another", suggest(name, known)
+                Code.UNKNOWN_KEY,
+                quote(name),
+                "a column of the signature",
+                "another",
+                suggest(name, specs_by_name),
             )
             for name in named
-            if name not in known
+            if name not in specs_by_name
         ]
         findings += [
             Finding(Code.MISSING_COLUMN, quote(name), format_spec(spec), "no such argument")
-            for name, spec in known.items()
+            for name, spec in specs_by_name.items()
             if (spec.required or self.absent == "forbid") and name not in named
         ]
         if findings:
             raise ContractError.of("the call does not fit the model's input schema", findings)
-        specs = [spec for name, spec in known.items() if name in named]
+        specs = [spec for name, spec in specs_by_name.items() if name in named]
         return specs, [_to_column(named[str(spec.name)]) for spec in specs]
 
 

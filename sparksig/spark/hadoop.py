@@ -146,11 +146,11 @@ class HadoopPath:
 
         _, files, place = get_file_system(self.spark, self.uri)
         try:
-            made = bool(files.mkdirs(place))
+            is_created = bool(files.mkdirs(place))
         except Py4JJavaError as error:
             reason = str(error.java_exception.getClass().getSimpleName())
             raise OutputRefusedError(f"{self.uri} cannot be created: {reason}; nothing was written") from None
-        if not made:
+        if not is_created:
             raise OutputRefusedError(f"{self.uri} cannot be created; nothing was written")
 
     def delete(self) -> None:
@@ -160,7 +160,7 @@ class HadoopPath:
 
     @property
     def renames_at_once(self) -> bool:
-        """Return whether this file system renames a directory in one step."""
+        """True if this file system renames a directory in one step."""
         return self.uri.partition(":")[0] in _RENAMES_AT_ONCE
 
     def move_to(self, target: HadoopPath) -> None:

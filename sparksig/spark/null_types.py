@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
-from sparksig.convert.spark import source
+from sparksig.convert.spark import to_source
 from sparksig.lattice import find_mismatches
 from sparksig.schema import ColSpec, Schema
 from sparksig.spark.hadoop import list_items
@@ -40,7 +40,7 @@ def restore_null_types(df: DataFrame, schema: Schema) -> T.StructType:
         for field in table.fields
         if isinstance(field.dataType, T.IntegerType)
         and field.name in optional
-        and find_mismatches(source(field.dataType), optional[field.name].type, "", False)
+        and find_mismatches(to_source(field.dataType), optional[field.name].type, "", False)
     ]
     if not names or getattr(df, "_jdf", None) is None:
         return table

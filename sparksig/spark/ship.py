@@ -38,7 +38,7 @@ from sparksig.errors import (
     SparksigWarning,
     UnsupportedError,
 )
-from sparksig.models.flavors.interface import Loading
+from sparksig.models.flavors.interface import LoadOptions
 from sparksig.models.node_cache import build_once
 from sparksig.models.registry import fetch_model, find_location, is_remote, redact_uri
 from sparksig.models.seal import NO_CONTENT, combine_digests, digest
@@ -136,7 +136,7 @@ class Shipment:
             shutil.rmtree(staging, ignore_errors=True)
         return home
 
-    def localize(self, loading: Loading) -> Loading:
+    def localize(self, loading: LoadOptions) -> LoadOptions:
         """Return the loading options with the path of the model's environment on this node."""
         if not self.environment or loading.environment is None:
             return loading

@@ -16,14 +16,14 @@ import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.accumulators import AccumulatorParam
 
-from sparksig.convert.arrow import source
+from sparksig.convert.arrow import to_source
 from sparksig.engine.absent import Absent
 from sparksig.engine.features import match_features
 from sparksig.engine.transfer import restore_types
 from sparksig.errors import Code, ContractError, Finding, quote
 from sparksig.infer.outputs import count_rows
 from sparksig.lattice import find_mismatches
-from sparksig.models.flavors.interface import Loading
+from sparksig.models.flavors.interface import LoadOptions
 from sparksig.models.loading import LoadedModel
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.batches import BATCH_BYTES, Predict, regroup_batches
@@ -103,7 +103,7 @@ class Work:
     """
 
     shipment: Shipment
-    loading: Loading
+    loading: LoadOptions
     inputs: Schema
     outputs: Schema
     params: Mapping[str, Any] | None
@@ -120,7 +120,7 @@ class Work:
 
     @property
     def has_details(self) -> bool:
-        """Whether a prediction is a field of a struct with further fields."""
+        """True if a prediction is a field of a struct with further fields."""
         return self.lenient or self.observed
 
     def run(
@@ -292,7 +292,7 @@ def _is_value(dtype: pa.DataType, inputs: Schema) -> bool:
         return False
     if spec.name is not None and dtype.get_field_index(str(spec.name)) >= 0:
         return False  # a row, as struct("*") builds it
-    return not find_mismatches(source(dtype), spec.type, "", spec.required)
+    return not find_mismatches(to_source(dtype), spec.type, "", spec.required)
 
 
 # --- batches as Spark passes them -------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.convert.arrow import source
+from sparksig.convert.arrow import to_source
 from sparksig.engine import plan as plans
 from sparksig.engine.arrays import flatten_maps
 from sparksig.engine.kernels import decode_dictionary, to_local_nanoseconds
@@ -192,7 +192,7 @@ def _prepare(array: pa.Array) -> pa.Array:
         array = decode_dictionary(array)
     if not pa.types.is_struct(array.type):
         return array
-    if getattr(source(array.type), "kind", "") != "vector":
+    if getattr(to_source(array.type), "kind", "") != "vector":
         return array
     plan = plans.compile(Schema([ColSpec(SparkMLVector(), "x")]), pa.schema([("x", array.type)]))
     return plan.apply(pa.RecordBatch.from_arrays([array], ["x"])).column(0)

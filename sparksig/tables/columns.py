@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from sparksig.convert.arrow import source as arrow_source
+from sparksig.convert.arrow import to_source as arrow_to_source
 from sparksig.convert.ddl_reader import read_columns
 from sparksig.errors import SignatureError, quote
 from sparksig.lattice import Field, ListOf, MapOf, Scalar, Source, Struct
@@ -44,7 +44,7 @@ def list_arrow_columns(schema: pa.Schema) -> list[Column]:
         >>> [column.text for column in list_arrow_columns(pa.schema([("a", pa.list_(pa.int8()))]))]
         ['list<int8>']
     """
-    sources = [arrow_source(part.type) for part in schema]
+    sources = [arrow_to_source(part.type) for part in schema]
     return [
         Column(Field(part.name, source, part.nullable), str(source), part.type)
         for part, source in zip(schema, sources)
@@ -110,9 +110,9 @@ def convert_spark_field(part: T.StructField) -> Field:
 
     Spark stores ``varchar(5)`` as a string, and the original type in the metadata of the field.
     """
-    from sparksig.convert.spark import source
+    from sparksig.convert.spark import to_source
 
-    return restore_lengths(Field(part.name, source(part.dataType), part.nullable), part.metadata or {})
+    return restore_lengths(Field(part.name, to_source(part.dataType), part.nullable), part.metadata or {})
 
 
 def list_spark_fields(table: T.StructType) -> list[Field]:

@@ -101,7 +101,7 @@ class Contract:
 
     @property
     def is_table(self) -> bool:
-        """Whether it is the contract of a table."""
+        """True for the contract of a table."""
         return self.kind == "table"
 
     @property

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from sparksig.convert import build_loss
 from sparksig.convert.arrow import VECTOR_TYPE, to_arrow
-from sparksig.convert.arrow import source as arrow_source
+from sparksig.convert.arrow import to_source as arrow_to_source
 from sparksig.convert.ddl import SPARK_NAMES
 from sparksig.errors import Code, ConversionError, Finding, below, quote
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Source, Struct
@@ -167,7 +167,7 @@ def _find_losses(source: Source, path: str) -> list[Finding]:
         return [build_loss(path, format_type(source), "Any")]
     length = getattr(source, "max_length", None)
     try:
-        is_equal = normalize(arrow_source(to_arrow(dtype))) == normalize(source)
+        is_equal = normalize(arrow_to_source(to_arrow(dtype))) == normalize(source)
     except ConversionError:  # Any, of a variant
         is_equal = True
     is_time = getattr(source, "name", "") == "timestamp_tz"  # the signature's datetime is a TIMESTAMP

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from sparksig.convert.arrow import from_arrow, source
+from sparksig.convert.arrow import from_arrow, to_source
 from sparksig.convert.fields import TENSOR_KEY
 from sparksig.errors import (
     Code,
@@ -277,12 +277,12 @@ def _measure_batch(reader: pq.ParquetFile, file: File, columns: Sequence[str]) -
 def _normalize_columns(schema: pa.Schema, names: Sequence[str]) -> dict[str, Source]:
     """Return the types of columns, without differences that readers hide."""
     types = dict(zip(schema.names, schema.types))
-    return {name: normalize(source(types[name])) for name in names if name in types}
+    return {name: normalize(to_source(types[name])) for name in names if name in types}
 
 
 def _describe_column(schema: pa.Schema, name: str) -> str:
     index = schema.get_field_index(name)
-    return "no such column" if index < 0 else str(source(schema.types[index]))
+    return "no such column" if index < 0 else str(to_source(schema.types[index]))
 
 
 def _find_duplicates(file: File, names: Sequence[str], fold: Fold) -> list[str]:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from sparksig.convert.arrow import source
+from sparksig.convert.arrow import to_source
 from sparksig.errors import Code, Finding, quote
 from sparksig.lattice import is_lossless
 
@@ -156,7 +156,8 @@ def can_share_partition(existing: pa.DataType, actual: pa.DataType) -> bool:
     """
     if pa.types.is_string(existing) or pa.types.is_string(actual) or pa.types.is_null(existing):
         return True
-    return is_lossless(source(existing), source(actual)) or is_lossless(source(actual), source(existing))
+    old, new = to_source(existing), to_source(actual)
+    return is_lossless(old, new) or is_lossless(new, old)
 
 
 # --- texts that readers change --------------------------------------------------------------------------
@@ -224,5 +225,5 @@ def judge_partition_text(name: str, text: str, existing: pa.DataType | None = No
         return report_ambiguous(name)
     if existing is None or pa.types.is_null(existing) or pa.types.is_string(existing):
         return None
-    is_alike = is_lossless(source(_infer_type(text)), source(existing))
+    is_alike = is_lossless(to_source(_infer_type(text)), to_source(existing))
     return None if is_alike else report_unlike_text(quote(name), str(existing))

@@ -91,7 +91,7 @@ class Report(TextView):
 
     @property
     def ok(self) -> bool:
-        """Whether the table fits the contract."""
+        """True if the table fits the contract."""
         return not self.findings
 
     def raise_if_failed(self) -> None:
@@ -227,15 +227,15 @@ class Report(TextView):
     def _render(self) -> str:
         return self.render()
 
-    def render(self, *, whole: bool = False, nested: bool = False, footer: str = "") -> str:
+    def render(self, *, is_page: bool = False, is_nested: bool = False, footer: str = "") -> str:
         """Render the report as HTML.
 
         Args:
-            whole: whether it is a page of its own.
-            nested: whether it is a section of another page.
+            is_page: whether it is a page of its own.
+            is_nested: whether it is a section of another page.
             footer: the text at the end of a page.
         """
-        return render("report.html", report=self, is_page=whole, nested=nested, footer=footer)
+        return render("report.html", report=self, is_page=is_page, is_nested=is_nested, footer=footer)
 
     def to_html(self, path: str | Path) -> None:
         """Write the report as a self-contained page of HTML, without scripts and external resources.
@@ -249,4 +249,4 @@ class Report(TextView):
         """
         created = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
         footer = ", ".join([*([self.table] if self.table else []), self.contract, created])
-        Path(path).write_text(self.render(whole=True, footer=footer), encoding="utf-8")
+        Path(path).write_text(self.render(is_page=True, footer=footer), encoding="utf-8")

@@ -83,7 +83,7 @@ class Rule:
 
     @property
     def is_repeating(self) -> bool:
-        """Whether one row can break the rule several times."""
+        """True if one row can break the rule several times."""
         return any(step in REPEATING for step in self.steps)
 
 

@@ -147,7 +147,7 @@ def describe_heads(rows: int, opened: int, partitions: int, noun: str) -> str:
     share = compute_detection_probability(partitions, opened, math.ceil(SEVERAL * partitions))
     return (
         f"{count_nouns(rows, 'row')}, the first of each of {opened:,} of {count_nouns(partitions, noun)}: "
-        f"what the first rows of {SEVERAL:.0%} of the {noun}s show is seen with a probability of "
+        f"a problem in the first rows of {SEVERAL:.0%} of the {noun}s is found with a probability of "
         f"{math.floor(100 * share)}%; nothing is known about single rows elsewhere"
     )
 

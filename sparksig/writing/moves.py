@@ -34,7 +34,7 @@ class Movable(Protocol):
 
     @property
     def renames_at_once(self) -> bool:
-        """Whether the file system renames a directory in one step."""
+        """True if the file system renames a directory in one step."""
 
     def __truediv__(self, name: str) -> Any: ...
 

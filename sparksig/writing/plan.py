@@ -60,7 +60,7 @@ class WritePlan(TextView):
 
     @property
     def ok(self) -> bool:
-        """Whether the write is allowed."""
+        """True if the write is allowed."""
         return not self.findings
 
     def to_dict(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 from pyspark.sql import types as T
 
-from sparksig.convert.spark import source
+from sparksig.convert.spark import to_source
 from sparksig.errors import Finding, quote
 from sparksig.lattice import Decimal, Source, is_lossless
 from sparksig.spark.names import Fold
@@ -211,7 +211,7 @@ def can_hold(target: T.DataType, actual: T.DataType) -> bool:
         >>> can_hold(T.LongType(), T.IntegerType()), can_hold(T.DoubleType(), T.LongType())
         (True, False)
     """
-    return is_lossless(source(actual), source(target))
+    return is_lossless(to_source(actual), to_source(target))
 
 
 _WIDENING: dict[str, tuple[str, ...]] = {

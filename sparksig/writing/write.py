@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.convert.fields import TENSOR_KEY
-from sparksig.convert.spark import source
+from sparksig.convert.spark import to_source
 from sparksig.convert.spark_json import write_spark_field
 from sparksig.errors import OutputRefusedError
 from sparksig.options import Extra, Missing, SaveMode, Side, TableFormat, TypeRule
@@ -231,7 +231,7 @@ def _declare_fields(table: T.StructType, contract: Contract | None) -> list[T.St
     fields = []
     for declared in contract.columns:
         dtype = actual.get(declared.name)
-        if dtype is None or normalize(source(dtype)) != normalize(declared.field.source):
+        if dtype is None or normalize(to_source(dtype)) != normalize(declared.field.source):
             dtype = T.StructField.fromJson(write_spark_field(declared.field, lengths=False)).dataType
         fields.append(T.StructField(declared.name, dtype))
     return fields
@@ -276,7 +276,7 @@ def _align(value: Column, actual: T.DataType, target: T.DataType) -> Column:
         value_types = actual.valueType, target.valueType
         return F.transform_values(value, lambda _, item: _align(item, *value_types))
     # Delta itself widens its narrower column
-    evolves = can_widen(source(target), source(actual)) and not can_hold(target, actual)
+    evolves = can_widen(to_source(target), to_source(actual)) and not can_hold(target, actual)
     return value if evolves else value.cast(target)
 
 

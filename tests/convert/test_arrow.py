@@ -17,8 +17,8 @@ from sparksig.convert.arrow import (
     TENSOR_KEY,
     VECTOR_TYPE,
     from_arrow,
-    source,
     to_arrow,
+    to_source,
 )
 from sparksig.errors import Code, ConversionError, SignatureError
 from sparksig.lattice import find_mismatches, widens
@@ -129,7 +129,7 @@ lists = pytest.mark.parametrize("wrap", LISTS.values(), ids=LISTS)
 
 @table
 def test_a_scalar_widens_to_exactly_what_the_table_says(dtype, wide):
-    assert [target for target in DataType if widens(source(dtype), target)] == wide
+    assert [target for target in DataType if widens(to_source(dtype), target)] == wide
 
 
 @table
@@ -148,7 +148,7 @@ def test_a_scalar_becomes_the_narrowest_type_that_holds_it(dtype, wide):
     ids=lambda value: value.name if isinstance(value, DataType) else str(value).replace(" ", ""),
 )
 def test_each_refusal_has_a_hint_and_names_the_type(dtype, target):
-    [finding] = find_mismatches(source(dtype), target, "a.b")
+    [finding] = find_mismatches(to_source(dtype), target, "a.b")
     assert (finding.code, finding.path, finding.expected) == (Code.TYPE_MISMATCH, "a.b", target.name)
     assert finding.hint
     assert finding.actual
@@ -168,16 +168,16 @@ def test_each_refusal_has_a_hint_and_names_the_type(dtype, target):
     "dtype", [dtype for dtype, _ in TABLE], ids=lambda dtype: str(dtype).replace(" ", "")
 )
 def test_any_accepts_every_type(dtype, wrap):
-    assert widens(source(wrap(dtype)), AnyType())
+    assert widens(to_source(wrap(dtype)), AnyType())
 
 
 @pytest.mark.parametrize(("dtype", "wide"), TABLE, ids=[str(dtype) for dtype, _ in TABLE])
 @lists
 def test_every_list_widens_as_its_items_do(wrap, dtype, wide):
-    source_type = source(wrap(dtype))
+    source_type = to_source(wrap(dtype))
     assert [target for target in DataType if widens(source_type, Array(target))] == wide, dtype
     assert not any(widens(source_type, target) for target in DataType), dtype
-    twice = source(wrap(pa.list_(dtype)))
+    twice = to_source(wrap(pa.list_(dtype)))
     assert [target for target in DataType if widens(twice, Array(Array(target)))] == wide, dtype
     if wide:
         assert from_arrow(wrap(dtype)) == Array(wide[0])
@@ -190,7 +190,7 @@ def test_every_list_widens_as_its_items_do(wrap, dtype, wide):
 )
 @pytest.mark.parametrize(("dtype", "wide"), TABLE, ids=describe_case)
 def test_maps_and_structs_widen_as_their_parts_do(dtype, wide, wrap):
-    source_type = source(wrap(dtype))
+    source_type = to_source(wrap(dtype))
     assert [target for target in DataType if widens(source_type, Map(target))] == wide
     assert [target for target in DataType if widens(source_type, Object([Property("f", target)]))] == wide
     assert not any(widens(source_type, target) for target in (*DataType, Array("long")))
@@ -205,8 +205,8 @@ def test_map_keys_are_strings_of_any_kind(key):
     if key is None:
         pytest.skip("this pyarrow has no such strings")
     assert from_arrow(pa.map_(key, pa.int8())) == Map("integer")
-    assert widens(source(pa.map_(key, pa.int8())), Map("double"))
-    assert widens(source(pa.map_(key, pa.int8())), Object([Property("a", "long")]))
+    assert widens(to_source(pa.map_(key, pa.int8())), Map("double"))
+    assert widens(to_source(pa.map_(key, pa.int8())), Object([Property("a", "long")]))
 
 
 @pytest.mark.parametrize(
@@ -215,14 +215,14 @@ def test_map_keys_are_strings_of_any_kind(key):
 @pytest.mark.parametrize("key", [pa.int32(), pa.binary(), pa.date32(), pa.bool_()], ids=str)
 def test_other_map_keys_are_refused(key, target):
     actual_type = pa.map_(key, pa.int8())
-    [finding] = find_mismatches(source(actual_type), target, "m")
+    [finding] = find_mismatches(to_source(actual_type), target, "m")
     assert (finding.path, finding.hint) == ("m", "the keys of a map must be strings")
     with pytest.raises(ConversionError, match=r"m: expected map<string, \.\.\.>, got map<.*must be strings"):
         from_arrow(column(actual_type, name="m"))
 
 
 def test_a_struct_is_an_object_by_name():
-    source_type = source(pa.struct([("extra", pa.time32("s")), ("b", pa.int8()), ("a", pa.string())]))
+    source_type = to_source(pa.struct([("extra", pa.time32("s")), ("b", pa.int8()), ("a", pa.string())]))
     assert widens(source_type, Object([Property("a", "string"), Property("b", "long")]))
     assert widens(source_type, Object([Property("a", "string"), Property("z", "long", required=False)]))
     assert not widens(source_type, Map("string"))
@@ -234,15 +234,15 @@ def test_a_struct_is_an_object_by_name():
 
 
 def test_two_fields_of_one_name_are_no_object():
-    source_type = source(pa.struct([("a", pa.int8()), ("a", pa.int8())]))
+    source_type = to_source(pa.struct([("a", pa.int8()), ("a", pa.int8())]))
     [finding] = find_mismatches(source_type, Object([Property("a", "long")]), "o")
     assert (finding.path, finding.code) == ("o.a", Code.DUPLICATE_NAME)
 
 
 def test_nulls_widen_to_what_is_optional():
-    assert widens(source(pa.null()), AnyType())
-    assert widens(source(pa.list_(pa.null())), Array("long"))
-    empty = source(pa.struct([("a", pa.null())]))
+    assert widens(to_source(pa.null()), AnyType())
+    assert widens(to_source(pa.list_(pa.null())), Array("long"))
+    empty = to_source(pa.struct([("a", pa.null())]))
     assert widens(empty, Object([Property("a", "long", required=False)]))
     assert not widens(empty, Object([Property("a", "long")]))
 
@@ -253,8 +253,8 @@ def test_nulls_widen_to_what_is_optional():
     ids=describe_case,
 )
 def test_nulls_widen_to_every_optional_type(target):
-    assert widens(source(pa.null()), target, required=False)
-    [finding] = find_mismatches(source(pa.null()), target, "a")
+    assert widens(to_source(pa.null()), target, required=False)
+    [finding] = find_mismatches(to_source(pa.null()), target, "a")
     assert finding.hint == "it holds only nulls: declare it optional, or cast the column to its type"
 
 
@@ -271,16 +271,16 @@ SPARK_VECTOR = pa.struct(
 
 @pytest.mark.parametrize("dtype", [VECTOR_TYPE, SPARK_VECTOR], ids=["plain", "as Spark sends it"])
 def test_the_vector_struct_is_a_vector(dtype):
-    assert source(dtype).kind == "vector"
-    assert widens(source(dtype), SparkMLVector())
-    assert not any(widens(source(dtype), target) for target in (*DataType, Array("double"), Map("double")))
+    assert to_source(dtype).kind == "vector"
+    assert widens(to_source(dtype), SparkMLVector())
+    assert not any(widens(to_source(dtype), target) for target in (*DataType, Array("double"), Map("double")))
     assert from_arrow(dtype) == SparkMLVector()
     assert from_arrow(pa.list_(dtype)) == Array(SparkMLVector())
 
 
 @pytest.mark.parametrize(("dtype", "wide"), TABLE, ids=describe_case)
 def test_a_vector_takes_lists_of_what_widens_to_double(dtype, wide):
-    source_type = source(pa.list_(dtype))
+    source_type = to_source(pa.list_(dtype))
     assert widens(source_type, SparkMLVector()) == (DataType.double in wide), dtype
 
 
@@ -288,7 +288,7 @@ def test_a_vector_takes_lists_of_what_widens_to_double(dtype, wide):
     "dtype", [pa.float64(), pa.struct([("values", pa.list_(pa.float64()))]), pa.string()], ids=describe_case
 )
 def test_a_vector_takes_no_scalars_or_structs(dtype):
-    assert not widens(source(dtype), SparkMLVector()), dtype
+    assert not widens(to_source(dtype), SparkMLVector()), dtype
 
 
 def test_a_struct_that_only_looks_like_a_vector_is_an_object():
@@ -326,7 +326,7 @@ HINTS = [
 
 @pytest.mark.parametrize(("dtype", "target", "hint"), HINTS, ids=lambda value: str(value)[:30])
 def test_the_hint_of_a_refusal(dtype, target, hint):
-    [finding] = find_mismatches(source(dtype), DataType[target], "a")
+    [finding] = find_mismatches(to_source(dtype), DataType[target], "a")
     assert finding.hint == hint
 
 
@@ -461,7 +461,7 @@ def test_arrow_schemas_of_tensors_come_back(schema):
 @given(schema=arrow_schemas)
 def test_what_comes_from_arrow_takes_that_arrow(schema):
     for field, spec in zip(schema, from_arrow(schema)):
-        assert not find_mismatches(source(field.type), spec.type, field.name, spec.required)
+        assert not find_mismatches(to_source(field.type), spec.type, field.name, spec.required)
 
 
 # --- losses on the way to Arrow -----------------------------------------------------------------------------
@@ -839,10 +839,10 @@ def test_to_arrow_reports_every_place():
     with pytest.raises(ConversionError, match=r"^no Arrow schema: 4 findings\n") as error:
         to_arrow(schema)
     assert codes(error) == [
+        ("0", Code.DUPLICATE_NAME),
         ("top", Code.UNSUPPORTED_TYPE),
         ("`a.b`[].`x.y`[][]", Code.UNSUPPORTED_TYPE),
         ("`a.b`[].z", Code.UNSUPPORTED_TYPE),
-        ("0", Code.DUPLICATE_NAME),
     ]
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
 from sparksig.convert import arrow
-from sparksig.convert.numpy import from_numpy, source, to_numpy, to_pandas
+from sparksig.convert.numpy import from_numpy, to_numpy, to_pandas, to_source
 from sparksig.errors import Code, ConversionError, SignatureError
 from sparksig.lattice import find_mismatches, widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -68,8 +68,8 @@ table = pytest.mark.parametrize(("dtype", "wide"), TABLE, ids=[str(dtype) for dt
 
 @table
 def test_a_dtype_widens_to_exactly_what_the_table_says(dtype, wide):
-    assert [target for target in DataType if widens(source(dtype), target)] == wide
-    assert widens(source(dtype), AnyType())
+    assert [target for target in DataType if widens(to_source(dtype), target)] == wide
+    assert widens(to_source(dtype), AnyType())
 
 
 @table
@@ -93,7 +93,7 @@ def test_a_dtype_becomes_the_narrowest_type_that_holds_it(dtype, wide):
     ],
 )
 def test_each_refusal_has_a_hint_and_names_the_dtype(dtype, target):
-    [finding] = find_mismatches(source(dtype), target, "a")
+    [finding] = find_mismatches(to_source(dtype), target, "a")
     assert (finding.code, finding.expected) == (Code.TYPE_MISMATCH, target.name)
     assert finding.hint
     assert finding.actual == (dtype.name if dtype.name != "datetime64" else "datetime64 without a unit")
@@ -104,7 +104,7 @@ def test_each_refusal_has_a_hint_and_names_the_dtype(dtype, target):
 def test_byte_order_changes_no_verdict(order, dtype, wide):
     if dtype.kind != "T":  # strings of variable width have none
         ordered = dtype.newbyteorder(order)
-        assert [target for target in DataType if widens(source(ordered), target)] == wide, dtype
+        assert [target for target in DataType if widens(to_source(ordered), target)] == wide, dtype
 
 
 NO_COUNTERPART = "has no counterpart in a signature: cast it explicitly, or drop it"
@@ -128,16 +128,16 @@ def test_the_text_of_a_refusal(name):
 @given(hnp.scalar_dtypes())
 def test_numpy_and_arrow_get_one_verdict(dtype):
     try:
-        twin = arrow.source(pa.from_numpy_dtype(dtype.newbyteorder("=")))
+        twin = arrow.to_source(pa.from_numpy_dtype(dtype.newbyteorder("=")))
     except pa.ArrowNotImplementedError:
         return
     for target in DataType:
-        assert widens(source(dtype), target) == widens(twin, target), target
+        assert widens(to_source(dtype), target) == widens(twin, target), target
 
 
 @given(hnp.scalar_dtypes() | hnp.array_dtypes(max_size=2))
 def test_every_dtype_has_a_type_or_a_clear_refusal(dtype):
-    wide = [target for target in DataType if widens(source(dtype), target)]
+    wide = [target for target in DataType if widens(to_source(dtype), target)]
     if wide:
         assert from_numpy(dtype) == wide[0]
     else:
@@ -163,7 +163,7 @@ PAIRS = {
 def test_a_type_and_its_dtype_lead_to_each_other(ours):
     assert to_numpy(ours) == PAIRS[ours]
     assert from_numpy(PAIRS[ours]) == ours
-    assert widens(source(to_numpy(ours)), ours)
+    assert widens(to_source(to_numpy(ours)), ours)
 
 
 @pytest.mark.parametrize("dtype", COMPOSITES, ids=repr)

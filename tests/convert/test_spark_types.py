@@ -21,7 +21,7 @@ from sparksig.convert.spark import (
     LOST_TO_SPARK,
     TENSOR_KEY,
     from_spark,
-    source,
+    to_source,
     to_spark,
 )
 from sparksig.errors import Code, ConversionError, SignatureError
@@ -185,13 +185,13 @@ widening = pytest.mark.parametrize(
 
 @widening
 def test_a_scalar_widens_to_exactly_what_the_table_says(dtype, wide):
-    assert [target for target in DataType if widens(source(dtype), target)] == wide
-    assert [t for t in DataType if widens(source(T.ArrayType(dtype)), Array(t))] == wide
-    assert [t for t in DataType if widens(source(T.MapType(T.StringType(), dtype)), Map(t))] == wide
-    record = source(T.StructType().add("f", dtype))
+    assert [target for target in DataType if widens(to_source(dtype), target)] == wide
+    assert [t for t in DataType if widens(to_source(T.ArrayType(dtype)), Array(t))] == wide
+    assert [t for t in DataType if widens(to_source(T.MapType(T.StringType(), dtype)), Map(t))] == wide
+    record = to_source(T.StructType().add("f", dtype))
     assert [t for t in DataType if widens(record, Object([Property("f", t)]))] == wide
-    assert widens(source(T.ArrayType(dtype)), SparkMLVector()) == (DataType.double in wide)
-    assert widens(source(dtype), AnyType())
+    assert widens(to_source(T.ArrayType(dtype)), SparkMLVector()) == (DataType.double in wide)
+    assert widens(to_source(dtype), AnyType())
 
 
 @widening
@@ -200,10 +200,11 @@ def test_a_scalar_becomes_the_narrowest_type_that_holds_it(dtype, wide):
         assert from_spark(dtype) == wide[0]
         assert from_spark(T.ArrayType(dtype)) == Array(wide[0])
         return
-    text = f"expected a supported type, got {source(dtype)} ({source(dtype)} has no counterpart"
+    text = f"expected a supported type, got {to_source(dtype)} ({to_source(dtype)} has no counterpart"
     if isinstance(dtype, T.DecimalType):
         text = (
-            text.split(f" ({source(dtype)}")[0] + " (signatures support 18 digits without a fraction, or 15"
+            text.split(f" ({to_source(dtype)}")[0]
+            + " (signatures support 18 digits without a fraction, or 15"
         )
     with pytest.raises(ConversionError, match=re.escape(text)) as error:
         from_spark(table(T.ArrayType(dtype), name="a.b"))
@@ -220,7 +221,7 @@ def test_a_scalar_becomes_the_narrowest_type_that_holds_it(dtype, wide):
     ],
 )
 def test_each_refusal_has_a_hint_and_the_name_that_spark_users_know(dtype, target):
-    [finding] = find_mismatches(source(dtype), target, "a")
+    [finding] = find_mismatches(to_source(dtype), target, "a")
     assert finding.hint
     user_defined = isinstance(dtype, T.UserDefinedType)
     name = f"user defined type {type(dtype).__name__}" if user_defined else dtype.simpleString()
@@ -272,21 +273,23 @@ ONE_VERDICT = [
     ids=describe_case,
 )
 def test_a_spark_type_and_its_arrow_type_get_the_same_verdict(target, dtype):
-    arrow_source = arrow.source(to_arrow_type(dtype))
-    assert widens(source(dtype), target, True) == widens(arrow_source, target, True)
-    assert widens(source(dtype), target, False) == widens(arrow_source, target, False)
+    arrow_source = arrow.to_source(to_arrow_type(dtype))
+    assert widens(to_source(dtype), target, True) == widens(arrow_source, target, True)
+    assert widens(to_source(dtype), target, False) == widens(arrow_source, target, False)
 
 
 def test_the_time_zone_of_a_timestamp_changes_no_verdict():
-    assert widens(source(T.TimestampType()), DataType.datetime)
-    assert source(T.TimestampType()) != source(T.TimestampNTZType())
+    assert widens(to_source(T.TimestampType()), DataType.datetime)
+    assert to_source(T.TimestampType()) != to_source(T.TimestampNTZType())
 
 
 @pytest.mark.parametrize("vector", [ml.VectorUDT(), mllib.VectorUDT()], ids=["ml", "mllib"])
 def test_vectors_are_taken_by_vectors_only(vector):
-    assert widens(source(vector), SparkMLVector())
-    assert widens(source(T.ArrayType(vector)), Array(SparkMLVector()))
-    assert not any(widens(source(vector), target) for target in (*DataType, Array("double"), Map("double")))
+    assert widens(to_source(vector), SparkMLVector())
+    assert widens(to_source(T.ArrayType(vector)), Array(SparkMLVector()))
+    assert not any(
+        widens(to_source(vector), target) for target in (*DataType, Array("double"), Map("double"))
+    )
 
 
 def test_a_foreign_type_that_is_called_vector_is_refused():
@@ -296,22 +299,22 @@ def test_a_foreign_type_that_is_called_vector_is_refused():
 
 
 def test_void_is_refused_in_a_required_column_by_name():
-    assert widens(source(T.ArrayType(T.NullType())), Array("long"))
+    assert widens(to_source(T.ArrayType(T.NullType())), Array("long"))
 
 
 @pytest.mark.parametrize(
     "target", [*DataType, Array("long"), Map("long"), RECORD, SparkMLVector()], ids=describe_case
 )
 def test_void_widens_to_optional_columns_of_every_type(target):
-    assert widens(source(T.NullType()), target, required=False)
-    [finding] = find_mismatches(source(T.NullType()), target, "a")
+    assert widens(to_source(T.NullType()), target, required=False)
+    [finding] = find_mismatches(to_source(T.NullType()), target, "a")
     assert finding.actual == "void"
     assert finding.hint.startswith("it holds only nulls: declare it optional, or cast")
 
 
 @needs_spark_4
 def test_a_variant_widens_to_any():
-    assert widens(source(T.VariantType()), AnyType())
+    assert widens(to_source(T.VariantType()), AnyType())
 
 
 @needs_spark_4
@@ -321,7 +324,7 @@ def test_a_variant_widens_to_any():
     ids=describe_case,
 )
 def test_a_variant_widens_to_no_other_type(target):
-    [finding] = find_mismatches(source(T.VariantType()), target, "a")
+    [finding] = find_mismatches(to_source(T.VariantType()), target, "a")
     assert (finding.code, finding.actual) == (Code.TYPE_MISMATCH, "variant")
 
 
@@ -340,7 +343,7 @@ def test_other_map_keys_are_refused(key, target):
     with pytest.raises(ConversionError, match=text) as error:
         from_spark(table(actual_type, name="m"))
     assert codes(error) == [("m", Code.UNSUPPORTED_TYPE)]
-    [finding] = find_mismatches(source(actual_type), target, "m")
+    [finding] = find_mismatches(to_source(actual_type), target, "m")
     assert (finding.path, finding.hint) == ("m", "the keys of a map must be strings")
 
 
@@ -428,7 +431,7 @@ def test_spark_schemas_of_tensors_come_back(schema):
 @given(spark_schemas)
 def test_what_comes_from_spark_takes_that_table(schema):
     for field, spec in zip(schema.fields, from_spark(schema)):
-        assert not find_mismatches(source(field.dataType), spec.type, field.name, spec.required)
+        assert not find_mismatches(to_source(field.dataType), spec.type, field.name, spec.required)
 
 
 # --- losses on the way to Spark -----------------------------------------------------------------------------
@@ -814,10 +817,10 @@ def test_to_spark_reports_every_place():
     with pytest.raises(ConversionError, match=r"^no Spark schema: 4 findings\n") as error:
         to_spark(schema)
     assert codes(error) == [
+        ("0", Code.DUPLICATE_NAME),
         ("top", Code.UNSUPPORTED_TYPE),
         ("`a.b`[].`x.y`[][]", Code.UNSUPPORTED_TYPE),
         ("`a.b`[].z", Code.UNSUPPORTED_TYPE),
-        ("0", Code.DUPLICATE_NAME),
     ]
 
 

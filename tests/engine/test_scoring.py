@@ -23,7 +23,7 @@ from sparksig.errors import (
     ModelNotFoundError,
     PredictionError,
 )
-from sparksig.models.flavors.interface import Loading
+from sparksig.models.flavors.interface import LoadOptions
 from sparksig.models.seal import digest
 from sparksig.models.trust import Trust
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -240,7 +240,7 @@ def models(tmp_path_factory):
         path = tmp_path_factory.mktemp("models") / f"times{factor:.0f}"
         signature = sparksig.ModelSignature(Schema([ColSpec("double", "x")]), OUTPUTS)
         sparksig.save_model(path, model, signature, trusted_types=trusted)
-        saved.append((path, digest(path), Loading(Trust(trusted_types=trusted))))
+        saved.append((path, digest(path), LoadOptions(Trust(trusted_types=trusted))))
     return saved
 
 
@@ -294,7 +294,7 @@ def test_another_trust_is_another_entry(models):
     path, pinned, loading = models[0]
     cache = ModelCache()
     first = cache.get(pinned, lambda: path, loading)
-    more = Loading(Trust(trusted_types=(*loading.trust.trusted_types, "some.other.Type")))
+    more = LoadOptions(Trust(trusted_types=(*loading.trust.trusted_types, "some.other.Type")))
     assert cache.get(pinned, lambda: path, more) is not first
     assert cache.info().size == 2
 

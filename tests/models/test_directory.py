@@ -643,7 +643,7 @@ def test_no_signature_is_none_and_no_damage(model_home, signature):
     with pytest.raises(
         MissingSignatureError, match=r"made: the model has no signature\. Set one: "
     ) as caught:
-        directory.require_signature()
+        directory.require_signature("made")
     assert not isinstance(caught.value, ModelDamagedError)
     with pytest.raises(MissingSignatureError, match=r"^models:/a/1: the model has no signature\."):
         directory.require_signature("models:/a/1")

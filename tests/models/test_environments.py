@@ -99,10 +99,16 @@ def test_directory_without_requirements(model):
         read_requirements(ModelDirectory.read(model))
 
 
-@pytest.mark.parametrize("text", [b"\xff", b"a" * (2**20 + 1)], ids=["no text", "too long"])
-def test_damaged_requirements(model, text):
-    (model / "requirements.txt").write_bytes(text)
-    with pytest.raises(ModelDamagedError, match="expected text of at most 1 MiB"):
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        pytest.param(b"\xff", "'requirements.txt' is not text", id="no text"),
+        pytest.param(b"a" * (2**20 + 1), "expected text of at most 1 MiB, got a larger file", id="too long"),
+    ],
+)
+def test_damaged_requirements(model, content, text):
+    (model / "requirements.txt").write_bytes(content)
+    with pytest.raises(ModelDamagedError, match=text):
         read_requirements(ModelDirectory.read(model))
 
 
@@ -185,8 +191,9 @@ def test_cache_that_others_can_write(model, tmp_path, monkeypatch):
 
 def test_packages_that_cannot_be_installed(model, tmp_path, monkeypatch):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
     directory = with_requirements(model, "a-package-that-does-not-exist==9\n")
-    environment = resolve_environment(directory, "model", Trust(), allow_install=True, options=["--no-index"])
+    environment = resolve_environment(directory, "model", Trust(), allow_install=True)
     with pytest.raises(ModelError, match=r"(?s)cannot be built:.*a-package-that-does-not-exist"):
         environment.locate()
     assert not list((tmp_path / "cache").glob("environments/*/bin"))

@@ -1204,7 +1204,7 @@ REFUSED = {
         lambda: made.fitted("onnx-sum").model,
         {"method": "predict_proba"},
         ModelError,
-        "an ONNX model has no method 'predict_proba' (it has: predict)",
+        "method: expected one of predict, got 'predict_proba'",
     ),
     "python-method": (
         lambda: Doubled(),

@@ -34,7 +34,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import sparksig
 from sparksig import ModelDamagedError, ModelNotTrustedError
-from sparksig.models.flavors.interface import Loading
+from sparksig.models.flavors.interface import LoadOptions
 from sparksig.models.flavors.skops_file import find_untrusted_types
 from sparksig.models.inert_types import INERT_TYPES
 from sparksig.models.loading import load_directory
@@ -965,7 +965,7 @@ def test_state_of_a_tree_is_not_checked_where_the_caller_pins_it(tmp_path):
     (tmp_path / "m" / "SHA256SUMS").unlink()
     digest = sparksig.digest(tmp_path / "m")
     assert len(sparksig.load_model(tmp_path / "m", digest=digest).predict(DATA)) == ROWS
-    worker = Loading(Trust(digest=digest, knows_content=False))
+    worker = LoadOptions(Trust(digest=digest, knows_content=False))
     with pytest.raises(ModelDamagedError, match="a wrong max_depth"):
         load_directory(tmp_path / "m", worker)
 

@@ -267,8 +267,8 @@ def test_a_malformed_mlmodel_is_damage(tmp_path, data, text):
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (b"numpy==1\n\xff\n", r"requirements\.txt is not text"),
-        (b"\xff\xfen\0", r"requirements\.txt is not text"),
+        (b"numpy==1\n\xff\n", r"'requirements\.txt' is not text"),
+        (b"\xff\xfen\0", r"'requirements\.txt' is not text"),
     ],
 )
 def test_requirements_that_are_no_text_are_damage(model, data, text):

@@ -17,7 +17,7 @@ import pytest
 import sparksig
 from sparksig import ModelSignature, ParamSchema, ParamSpec
 from sparksig.errors import ExecutionError, MissingDependencyError, SparksigError, UnsupportedError
-from sparksig.models.flavors.interface import Loading
+from sparksig.models.flavors.interface import LoadOptions
 from sparksig.models.loading import load_directory
 from sparksig.models.trust import Trust
 from sparksig.models.virtualenvs import ModelEnvironment
@@ -35,7 +35,7 @@ class ThisEnvironment(ModelEnvironment):
 
 def load(path):
     environment = ThisEnvironment(requirements=None)
-    return load_directory(path, Loading(Trust(allow_pickle=True), environment=environment))
+    return load_directory(path, LoadOptions(Trust(allow_pickle=True), environment=environment))
 
 
 @pytest.fixture

@@ -624,7 +624,7 @@ def test_a_directory_that_names_no_method_means_predict(skopsed, name):
 
 
 def test_a_method_that_the_estimator_lacks_is_an_error_that_says_what_it_has(skopsed):
-    text = r"LinearRegression has no method 'predict_proba' \(it has: predict\)$"
+    text = r"LinearRegression has no prediction method 'predict_proba' \(it has: predict\)$"
     with pytest.raises(ModelError, match=text):
         sparksig.load_model(skopsed, method="predict_proba")
     rewrite_pyfunc(skopsed, predict_fn="predict_proba")
@@ -709,7 +709,7 @@ def test_what_is_not_a_skops_file_is_damage(skopsed, data):
 
 def test_a_skops_file_that_holds_no_estimator_is_damage(skopsed):
     skops.io.dump({"a": 1}, unsealed(skopsed) / "model.skops")
-    with pytest.raises(ModelError, match=r"dict has no method 'predict' \(it has: none\)$"):
+    with pytest.raises(ModelError, match=r"dict has no prediction method 'predict' \(it has: none\)$"):
         sparksig.load_model(skopsed)
 
 

@@ -228,8 +228,8 @@ def sample_of(rows, method, partitions=None, opened=0):
 def test_the_claim_of_partitions():
     sample = sample_of(9984, "partitions", 1000, 32)
     assert sample.claim(0) == (
-        "9,984 rows, the first of each of 32 of 1,000 partitions: what the first rows of 5% of the "
-        "partitions show is seen with a probability of 81%; nothing is known about single rows elsewhere"
+        "9,984 rows, the first of each of 32 of 1,000 partitions: a problem in the first rows of 5% of the "
+        "partitions is found with a probability of 81%; nothing is known about single rows elsewhere"
     )
 
 

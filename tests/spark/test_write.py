@@ -13,7 +13,7 @@ from pyspark.sql import types as T
 
 import sparksig
 from sparksig import Array, Code, ColSpec, ContractError, Object, OutputRefusedError, Property, Schema
-from sparksig.convert.spark import source
+from sparksig.convert.spark import to_source
 from sparksig.writing.target import can_hold, can_widen
 
 FORMATS = ["parquet", "delta"]
@@ -481,7 +481,9 @@ SCALARS = [
 
 @pytest.mark.parametrize("declared", SCALARS, ids=lambda dtype: dtype.simpleString())
 def test_a_type_that_delta_can_widen_to_holds_all_values(declared):
-    wider = [dtype for dtype in SCALARS if dtype != declared and can_widen(source(declared), source(dtype))]
+    wider = [
+        dtype for dtype in SCALARS if dtype != declared and can_widen(to_source(declared), to_source(dtype))
+    ]
     assert [dtype for dtype in wider if not can_hold(dtype, declared)] == []
 
 

@@ -7,7 +7,7 @@ from sparksig.errors import MissingDependencyError
 from sparksig.models.code import add_code, check_code
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors import lightgbm, loader_module, onnx, python, sklearn, xgboost
-from sparksig.models.flavors.interface import Flavor, Loading, Predictor, convert_import_errors
+from sparksig.models.flavors.interface import Flavor, LoadOptions, Predictor, convert_import_errors
 
 FLAVORS: tuple[Flavor, ...] = (
     python.FLAVOR,
@@ -24,20 +24,22 @@ def find_flavor(directory: ModelDirectory) -> Flavor:
     return next(flavor for flavor in FLAVORS if flavor.matches(directory))
 
 
-def check(directory: ModelDirectory, loading: Loading) -> None:
+def check(directory: ModelDirectory, loading: LoadOptions) -> None:
     """Check that loading is possible and allowed, without executing anything.
 
     Raises:
         ModelNotTrustedError: loading would execute code that the caller did not allow.
         ModelDamagedError: a file that MLmodel names is missing or malformed.
-        UnsupportedError: this version of sparksig does not support the serialization format.
+        UnsupportedError: this version of sparksig does not support the serialization format or the method.
         MissingDependencyError: the format's package, or one that the model imports, is not installed. A model
-            with an environment of its own is checked again in there.
+            with an environment of its own is checked again in that environment.
     """
     check_code(directory, loading.trust)
     try:
         with convert_import_errors(directory):
-            find_flavor(directory).check(directory, loading)
+            flavor = find_flavor(directory)
+            flavor.select_method(directory, loading)
+            flavor.check(directory, loading)
     except MissingDependencyError:
         if loading.environment is None:
             raise
@@ -49,7 +51,7 @@ def opens_files(directory: ModelDirectory) -> bool:
 
 
 def choose_absent(directory: ModelDirectory) -> Absent:
-    """Return what a model sees of an optional column that the data lacks, unless the caller chooses.
+    """Return the treatment of optional columns that the data lacks, unless the caller chooses another.
 
     Estimators and boosters refuse a frame without the columns that they were trained with, so they see a
     column of nulls. A PythonModel, a function, or a model with a loader module of its own sees no column.
@@ -62,7 +64,7 @@ def choose_absent(directory: ModelDirectory) -> Absent:
     return "null" if is_trained else "omit"
 
 
-def load(directory: ModelDirectory, loading: Loading) -> Predictor:
+def load(directory: ModelDirectory, loading: LoadOptions) -> Predictor:
     """Check a model directory, then load the model."""
     check(directory, loading)
     add_code(directory)

@@ -51,10 +51,31 @@ def restore_categories(model_input: Any, categories: Mapping[Any, pd.Categorical
     return frame
 
 
-def refuse_columns(columns: Sequence[tuple[object, ColSpec]], library: str) -> None:
-    """Refuse the columns that a booster does not accept."""
-    if not columns:
-        return
+def check_columns(
+    columns: Sequence[tuple[object, ColSpec]],
+    categories: Mapping[Any, object],
+    library: str,
+    lost: Sequence[str] = (),
+) -> None:
+    """Refuse columns that are not numbers, unless a booster stores their categories.
+
+    Args:
+        columns: the columns that the signature declares, with their labels.
+        categories: the stored categories by label.
+        library: the library of the booster, for messages.
+        lost: the labels of columns of any type whose categories the booster does not store.
+    """
+    refused = [
+        (label, spec)
+        for label, spec in columns
+        if label not in categories and (not is_number(spec.type) or label in lost)
+    ]
+    if refused:
+        raise build_column_error(refused, library)
+
+
+def build_column_error(columns: Sequence[tuple[object, ColSpec]], library: str) -> UnsupportedError:
+    """Build the error about columns that a booster does not accept."""
     hint = "encode the column as numbers in the model, for example in a Pipeline or a PythonModel"
     expected = "a number, or a category of training that the booster stores"
     findings = [
@@ -62,7 +83,7 @@ def refuse_columns(columns: Sequence[tuple[object, ColSpec]], library: str) -> N
         for name, spec in columns
     ]
     message = f"{library} cannot predict for the columns that the signature declares"
-    raise UnsupportedError.of(message, findings)
+    return UnsupportedError.of(message, findings)
 
 
 # --- LightGBM stores lists of categories, without the names of their columns ------------------------------

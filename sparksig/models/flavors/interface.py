@@ -22,7 +22,6 @@ from sparksig.errors import (
     SparksigError,
     UnsupportedError,
     make_printable,
-    name_type,
 )
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.trust import Trust
@@ -56,7 +55,7 @@ METHODS = (
 
 
 @dataclass(frozen=True)
-class Loading:
+class LoadOptions:
     """The options of loading a model."""
 
     trust: Trust
@@ -66,7 +65,7 @@ class Loading:
 
 
 @dataclass(frozen=True)
-class Saving:
+class SaveOptions:
     """The options of saving a model: the arguments of :func:`sparksig.save_model`."""
 
     trusted_types: tuple[str, ...] = ()
@@ -90,6 +89,7 @@ class Flavor(ABC):
 
     name: ClassVar[str]  # the key in MLmodel's flavors
     mlflow_loader: ClassVar[str] = ""  # the module of MLflow that loads the format
+    methods: ClassVar[Sequence[str]] = METHODS  # that predict
     has_feature_names: ClassVar[bool] = False  # the models may know the names of their features
 
     def matches(self, directory: ModelDirectory) -> bool:
@@ -97,19 +97,19 @@ class Flavor(ABC):
         return directory.pyfunc.get("loader_module") in (self.mlflow_loader, type(self).__module__)
 
     @abstractmethod
-    def check(self, directory: ModelDirectory, loading: Loading) -> None:
+    def check(self, directory: ModelDirectory, loading: LoadOptions) -> None:
         """Check that loading is possible and allowed, without executing anything.
 
         Raises:
             ModelNotTrustedError: loading would execute code, or build types, that the caller did not allow.
             ModelDamagedError: a file that MLmodel names is missing, damaged, or outside of the directory.
-            UnsupportedError: the method, the class or the serialization format is unknown, or the model does
-                not accept the declared columns.
+            UnsupportedError: the class or the serialization format is unknown, or the model does not accept
+                the declared columns.
             MissingDependencyError: a package of the format is not installed.
         """
 
     @abstractmethod
-    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
+    def load(self, directory: ModelDirectory, loading: LoadOptions) -> Predictor:
         """Load a model from a directory that :meth:`check` accepts, as ``f(model_input, params)``.
 
         Raises:
@@ -122,7 +122,7 @@ class Flavor(ABC):
         """Return whether the format can save such a model."""
 
     @abstractmethod
-    def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
+    def save(self, model: Any, home: Path, saving: SaveOptions) -> dict[str, Any]:
         """Write the files of the format, and return the entries of MLmodel's flavors.
 
         Raises:
@@ -153,6 +153,19 @@ class Flavor(ABC):
         """Return the configuration of the format in MLmodel."""
         return directory.get_flavor(self.name) or {}
 
+    def locate_file(self, directory: ModelDirectory) -> Path:
+        """Return the path of the model's file."""
+        return directory.resolve_member(self.get_config(directory).get("data"))
+
+    def select_method(self, directory: ModelDirectory, loading: LoadOptions) -> str:
+        """Return the name of the method that predicts: the caller's choice, or else the saved one."""
+        name = loading.method or directory.pyfunc.get("predict_fn") or "predict"
+        if name not in self.methods:
+            raise UnsupportedError(
+                f"{directory.path}: method: expected one of {', '.join(self.methods)}, got {name!r}"
+            )
+        return str(name)
+
     def load_for_mlflow(
         self, path: str | os.PathLike[str], model_config: Mapping[str, Any] | None = None
     ) -> MlflowAdapter:
@@ -170,9 +183,9 @@ class Flavor(ABC):
                 f"{directory.path}: skops_trusted_types: expected a list of names, got something else"
             )
         trust = Trust(allow_pickle=is_allowed, trusted_types=tuple(types) if is_allowed else ())
-        loading = Loading(trust, model_config=model_config)
+        loading = LoadOptions(trust, model_config=model_config)
         self.check(directory, loading)
-        return MlflowAdapter(self.load(directory, loading), select_method(directory, loading))
+        return MlflowAdapter(self.load(directory, loading), self.select_method(directory, loading))
 
 
 class MlflowAdapter:
@@ -205,49 +218,15 @@ def create_pyfunc_entry(loader_module: str | None, **entries: Any) -> dict[str, 
 # --- methods ------------------------------------------------------------------------------------------------
 
 
-def select_method(directory: ModelDirectory, loading: Loading, methods: Sequence[str] = METHODS) -> str:
-    """Return the name of the method that predicts."""
-    name = loading.method or directory.pyfunc.get("predict_fn") or "predict"
-    if name not in methods:
-        raise UnsupportedError(
-            f"{directory.path}: method: expected one of {', '.join(methods)}, got {name!r}"
-        )
-    return str(name)
-
-
-def check_method(model: Any, name: object, methods: Sequence[str] = METHODS) -> None:
-    """Check that a model to be saved has a method that predicts."""
-    available = [method for method in methods if callable(getattr(model, method, None))]
+def get_method(model: Any, name: str, methods: Sequence[str] = METHODS) -> Callable[..., Any]:
+    """Return one of a model's methods that predict."""
+    available: dict[str, Callable[..., Any]] = {
+        method: function for method in methods if callable(function := getattr(model, method, None))
+    }
     if name not in available:
-        raise ModelError(
-            f"{name_type(model).removeprefix('a value of type ')} has no prediction method {name!r} (it has: "
-            f"{', '.join(available) or 'none'})"
-        )
-
-
-def get_method(model: Any, name: str) -> Callable[..., Any]:
-    """Return a method of a model."""
-    method = getattr(model, name, None)
-    if not callable(method):
-        available = ", ".join(known for known in METHODS if callable(getattr(model, known, None)))
-        raise ModelError(f"{type(model).__name__} has no method {name!r} (it has: {available or 'none'})")
-    return method  # type: ignore[no-any-return]
-
-
-def accept_params(
-    function: Callable[..., Any], name: str, prepare: Callable[[Any], Any] | None = None
-) -> Predictor:
-    """Return a method as ``f(model_input, params)``. Params that the method does not accept are ignored."""
-    parameters = inspect.signature(function).parameters
-
-    def predict(model_input: Any, params: Mapping[str, Any] | None) -> Any:
-        accepted = {key: value for key, value in (params or {}).items() if key in parameters}
-        if ignored := ", ".join(sorted(set(params or {}) - set(accepted))):
-            text = f"params that {name} does not accept are ignored: {ignored}"
-            warnings.warn(text, UnknownParamWarning, stacklevel=2)
-        return function(model_input if prepare is None else prepare(model_input), **accepted)
-
-    return predict
+        names = ", ".join(available) or "none"
+        raise ModelError(f"{type(model).__name__} has no prediction method {name!r} (it has: {names})")
+    return available[name]
 
 
 @contextlib.contextmanager
@@ -289,12 +268,19 @@ def convert_import_errors(directory: ModelDirectory) -> Iterator[None]:
 class FeaturePredictor:
     """A predictor of a model that may know the names of its features."""
 
-    predict: Predictor
+    function: Callable[..., Any]  # the method that predicts
+    name: str  # of the method, for messages
+    prepare: Callable[[Any], Any]  # converts the model's input for the method
     feature_names: tuple[str, ...] | None  # in the order that the model expects; None if it knows no names
 
     def __call__(self, model_input: Any, params: Mapping[str, Any] | None) -> Any:
-        """Predict."""
-        return self.predict(model_input, params)
+        """Predict. Params that the method does not accept are ignored, with a warning."""
+        parameters = inspect.signature(self.function).parameters
+        accepted = {key: value for key, value in (params or {}).items() if key in parameters}
+        if ignored := ", ".join(sorted(set(params or {}) - set(accepted))):
+            text = f"params that {self.name} does not accept are ignored: {ignored}"
+            warnings.warn(text, UnknownParamWarning, stacklevel=2)
+        return self.function(self.prepare(model_input), **accepted)
 
 
 def get_feature_names(model: Any, attribute: str = "feature_names_in_") -> tuple[str, ...] | None:

@@ -19,26 +19,22 @@ from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.categories import (
     assign_categories,
+    build_column_error,
+    check_columns,
     has_other_columns,
-    is_number,
-    refuse_columns,
     restore_categories,
 )
 from sparksig.models.flavors.interface import (
-    METHODS,
     FeaturePredictor,
     Flavor,
-    Loading,
+    LoadOptions,
     Predictor,
-    Saving,
-    accept_params,
-    check_method,
+    SaveOptions,
     convert_errors,
     create_pyfunc_entry,
     get_feature_names,
     get_method,
     require_package,
-    select_method,
 )
 from sparksig.models.flavors.sklearn import check_object, read_object
 from sparksig.schema import ColSpec, Schema
@@ -63,9 +59,8 @@ class _LightgbmFlavor(Flavor):
     mlflow_loader = "mlflow.lightgbm"
     has_feature_names = True
 
-    def check(self, directory: ModelDirectory, loading: Loading) -> None:
-        select_method(directory, loading)
-        file = directory.resolve_member(self.get_config(directory).get("data"))
+    def check(self, directory: ModelDirectory, loading: LoadOptions) -> None:
+        file = self.locate_file(directory)
         self._read_classes(directory)
         self._read_options(directory)
         is_native = self._is_native(directory)
@@ -76,9 +71,9 @@ class _LightgbmFlavor(Flavor):
             # whether the model accepts them depends on the categories in its file, which contains no code
             self.load(directory, loading)
 
-    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
-        file = directory.resolve_member(self.get_config(directory).get("data"))
-        method, inputs = select_method(directory, loading), directory.inputs
+    def load(self, directory: ModelDirectory, loading: LoadOptions) -> Predictor:
+        file, inputs = self.locate_file(directory), directory.inputs
+        method = self.select_method(directory, loading)
         if not self._is_native(directory):
             estimator = read_object(directory, file, self._read_format(directory), loading.trust)
             return self.create_predictor(estimator, method, inputs)
@@ -98,21 +93,20 @@ class _LightgbmFlavor(Flavor):
     def accepts(self, model: object) -> bool:
         return type(model).__module__ in _MODULES
 
-    def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
+    def save(self, model: Any, home: Path, saving: SaveOptions) -> dict[str, Any]:
         import lightgbm
 
         is_booster = isinstance(model, lightgbm.Booster)
         is_classifier = isinstance(model, lightgbm.LGBMClassifier)
-        check_method(model, saving.method, ("predict", "predict_proba") if is_classifier else METHODS)
-        try:
+        if is_classifier:
+            get_method(model, saving.method, ("predict", "predict_proba"))  # of the loaded classifier
+        with convert_errors("LightGBM cannot save the model", ModelError):
             booster = model if is_booster else model.booster_
-        except Exception as error:
-            raise ModelError(f"LightGBM cannot save the model: {type(error).__name__}: {error}") from error
         if not is_booster and callable(model.objective):
             raise UnsupportedError(
                 "LightGBM's format cannot store an objective that is a function. Save model.booster_"
             )
-        self.create_predictor(model, saving.method, saving.inputs)
+        self.create_predictor(model, saving.method, saving.inputs)  # raises unless the model can predict
         # with the trees that the model predicts with: up to its best iteration, if it has one
         (home / _FILE).write_text(booster.model_to_string(), encoding="utf-8")
         extra = {"sparksig_classes": _encode_classes(model.classes_)} if is_classifier else {}
@@ -149,8 +143,7 @@ class _LightgbmFlavor(Flavor):
         if names == tuple(f"Column_{index}" for index in range(len(names or ()))):  # trained on an array
             names = None
         prepare = _Columns.match(booster, names, inputs).prepare
-        function = get_method(model, method)
-        return FeaturePredictor(accept_params(function, f"LightGBM's {method}", prepare), names)
+        return FeaturePredictor(get_method(model, method), f"LightGBM's {method}", prepare, names)
 
     def _is_native(self, directory: ModelDirectory) -> bool:
         return str(self.get_config(directory).get("model_class", _BOOSTER)) == _BOOSTER
@@ -279,17 +272,12 @@ class _Columns:
         lists = getattr(booster, "pandas_categorical", None) or []
         assigned = assign_categories(lists, ordered, _read_infos(booster)) if lists else {}
         if assigned is None:
-            refuse_columns(list(specs.items()), "LightGBM, whose categories fit several columns or none,")
+            library = "LightGBM, whose categories fit several columns or none,"
+            raise build_column_error(list(specs.items()), library)
         categories = {
-            ordered_labels[position]: pd.CategoricalDtype(values)
-            for position, values in (assigned or {}).items()
+            ordered_labels[position]: pd.CategoricalDtype(values) for position, values in assigned.items()
         }
-        refused = [
-            (label, spec)
-            for label, spec in specs.items()
-            if label not in categories and not is_number(spec.type)
-        ]
-        refuse_columns(refused, "LightGBM")
+        check_columns(list(specs.items()), categories, "LightGBM")
         return cls(order if order != tuple(labels) else None, categories)
 
     def prepare(self, model_input: Any) -> Any:

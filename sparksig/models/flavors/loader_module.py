@@ -15,7 +15,7 @@ from typing import Any
 
 from sparksig.errors import MissingDependencyError, ModelDamagedError, ModelError, UnsupportedError, name_type
 from sparksig.models.directory import ModelDirectory, copy_into
-from sparksig.models.flavors.interface import Flavor, Loading, Predictor, Saving, create_pyfunc_entry
+from sparksig.models.flavors.interface import Flavor, LoadOptions, Predictor, SaveOptions, create_pyfunc_entry
 from sparksig.models.registry import require_mlflow
 from sparksig.models.versions import format_install_command
 
@@ -28,6 +28,7 @@ class LoaderModule:
 
 class _LoaderModuleFlavor(Flavor):
     name = "loader_module"
+    methods = ("predict",)
 
     def matches(self, directory: ModelDirectory) -> bool:
         """Return True, because this format accepts any loader module."""
@@ -43,14 +44,19 @@ class _LoaderModuleFlavor(Flavor):
         del directory
         return True
 
-    def check(self, directory: ModelDirectory, loading: Loading) -> None:
-        name = directory.pyfunc["loader_module"]
-        loading.trust.require_code(directory, f"a model with the loader module {name!r}")
+    def select_method(self, directory: ModelDirectory, loading: LoadOptions) -> str:
+        """Return the method of the loaded object that MLmodel names; the caller cannot choose another."""
         if loading.method is not None:
+            name = directory.pyfunc["loader_module"]
             raise UnsupportedError(
                 f"{directory.path}: a model with the loader module {name!r} has a single method. Remove "
                 "method="
             )
+        return str(directory.pyfunc.get("predict_fn") or "predict")
+
+    def check(self, directory: ModelDirectory, loading: LoadOptions) -> None:
+        name = directory.pyfunc["loader_module"]
+        loading.trust.require_code(directory, f"a model with the loader module {name!r}")
         for key in ("data", "config"):
             value = directory.pyfunc.get(key)
             if value and not (key == "config" and isinstance(value, Mapping)):
@@ -59,7 +65,7 @@ class _LoaderModuleFlavor(Flavor):
         if name.partition(".")[0] == "mlflow":
             require_mlflow(f"a model with MLflow's loader {name!r}")
 
-    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
+    def load(self, directory: ModelDirectory, loading: LoadOptions) -> Predictor:
         name = directory.pyfunc["loader_module"]
         load_pyfunc = getattr(_import_loader(directory, name), "_load_pyfunc", None)
         if load_pyfunc is None:
@@ -67,25 +73,23 @@ class _LoaderModuleFlavor(Flavor):
         data = directory.pyfunc.get("data")
         path = str(directory.resolve_member(data) if data else directory.path)
         saved_config = directory.pyfunc.get("config") or {}
-        config = loading.model_config
+        config, method = loading.model_config, self.select_method(directory, loading)
         if isinstance(saved_config, Mapping):
             config = {**saved_config, **(config or {})}
         if not config:
-            return _get_predictor(directory, load_pyfunc(path))
+            return _get_predictor(directory, load_pyfunc(path), method)
         if not _accepts_config(load_pyfunc):
             raise ModelError(
                 f"{directory.path}: the loader module {name!r} does not accept a configuration: the only "
                 "argument of its _load_pyfunc is a path. Remove model_config="
             )
-        return _get_predictor(directory, load_pyfunc(path, config))
+        return _get_predictor(directory, load_pyfunc(path, config), method)
 
     def accepts(self, model: object) -> bool:
         return isinstance(model, LoaderModule)
 
-    def save(self, model: object, home: Path, saving: Saving) -> dict[str, Any]:
+    def save(self, model: object, home: Path, saving: SaveOptions) -> dict[str, Any]:
         del model
-        if saving.method != "predict":
-            raise ModelError(f"method: expected 'predict' for a loader module, got {saving.method!r}")
         entries: dict[str, Any] = {}
         if saving.data_path is not None:
             entries["data"] = copy_into(saving.data_path, home / _DATA).relative_to(home).as_posix()
@@ -137,8 +141,7 @@ def _accepts_config(load_pyfunc: Any) -> bool:
     return True
 
 
-def _get_predictor(directory: ModelDirectory, loaded: Any) -> Predictor:
-    name = str(directory.pyfunc.get("predict_fn") or "predict")
+def _get_predictor(directory: ModelDirectory, loaded: Any, name: str) -> Predictor:
     method = getattr(loaded, name, None)
     if not callable(method):
         raise ModelError(

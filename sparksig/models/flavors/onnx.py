@@ -34,13 +34,12 @@ from sparksig.errors import (
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.interface import (
     Flavor,
-    Loading,
+    LoadOptions,
     Predictor,
-    Saving,
+    SaveOptions,
     convert_errors,
     create_pyfunc_entry,
     require_package,
-    select_method,
 )
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
@@ -49,18 +48,11 @@ from sparksig.types import Array, DataType
 _FILE = "model.onnx"
 _DTYPES = {
     "tensor(bool)": "bool",
-    "tensor(double)": "float64",
-    "tensor(float)": "float32",
-    "tensor(float16)": "float16",
-    "tensor(int16)": "int16",
-    "tensor(int32)": "int32",
-    "tensor(int64)": "int64",
-    "tensor(int8)": "int8",
     "tensor(string)": "str",
-    "tensor(uint16)": "uint16",
-    "tensor(uint32)": "uint32",
-    "tensor(uint64)": "uint64",
-    "tensor(uint8)": "uint8",
+    "tensor(float16)": "float16",
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    **{f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
 _HARMLESS_OPTIONS = ("execution_mode", "graph_optimization_level")
 _THREAD_OPTIONS = ("inter_op_num_threads", "intra_op_num_threads")
@@ -74,12 +66,12 @@ class PrecisionWarning(SparksigWarning):
 class _OnnxFlavor(Flavor):
     name = "onnx"
     mlflow_loader = "mlflow.onnx"
+    methods = ("predict",)
 
     def opens_files(self, directory: ModelDirectory) -> bool:
         return any(True for _ in _list_external_files(self._read_graph(directory)))
 
-    def check(self, directory: ModelDirectory, loading: Loading) -> None:
-        select_method(directory, loading, ("predict",))
+    def check(self, directory: ModelDirectory, loading: LoadOptions) -> None:
         for package in ("onnx", "onnxruntime"):
             require_package(package, "an ONNX model", "onnx")
         options = self.get_config(directory).get("onnx_session_options") or {}
@@ -92,7 +84,7 @@ class _OnnxFlavor(Flavor):
             model = f"an ONNX model with the session options {', '.join(unsafe)}"
             loading.trust.require_code(directory, model)
         graph = self._read_graph(directory)
-        home = self._locate_file(directory).parent
+        home = self.locate_file(directory).parent
         for location in _list_external_files(graph):
             if ".." in Path(location).parts or Path(location).is_absolute():
                 raise ModelDamagedError(
@@ -108,9 +100,9 @@ class _OnnxFlavor(Flavor):
                 stacklevel=2,
             )
 
-    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
+    def load(self, directory: ModelDirectory, loading: LoadOptions) -> Predictor:
         del loading
-        file = self._locate_file(directory)
+        file = self.locate_file(directory)
         with convert_errors(f"{file}: onnxruntime cannot load the model"), directory.open(file) as stream:
             model = str(file) if self.opens_files(directory) else stream.read()
             session = _create_session(model, self.get_config(directory))
@@ -119,7 +111,7 @@ class _OnnxFlavor(Flavor):
     def accepts(self, model: object) -> bool:
         return type(model).__name__ == "ModelProto" and type(model).__module__.startswith("onnx")
 
-    def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
+    def save(self, model: Any, home: Path, saving: SaveOptions) -> dict[str, Any]:
         import onnx
 
         require_package("onnxruntime", "an ONNX model", "onnx")
@@ -129,7 +121,7 @@ class _OnnxFlavor(Flavor):
                 "Declare them float: infer the signature from data cast to float32"
             )
         is_large = model.ByteSize() > _MAX_INLINE_BYTES
-        if saving.method != "predict" or not is_large:
+        if not is_large:
             self.create_predictor(model, saving.method)  # raises unless onnxruntime can load the model
         if is_large:  # onnx.save_model removes the weights from the model that it writes
             model, original = onnx.ModelProto(), model
@@ -152,27 +144,17 @@ class _OnnxFlavor(Flavor):
         return ["onnx", "onnxruntime"]
 
     def create_predictor(self, model: Any, method: str, inputs: Schema | None = None) -> Predictor:
-        del inputs
-        if method != "predict":
-            raise ModelError(f"an ONNX model has no method {method!r} (it has: predict)")
+        del method, inputs
         with convert_errors("onnxruntime cannot load the model", ModelError):
             return _create_predictor(_create_session(model.SerializeToString(), {}), True)
-
-    def _locate_file(self, directory: ModelDirectory) -> Path:
-        return directory.resolve_member(self.get_config(directory).get("data"))
 
     def _read_graph(self, directory: ModelDirectory) -> Any:
         """Read the model as protobuf, without the tensors in other files."""
         import onnx
 
-        file = self._locate_file(directory)
-        try:
-            with directory.open(file) as stream:
-                return onnx.load_model_from_string(stream.read())
-        except (ModelError, ImportError):
-            raise
-        except Exception as error:
-            raise ModelDamagedError(f"{file} is not an ONNX model: {type(error).__name__}") from error
+        file = self.locate_file(directory)
+        with convert_errors(f"{file} is not an ONNX model"), directory.open(file) as stream:
+            return onnx.load_model_from_string(stream.read())
 
 
 def _is_harmless(name: object, value: object) -> bool:

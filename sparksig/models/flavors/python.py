@@ -15,17 +15,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, name_type
+from sparksig.errors import ModelDamagedError, UnsupportedError, name_type
 from sparksig.models.directory import ModelDirectory, copy_into
 from sparksig.models.flavors.interface import (
     Flavor,
-    Loading,
+    LoadOptions,
     Predictor,
-    Saving,
-    check_method,
+    SaveOptions,
+    convert_errors,
     create_pyfunc_entry,
     require_package,
-    select_method,
 )
 from sparksig.models.mlflow_pickles import unpickle
 from sparksig.models.model_code import convert_code_errors, run_model_code
@@ -47,6 +46,7 @@ _OPENERS: dict[str, Callable[[BinaryIO], Any]] = {"gzip": gzip.open, "bzip2": bz
 class _PythonFlavor(Flavor):
     name = "python"
     mlflow_loader = "mlflow.pyfunc.model"
+    methods = ("predict",)
 
     def matches(self, directory: ModelDirectory) -> bool:
         """Return whether a directory is a PythonModel that sparksig can load.
@@ -59,12 +59,11 @@ class _PythonFlavor(Flavor):
     def opens_files(self, directory: ModelDirectory) -> bool:
         return bool(directory.pyfunc.get("artifacts"))
 
-    def check(self, directory: ModelDirectory, loading: Loading) -> None:
+    def check(self, directory: ModelDirectory, loading: LoadOptions) -> None:
         is_from_code = _is_from_code(directory)
         loading.trust.require_code(
             directory, "a model from code" if is_from_code else "a pickled PythonModel"
         )
-        select_method(directory, loading, ("predict",))
         _locate_artifacts(directory)
         _read_config(directory, loading.model_config)
         if is_from_code:
@@ -74,7 +73,7 @@ class _PythonFlavor(Flavor):
         _locate_pickle(directory)
         require_package("cloudpickle", "a pickled PythonModel", "python-model")
 
-    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
+    def load(self, directory: ModelDirectory, loading: LoadOptions) -> Predictor:
         config = _read_config(directory, loading.model_config)
         context = PythonModelContext(_locate_artifacts(directory), config)
         if _is_from_code(directory):
@@ -92,8 +91,7 @@ class _PythonFlavor(Flavor):
     def accepts(self, model: object) -> bool:
         return isinstance(model, (PythonModel, FunctionModel)) or is_mlflow_model(model)
 
-    def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
-        check_method(model, saving.method, ("predict",))
+    def save(self, model: Any, home: Path, saving: SaveOptions) -> dict[str, Any]:
         if saving.model_code is not None:
             entries: dict[str, Any] = {"model_code_path": copy_into(saving.model_code, home).name}
         else:
@@ -139,17 +137,12 @@ def _run_code(directory: ModelDirectory, file: Path, config: Mapping[str, Any]) 
 
 def _unpickle(directory: ModelDirectory, file: Path) -> Any:
     compression = _read_compression(directory)
-    try:
-        with directory.open(file) as stream:
-            if compression is None:
-                return unpickle(stream)
-            with _OPENERS[compression](stream) as decompressed:
-                content = decompressed.read()  # to the end, to verify the checksum
-            return unpickle(io.BytesIO(content))
-    except (ModelError, ImportError):
-        raise
-    except Exception as error:
-        raise ModelDamagedError(f"{file} cannot be unpickled: {type(error).__name__}: {error}") from error
+    with convert_errors(f"{file} cannot be unpickled"), directory.open(file) as stream:
+        if compression is None:
+            return unpickle(stream)
+        with _OPENERS[compression](stream) as decompressed:
+            content = decompressed.read()  # to the end, to verify the checksum
+        return unpickle(io.BytesIO(content))
 
 
 def _read_compression(directory: ModelDirectory) -> str | None:

@@ -15,15 +15,14 @@ from sparksig.errors import ModelDamagedError, ModelError, ModelNotTrustedError,
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.interface import (
     Flavor,
-    Loading,
+    LoadOptions,
     Predictor,
-    Saving,
-    check_method,
+    SaveOptions,
+    convert_errors,
     create_pyfunc_entry,
     get_feature_names,
     get_method,
     require_package,
-    select_method,
 )
 from sparksig.models.flavors.skops_file import SkopsFile, find_untrusted_types
 from sparksig.models.flavors.skops_objects import check_objects
@@ -41,15 +40,14 @@ class _SklearnFlavor(Flavor):
     mlflow_loader = "mlflow.sklearn"
     has_feature_names = True
 
-    def check(self, directory: ModelDirectory, loading: Loading) -> None:
-        select_method(directory, loading)
-        check_object(directory, self._locate_file(directory), self._read_format(directory), loading.trust)
+    def check(self, directory: ModelDirectory, loading: LoadOptions) -> None:
+        check_object(directory, self.locate_file(directory), self._read_format(directory), loading.trust)
         require_package("sklearn", "a scikit-learn model", "sklearn")
 
-    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
-        file, serialization_format = self._locate_file(directory), self._read_format(directory)
+    def load(self, directory: ModelDirectory, loading: LoadOptions) -> Predictor:
+        file, serialization_format = self.locate_file(directory), self._read_format(directory)
         estimator = read_object(directory, file, serialization_format, loading.trust)
-        return self.create_predictor(estimator, select_method(directory, loading))
+        return self.create_predictor(estimator, self.select_method(directory, loading))
 
     def accepts(self, model: object) -> bool:
         try:
@@ -58,13 +56,13 @@ class _SklearnFlavor(Flavor):
             return False
         return isinstance(model, BaseEstimator)
 
-    def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
+    def save(self, model: Any, home: Path, saving: SaveOptions) -> dict[str, Any]:
         serialization_format = saving.serialization_format or "skops"
         if not isinstance(serialization_format, str) or serialization_format not in _FILES:
             raise ModelError(
                 f"serialization_format: expected one of {', '.join(_FILES)}, got {serialization_format!r}"
             )
-        check_method(model, saving.method)
+        self.create_predictor(model, saving.method)  # raises unless the model has the method
         import sklearn
 
         file = _FILES[serialization_format]
@@ -93,7 +91,7 @@ class _SklearnFlavor(Flavor):
         # old versions of MLflow wrote pickles without naming the format
         return str(self.get_config(directory).get("serialization_format", "pickle"))
 
-    def _locate_file(self, directory: ModelDirectory) -> Path:
+    def locate_file(self, directory: ModelDirectory) -> Path:
         file = self.get_config(directory).get("pickled_model")
         return directory.resolve_member(file or directory.pyfunc.get("model_path"))
 
@@ -210,32 +208,25 @@ def check_object(directory: ModelDirectory, file: Path, serialization_format: st
 
 def read_object(directory: ModelDirectory, file: Path, serialization_format: str, trust: Trust) -> Any:
     """Read an estimator from a file."""
-    try:
+    with convert_errors(f"{file} cannot be read"):
         if serialization_format == "skops":
-            return _inspect_file(directory, file, trust).build(checks_state=not trust.knows_content)
+            inspected = _inspect_file(directory, file, trust)
+            try:
+                return inspected.build(checks_state=not trust.knows_content)
+            except (ModelDamagedError, ModelNotTrustedError) as error:
+                raise type(error)(f"{file}: {error}") from error
         with directory.open(file) as stream:
             import cloudpickle
 
             return cloudpickle.load(stream)  # reads plain pickles too
-    except (ModelDamagedError, ModelNotTrustedError) as error:
-        raise type(error)(f"{file}: {error}") from error
-    except (ModelError, ImportError):
-        raise
-    except Exception as error:
-        raise ModelDamagedError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _inspect_file(directory: ModelDirectory, file: Path, trust: Trust) -> SkopsFile:
     """Read a skops file and its types, without building any object."""
     require_package("skops", "a model saved by skops", "sklearn")
-    try:
-        with directory.open_copy(file) as stream:
-            _check_size(stream, file)
-            return find_untrusted_types(stream, trust.trusted_types)
-    except (ModelError, ImportError):
-        raise
-    except Exception as error:
-        raise ModelDamagedError(f"{file} is not a skops file: {type(error).__name__}: {error}") from error
+    with convert_errors(f"{file} is not a skops file"), directory.open_copy(file) as stream:
+        _check_size(stream, file)
+        return find_untrusted_types(stream, trust.trusted_types)
 
 
 _MAX_RATIO, _MAX_EXTRA_BYTES = 200, 64 * 2**20

@@ -22,7 +22,7 @@ from sparksig.models.inert_types import INERT_TYPES
 
 
 def find_untrusted_types(stream: BinaryIO, trusted: tuple[str, ...] = ()) -> SkopsFile:
-    """Inspect a skops file without building any object of it.
+    """Inspect a skops file without building any of its objects.
 
     Raises:
         ModelDamagedError: the file refers to itself, or to objects by ids that skops never writes.

@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 
 from sparksig.errors import ModelDamagedError
-from sparksig.models.flavors.skops_rules import RULES, TREE, check_initial_predictions, is_a, qualify
+from sparksig.models.flavors.skops_rules import (
+    TREE,
+    check_estimator,
+    check_initial_predictions,
+    is_a,
+    qualify,
+)
 from sparksig.models.flavors.skops_state import require
 from sparksig.models.inert_types import INERT_TYPES
 
@@ -116,9 +122,7 @@ def _check_part(part: Any, trusted: frozenset[str]) -> None:
                 method is None or (isinstance(method, str) and method in _METHODS) for method in names
             )
             require(is_known, name, f"its {attribute} is not a prediction method")
-    for base, rule in RULES.items():
-        if is_a(part, base):
-            rule(part, trusted)
+    check_estimator(part, trusted)
 
 
 _METHOD_NAMES = ("stack_method", "stack_method_", "chain_method", "chain_method_", "response_method")

@@ -37,10 +37,7 @@ def _count_features(estimator: Any) -> int:
     return int(count)
 
 
-def _check_decision_tree(estimator: Any, trusted: frozenset[str]) -> None:
-    del trusted
-    if "tree_" not in vars(estimator):
-        return
+def _check_decision_tree(estimator: Any, _: frozenset[str]) -> None:
     name = type(estimator).__name__
     require(qualify(type(estimator.tree_)) == TREE, name, "its tree_ is not a tree")
     features = _count_features(estimator)
@@ -57,20 +54,14 @@ def _list_trees(estimator: Any, members: Any) -> list[Any]:
     return trees
 
 
-def _check_forest(estimator: Any, trusted: frozenset[str]) -> None:
-    del trusted
-    if "estimators_" not in vars(estimator):
-        return
+def _check_forest(estimator: Any, _: frozenset[str]) -> None:
     name, features = type(estimator).__name__, _count_features(estimator)
     require(isinstance(estimator.estimators_, list), name, "its members are not a list")
     for tree in _list_trees(estimator, estimator.estimators_):
         require(tree.n_features == features, name, "a tree is for another number of features")
 
 
-def _check_isolation_forest(estimator: Any, trusted: frozenset[str]) -> None:
-    del trusted
-    if "estimators_" not in vars(estimator):
-        return
+def _check_isolation_forest(estimator: Any, _: frozenset[str]) -> None:
     name, features = type(estimator).__name__, _count_features(estimator)
     chosen = vars(estimator).get("estimators_features_")
     are_lists = isinstance(estimator.estimators_, list) and isinstance(chosen, list)
@@ -89,10 +80,7 @@ def _check_columns(columns: Any, features: int, name: str) -> Any:
     return columns
 
 
-def _check_gradient_boosting(estimator: Any, trusted: frozenset[str]) -> None:
-    del trusted
-    if "estimators_" not in vars(estimator):
-        return
+def _check_gradient_boosting(estimator: Any, _: frozenset[str]) -> None:
     name, features = type(estimator).__name__, _count_features(estimator)
     members, columns = estimator.estimators_, vars(estimator).get("n_trees_per_iteration_")
     is_table = type(members) is np.ndarray and members.ndim == 2 and members.size > 0
@@ -125,8 +113,6 @@ _INITIAL = ("sklearn.dummy.DummyClassifier", "sklearn.dummy.DummyRegressor")
 
 
 def _check_hist_gradient_boosting(estimator: Any, trusted: frozenset[str]) -> None:
-    if "_predictors" not in vars(estimator):
-        return
     name, features = type(estimator).__name__, _count_features(estimator)
     if vars(estimator).get("_preprocessor") is not None and PREDICTOR not in trusted:
         raise ModelNotTrustedError(
@@ -172,8 +158,6 @@ def _check_predictor(predictor: Any, is_categorical: Any) -> None:
 def _check_support_vectors(estimator: Any, trusted: frozenset[str]) -> None:
     """Check the arrays that libsvm reads, which takes the sizes of the others from the counts in one."""
     state, name = vars(estimator), type(estimator).__name__
-    if "support_vectors_" not in state:
-        return
     require("_impl" not in state, name, "it names another algorithm")
     support, counts = state.get("support_"), state.get("_n_support")
     are_indices = _is_vector(support, "i") and _is_vector(counts, "i")
@@ -216,8 +200,7 @@ def _is_vector(value: Any, kinds: str) -> bool:
     return type(value) is np.ndarray and value.ndim == 1 and value.dtype.kind in kinds
 
 
-def _check_clusters(estimator: Any, trusted: frozenset[str]) -> None:
-    del trusted
+def _check_clusters(estimator: Any, _: frozenset[str]) -> None:
     centers = vars(estimator).get("cluster_centers_")
     if centers is None:
         return
@@ -228,9 +211,8 @@ def _check_clusters(estimator: Any, trusted: frozenset[str]) -> None:
     require(type(threads) is int and 1 <= threads <= 4096, name, "its number of threads is out of range")
 
 
-def _check_fitted_rows(estimator: Any, trusted: frozenset[str]) -> None:
+def _check_fitted_rows(estimator: Any, _: frozenset[str]) -> None:
     """Check the rows and the labels of a nearest neighbors search."""
-    del trusted
     rows, labels = vars(estimator).get("_fit_X"), vars(estimator).get("_y")
     if rows is None:
         return
@@ -246,14 +228,21 @@ def _check_fitted_rows(estimator: Any, trusted: frozenset[str]) -> None:
     require(in_range, name, "a label is out of the range of its classes")
 
 
-RULES: Mapping[str, Callable[[Any, frozenset[str]], None]] = {
-    "BaseDecisionTree": _check_decision_tree,
-    "BaseForest": _check_forest,
-    "IsolationForest": _check_isolation_forest,
-    "BaseGradientBoosting": _check_gradient_boosting,
-    "BaseHistGradientBoosting": _check_hist_gradient_boosting,
-    "BaseLibSVM": _check_support_vectors,
-    "_BaseKMeans": _check_clusters,
-    "NeighborsBase": _check_fitted_rows,
+def check_estimator(part: Any, trusted: frozenset[str]) -> None:
+    """Apply the rules of the base classes of a fitted estimator."""
+    for base, (attribute, check) in _RULES.items():
+        if is_a(part, base) and attribute in vars(part):
+            check(part, trusted)
+
+
+_RULES: Mapping[str, tuple[str, Callable[[Any, frozenset[str]], None]]] = {
+    "BaseDecisionTree": ("tree_", _check_decision_tree),
+    "BaseForest": ("estimators_", _check_forest),
+    "IsolationForest": ("estimators_", _check_isolation_forest),
+    "BaseGradientBoosting": ("estimators_", _check_gradient_boosting),
+    "BaseHistGradientBoosting": ("_predictors", _check_hist_gradient_boosting),
+    "BaseLibSVM": ("support_vectors_", _check_support_vectors),
+    "_BaseKMeans": ("cluster_centers_", _check_clusters),
+    "NeighborsBase": ("_fit_X", _check_fitted_rows),
 }
-"""The rules of estimators, by the name of their base class in scikit-learn."""
+"""By the name of a base class in scikit-learn: an attribute that fitting sets, and the rule."""

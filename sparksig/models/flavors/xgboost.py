@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +11,21 @@ import pandas as pd
 
 from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, quote
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.flavors.categories import (
-    has_other_columns,
-    is_number,
-    refuse_columns,
-    restore_categories,
-)
+from sparksig.models.flavors.categories import check_columns, has_other_columns, restore_categories
 from sparksig.models.flavors.interface import (
     FeaturePredictor,
     Flavor,
-    Loading,
+    LoadOptions,
     Predictor,
-    Saving,
-    accept_params,
-    check_method,
+    SaveOptions,
     convert_errors,
     create_pyfunc_entry,
     get_feature_names,
     get_method,
     require_package,
-    select_method,
 )
 from sparksig.models.flavors.ubjson import is_complete_ubjson
-from sparksig.schema import ColSpec, Schema
+from sparksig.schema import Schema
 
 _FILE = "model.ubj"
 _BOOSTER = "xgboost.core.Booster"
@@ -46,20 +37,19 @@ class _XgboostFlavor(Flavor):
     mlflow_loader = "mlflow.xgboost"
     has_feature_names = True
 
-    def check(self, directory: ModelDirectory, loading: Loading) -> None:
-        select_method(directory, loading)
+    def check(self, directory: ModelDirectory, loading: LoadOptions) -> None:
         self._read_class_name(directory)
         self._read_parameters(directory)
-        directory.resolve_member(self.get_config(directory).get("data"))
+        self.locate_file(directory)
         require_package("xgboost", "an XGBoost model", "xgboost")
         if has_other_columns(directory.inputs):
             # whether the model accepts them depends on the categories in its file
             self.load(directory, loading)
 
-    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
+    def load(self, directory: ModelDirectory, loading: LoadOptions) -> Predictor:
         import xgboost
 
-        file = directory.resolve_member(self.get_config(directory).get("data"))
+        file = self.locate_file(directory)
         name = self._read_class_name(directory)
         cls: Any = getattr(xgboost, name, None)
         if not (isinstance(cls, type) and issubclass(cls, (xgboost.Booster, xgboost.XGBModel))):
@@ -73,15 +63,14 @@ class _XgboostFlavor(Flavor):
                 raise ModelDamagedError(f"{file} is not an XGBoost model: the file is incomplete")
             model.load_model(content)
         version = str(self.get_config(directory).get("xgb_version") or "")
-        return self.create_predictor(model, select_method(directory, loading), directory.inputs, version)
+        return self.create_predictor(model, self.select_method(directory, loading), directory.inputs, version)
 
     def accepts(self, model: object) -> bool:
         return type(model).__module__ in _MODULES and hasattr(model, "save_model")
 
-    def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
+    def save(self, model: Any, home: Path, saving: SaveOptions) -> dict[str, Any]:
         import xgboost
 
-        check_method(model, saving.method)
         is_booster = isinstance(model, xgboost.Booster)
         booster = model if is_booster else _get_booster(model)
         if not is_booster and callable(model.objective):
@@ -94,7 +83,7 @@ class _XgboostFlavor(Flavor):
                 f"{', '.join(map(quote, lost))}. Train the model with XGBoost 3.1 or newer, or encode the "
                 "columns in a Pipeline of scikit-learn or a PythonModel"
             )
-        self.create_predictor(model, saving.method, saving.inputs)
+        self.create_predictor(model, saving.method, saving.inputs)  # raises unless the model can predict
         with convert_errors("XGBoost cannot save the model", ModelError):
             model.save_model(home / _FILE)
         missing = None if is_booster else model.missing
@@ -130,14 +119,14 @@ class _XgboostFlavor(Flavor):
         if inputs is not None and not inputs.is_tensor_spec():
             labels = inputs.input_names() if inputs.has_input_names() or names is None else list(names)
             lost = _find_lost_categories(booster, version or xgboost.__version__)
-            _check_columns(list(zip(labels, inputs)), categories, lost)
+            library = "XGBoost (before 3.1 it does not store categories)" if lost else "XGBoost"
+            check_columns(list(zip(labels, inputs)), categories, library, lost)
 
         def prepare(model_input: Any) -> Any:
             restored = restore_categories(model_input, categories)
             return xgboost.DMatrix(restored, enable_categorical=bool(categories)) if is_booster else restored
 
-        function = get_method(model, method)
-        return FeaturePredictor(accept_params(function, f"XGBoost's {method}", prepare), names)
+        return FeaturePredictor(get_method(model, method), f"XGBoost's {method}", prepare, names)
 
     def _read_class_name(self, directory: ModelDirectory) -> str:
         module, _, name = str(self.get_config(directory).get("model_class", _BOOSTER)).rpartition(".")
@@ -189,18 +178,6 @@ def _read_categories(booster: Any) -> dict[Any, pd.CategoricalDtype]:
         for name, values in columns
         if values is not None
     }
-
-
-def _check_columns(
-    columns: list[tuple[object, ColSpec]], categories: Mapping[Any, object], lost: list[str]
-) -> None:
-    """Refuse columns that are not numbers, unless the booster stores their categories."""
-    refused = [
-        (label, spec)
-        for label, spec in columns
-        if label not in categories and (not is_number(spec.type) or label in lost)
-    ]
-    refuse_columns(refused, "XGBoost (before 3.1 it does not store categories)" if lost else "XGBoost")
 
 
 def _find_lost_categories(booster: Any, version: str) -> list[str]:
