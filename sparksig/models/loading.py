@@ -22,7 +22,7 @@ from sparksig.engine.features import has_features
 from sparksig.engine.frames import build_model_frame, build_model_input
 from sparksig.engine.predictions import check
 from sparksig.engine.selection import select_features
-from sparksig.engine.text_dtypes import OBJECTS, TextDtypes, list_text_labels
+from sparksig.engine.text_dtypes import TextDtypes, list_text_labels
 from sparksig.errors import ModelDamagedError, ModelError, name_type
 from sparksig.infer.outputs import count_rows
 from sparksig.models import examples, flavors
@@ -69,8 +69,8 @@ class LoadedModel:
         directory: ModelDirectory,
         predictor: Predictor,
         signature: ModelSignature | None,
-        text_dtypes: TextDtypes = OBJECTS,
-        absent: Absent = "omit",
+        text_dtypes: TextDtypes,
+        absent: Absent,
     ) -> None:
         self.path = path
         self.signature = signature

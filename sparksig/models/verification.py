@@ -50,7 +50,8 @@ def verify_example(
             model, saving.method, None if signature is None else signature.inputs
         )
         if predictor is not None:
-            _compare_loaded(predictor, enforced, prediction)
+            with _explain_errors("input example"):
+                _compare_loaded(predictor, enforced, prediction)
             _compare_raw(predictor, data, enforced, prediction)
         with _explain_errors("input example, sent as a request,"):
             validate_serving_input(loaded, (home / SERVING_FILE).read_text(encoding="utf-8"))

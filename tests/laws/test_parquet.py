@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sparksig import Array, ColSpec, ContractError, Map, Object, Property, Schema
 from sparksig.engine import plan as plans
-from sparksig.tables.check import check_parquet
+from tests.parquet_tables import check_parquet
 
 numbers = st.none() | st.integers(-9, 9)
 instants = st.none() | st.datetimes(datetime.datetime(1600, 1, 1), datetime.datetime(2400, 1, 1))

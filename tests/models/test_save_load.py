@@ -378,6 +378,14 @@ def test_an_estimator_predicts_nothing_for_no_rows(tmp_path):
     assert same_bits(model.predict(data.head(0)), np.array([], "float64"))
 
 
+def test_an_example_without_rows_that_an_estimator_refuses_is_refused(tmp_path):
+    data, target = diabetes()
+    signature = sparksig.infer_signature(data, target)
+    with pytest.raises(ModelError, match=r"^the model fails on its input example: ValueError"):
+        sparksig.save_model(tmp_path / "m", linear(), signature, input_example=data.head(0))
+    assert not (tmp_path / "m").exists()
+
+
 @pytest.mark.parametrize("signature", [None, ModelSignature(X)], ids=["no-signature", "no-outputs"])
 def test_no_rows_without_declared_outputs_fail_as_in_the_model(tmp_path, signature):
     model = returning(tmp_path, never, signature)

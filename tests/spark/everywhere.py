@@ -598,8 +598,8 @@ def jobs_on_connect(at):
     if at.kind != "connect":
         return {}
     from sparksig.jobs import CheckConfig, ScoreConfig
+    from sparksig.jobs import score as run_score
     from sparksig.jobs.check_job import check as run_check
-    from sparksig.jobs.score_job import score as run_score
 
     folder = at.folder
     path = at.save("m", lambda data, params: data["x"] * 2.0, {"x": "long"}, Y)

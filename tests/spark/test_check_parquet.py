@@ -22,8 +22,7 @@ from sparksig import (
     sample_signature,
 )
 from sparksig.convert.ddl import from_ddl
-from sparksig.tables.check import check_parquet
-from sparksig.tables.infer import infer_parquet
+from tests.parquet_tables import check_parquet, infer_parquet
 
 ITEM = Object([Property("k", "long"), Property("s", "string", required=False)])
 NAN = float("nan")

@@ -13,7 +13,7 @@ import sparksig
 from sparksig import ColSpec, ContractError, ModelSignature, Schema, TensorSpec
 from sparksig.jobs import ScoreConfig, plan_score
 from sparksig.jobs import score as run_job
-from sparksig.tables.check import check_parquet
+from tests.parquet_tables import check_parquet
 
 # scikit-learn's, of an array for an estimator that knows names
 pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
