@@ -432,7 +432,7 @@ def test_metadata_that_somebody_else_wrote_are_no_crash(write, metadata):
     fields = {"fields": [{"name": "a", "type": "long", "nullable": True, "metadata": metadata}]}
     held = {"org.apache.spark.sql.parquet.row.metadata": json.dumps(fields)}
     home = write(pa.table({"a": [1]}).replace_schema_metadata(held))
-    if isinstance(metadata, dict):  # what is kept as ours must be ours
+    if isinstance(metadata, dict):  # a dictionary under our key must be valid
         with pytest.raises(SparksigError):
             check_parquet(home, home)
     else:

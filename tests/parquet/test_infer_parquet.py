@@ -1,4 +1,4 @@
-"""infer_parquet: signatures from some rows of Parquet tables, with what was seen."""
+"""infer_parquet: signatures from some rows of Parquet tables, with their evidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All entry points have one verdict on a table and a contract, whoever has written the table."""
+"""All entry points have one verdict on a table and a contract, for tables of any writer."""
 
 from __future__ import annotations
 
