@@ -75,7 +75,8 @@ class Contract:
             are never allowed to be absent.
         extra: "forbid", "allow" or "warn" for columns that the contract does not declare.
         partitions: columns whose types the table's directories do not store; only their presence is checked.
-        filled: the columns that a Delta table fills itself, with the way ("default", "generated", ...).
+        filled: the columns that a Delta table fills itself, and how: "default", "generated", "identity" or
+            "always".
         declares_nulls: whether NOT NULL counts. It does not in Parquet files, which declare all columns
             nullable, unless this package has written them.
         is_delta: whether it is a Delta table, in which a field of a null struct breaks NOT NULL.

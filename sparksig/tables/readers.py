@@ -39,7 +39,7 @@ class TableSchema:
         columns: the columns of the table.
         metadata: the metadata of each column that the writer has stored.
         partitions: columns whose types the table's directories do not store.
-        filled: the columns that the table fills itself, with the way.
+        filled: the columns that the table fills itself, and how.
         declares_nulls: whether NOT NULL counts.
     """
 
@@ -217,7 +217,7 @@ def describe_spark_table(
     Args:
         table: the columns of the table.
         partitions: columns whose types the table's directories do not store.
-        filled: the columns that the table fills itself, with the way.
+        filled: the columns that the table fills itself, and how.
     """
     metadata = {part.name: part.metadata or {} for part in table.fields}
     return TableSchema(tuple(list_spark_columns(table)), metadata, frozenset(partitions), filled)
