@@ -35,7 +35,7 @@ GROUPS = {
 
 
 def write_page() -> str:
-    """Return the page, from the docstrings as they are now."""
+    """Return the page, from the current docstrings."""
     return "\n".join([INTRODUCTION, *_write_groups()])
 
 

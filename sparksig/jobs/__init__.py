@@ -9,7 +9,8 @@ from sparksig.jobs.infer_job import infer, plan_infer
 from sparksig.jobs.job_run import RunReport
 from sparksig.jobs.loading import load_config
 from sparksig.jobs.main import JOBS, run
-from sparksig.jobs.score_job import plan_score, score
+from sparksig.jobs.score_plan import plan_score
+from sparksig.jobs.score_run import score
 
 __all__ = [
     "EXIT_CODES",

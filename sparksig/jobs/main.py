@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol, get_args
 
 from sparksig.errors import Finding
-from sparksig.jobs import check_job, infer_job, score_job
+from sparksig.jobs import check_job, infer_job
 from sparksig.jobs.config import CheckConfig, InferConfig, JobConfig, ScoreConfig
 from sparksig.jobs.console import print_error, print_output
 from sparksig.jobs.exit_codes import exit_code
 from sparksig.jobs.failures import describe_failure
 from sparksig.jobs.job_run import RunReport, get_report
 from sparksig.jobs.loading import load_config
+from sparksig.jobs.score_plan import plan_score
+from sparksig.jobs.score_run import score
 from sparksig.jobs.secrets import find_secrets
 from sparksig.models.registry import redact_uri
 
@@ -55,7 +57,7 @@ class Job:
 
 
 JOBS = {
-    "score": Job(ScoreConfig, score_job.score, score_job.plan_score),
+    "score": Job(ScoreConfig, score, plan_score),
     "check": Job(CheckConfig, check_job.check, check_job.plan_check),
     "infer": Job(InferConfig, infer_job.infer, infer_job.plan_infer),
 }

@@ -1,4 +1,4 @@
-"""A run of the score job, from its configuration to its report."""
+"""The score job: it scores a table with a model, and publishes all predictions or nothing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,28 @@ from sparksig.errors import BudgetExceededError, Finding, OutputRefusedError
 from sparksig.jobs.config import BudgetSection, ScoreConfig
 from sparksig.jobs.console import print_error
 from sparksig.jobs.engine import Engine, RunPlan, choose_engine
-from sparksig.jobs.job_run import JobRun
+from sparksig.jobs.job_run import JobRun, RunReport
 from sparksig.jobs.staging import StagedResult, StagingDirectory, build_fingerprints
 from sparksig.jobs.start_checks import check_before_start
 from sparksig.models.registry import redact_uri
 from sparksig.scoring.prepared import PreparedModel
 from sparksig.scoring.tally import name_summaries
 from sparksig.views import count_nouns
+
+
+def score(config: ScoreConfig) -> RunReport:
+    """Score a table with a model, and publish the predictions.
+
+    The model, the table's schema, and the output are checked before the first Spark task. Then all rows are
+    scored into a hidden directory beside the output, counted, compared with the error budget, and published.
+    A failed job writes nothing to the output. A killed job can be started again with its run id: complete
+    results for the same model and input are published, otherwise all rows are scored again. A run that was
+    done before is not repeated.
+
+    Raises:
+        SparksigError: an error of :data:`EXIT_CODES`.
+    """
+    return ScoreRun(config).execute()
 
 
 class ScoreRun(JobRun[ScoreConfig]):

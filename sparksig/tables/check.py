@@ -21,7 +21,7 @@ from sparksig.errors import (
 )
 from sparksig.lattice import Decimal, Field, Scalar
 from sparksig.models.registry import redact_uri
-from sparksig.options import CheckMode, Extra, Missing, SampleMethod, Side, TypeRule
+from sparksig.options import CheckMode, Extra, Missing, Side, TypeRule
 from sparksig.spark.arguments import refuse_object
 from sparksig.spark.diagnosis import convert_spark_errors, refuse_stopped_session
 from sparksig.tables.arrow import Breach, Outcome, count_violations
@@ -118,57 +118,6 @@ def check(
     else:
         name = redact_uri(table) if isinstance(table, (str, os.PathLike)) else ""
     return replace(report, seconds=time.perf_counter() - started, table=name)
-
-
-def check_parquet(
-    path: str | os.PathLike[str],
-    contract: Any,
-    mode: CheckMode = "schema",
-    *,
-    rows: int = 10_000,
-    seed: int = 0,
-    method: SampleMethod = "partitions",
-    **options: Any,
-) -> Report:
-    """Check a Parquet table against a contract, without Spark: :func:`check` of a path.
-
-    Timestamps are judged by the local time of their column's time zone, which Parquet files give as UTC.
-
-    Args:
-        path: a file, a directory of files, or a URI of an object store (``s3://``, ``gs://``, ``abfs://``,
-            ``hdfs://``).
-        contract: as in :func:`check`.
-        mode: as in :func:`check`; "schema" reads the footers of all files.
-        rows: the largest number of rows of a sample.
-        seed: the seed of a sample. The same seed and files give the same rows.
-        method: the method of a sample: "partitions" reads the first rows of at most 32 row groups; "uniform"
-            chooses each row with the same probability.
-        options: all other options of :func:`check`.
-
-    Returns:
-        A report, as :func:`check` returns it.
-
-    Raises:
-        ContractError: an argument is wrong, or a file is damaged.
-        ModelError, SignatureError: the contract cannot be read.
-        TableNotFoundError: the table, or the table that is the contract, does not exist.
-        UnsupportedError: a Delta table.
-
-    Example:
-        >>> import tempfile
-        >>> import pyarrow as pa, pyarrow.parquet
-        >>> table = pa.table({"id": [1, None, 3], "price": [9, 8, 7]})
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     pyarrow.parquet.write_table(table, f"{folder}/orders.parquet")
-        ...     print(check_parquet(folder, "id bigint not null, price bigint", "full"))
-        the table breaks the contract (DDL): 3 rows checked, 1 row breaks it
-          id     bigint not null  int64  1 null (33.3 %)  fails
-          price  bigint           int64  no nulls         ok
-        - id: expected bigint without nulls, got nulls, once (fill the nulls, or filter the rows) [NULL_IN_REQUIRED] e.g. orders.parquet, row 1
-    """  # noqa: E501  as it is printed
-    sampler = Sampler(rows, seed=seed, method=method)
-    table: Any = open_parquet(path)
-    return check(table, contract, mode, sampler=sampler, **options)
 
 
 def open_table(table: Any, contract: Any = None) -> Table:

@@ -56,55 +56,16 @@ def sample_signature(
     return infer_table(open_table(table), sampler, columns)
 
 
-def infer_parquet(
-    path: str | os.PathLike[str],
-    *,
-    rows: int = 10_000,
-    seed: int = 0,
-    columns: str | Sequence[str] | None = None,
-    method: str = "partitions",
-) -> SampledSignature:
-    """Infer the signature of a Parquet table from some of its rows, without Spark.
-
-    The types come from the table. A column, or a field of a struct, is optional if the sample has nulls.
-
-    Args:
-        path: a file, a directory of files, or a URI of an object store.
-        rows: the largest number of rows.
-        seed: the seed of the sample. The same seed and files give the same rows.
-        columns: the columns of the signature; None for all columns of the table.
-        method: "partitions": the first rows of some row groups; "uniform": each row
-            with the same probability.
-
-    Returns:
-        The signature, and the evidence for each column; ``signature.inputs`` are the columns.
-
-    Raises:
-        InferenceError: the table has types that signatures do not support, duplicate names, or files that
-            differ.
-        ContractError: an argument is wrong.
-        TableNotFoundError: the table does not exist.
-        UnsupportedError: a Delta table.
-
-    Example:
-        >>> import tempfile
-        >>> import pyarrow as pa, pyarrow.parquet
-        >>> table = pa.table({"id": [1, 2], "price": [9.5, None]})
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     pyarrow.parquet.write_table(table, f"{folder}/orders.parquet")
-        ...     print(infer_parquet(folder))
-        'id': long (required): 0 nulls in 2 rows of 1 row group
-        'price': double (optional): 1 null in 2 rows of 1 row group
-    """
-    sampler = Sampler(rows, seed=seed, method=method)
-    return infer_table(open_parquet(path), sampler, columns)
+def infer_parquet(path: os.PathLike[str]) -> SampledSignature:
+    """Infer the signature of the Parquet table at a path, even if a Spark session is active."""
+    return infer_table(open_parquet(path))
 
 
 @convert_spark_errors()
 def infer_table(
     opened: Table, sampler: Sampler | None = None, columns: str | Sequence[str] | None = None
 ) -> SampledSignature:
-    """Infer the signature of an opened table; see :func:`infer_parquet`."""
+    """Infer the signature of an opened table; the errors are those of :func:`sample_signature`."""
     names = _choose_columns(opened, columns)
     if isinstance(opened, ParquetTable):
         findings = find_duplicate_columns(opened.columns, opened.fold) + opened.compare_files(names, ())

@@ -258,7 +258,7 @@ def _limit(model, signature):
     return F.arrow_udf(predict, "double")
 
 
-# --- what needs applications of its own -----------------------------------------------------------------
+# --- benches in separate applications -------------------------------------------------------------------
 
 APPLICATION = """
 import json, sys, time, warnings

@@ -15,8 +15,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 import sparksig
-from sparksig.tables.check import check_parquet
 from tests.bench.harness import Case
+from tests.parquet_tables import check_parquet
 
 ROWS = 4_000_000
 CONTRACT = "id bigint not null, price double not null, name string not null, day date not null"

@@ -1,4 +1,4 @@
-"""What the tests of all neighbours share: the listed losses as functions, tampered metadata of tensors."""
+"""Helpers for the tests of all conversions: the listed losses as functions, tampered metadata of tensors."""
 
 from __future__ import annotations
 

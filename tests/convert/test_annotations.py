@@ -220,7 +220,7 @@ def _optional(hint):
 
 
 def _wrap(inner):
-    # pydantic has names of its own
+    # pydantic reserves other names
     fields = st.dictionaries(st.sampled_from(["a", "b", "cls", "type", "c_1", "ä"]), inner, min_size=1)
     return st.one_of(
         inner.map(lambda h: list[h]),

@@ -464,7 +464,7 @@ def test_what_comes_from_arrow_takes_that_arrow(schema):
         assert not find_mismatches(to_source(field.type), spec.type, field.name, spec.required)
 
 
-# --- what is lost on the way to Arrow -----------------------------------------------------------------------
+# --- losses on the way to Arrow -----------------------------------------------------------------------------
 
 
 def _returns(ours, expected):
@@ -528,7 +528,7 @@ def test_lost_to_arrow(check):
     check()
 
 
-# --- what is lost on the way from Arrow -------------------------------------------------------------------
+# --- losses on the way from Arrow -------------------------------------------------------------------------
 
 
 def _comes_back(arrow, expected):

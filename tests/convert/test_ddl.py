@@ -296,7 +296,7 @@ def test_columns_come_back_but_for_what_is_lost(schema):
 @pytest.mark.skipif(not SPARK_4, reason="this Spark has no VariantType")
 @given(schemas)
 def test_as_by_way_of_sparks_types(schema):
-    """One law for two neighbours: the text says what the StructType says, tensors' metadata excepted."""
+    """DDL and the StructType agree, except for the metadata of tensors."""
     (table, error), (text, ours) = attempt(to_spark, schema), attempt(to_ddl, schema)
     if error:
         assert sorted(map(str, ours.findings)) == sorted(map(str, error.findings))
@@ -328,7 +328,7 @@ def test_no_schema(value):
         to_ddl(value)
 
 
-# --- what is lost -------------------------------------------------------------------------------------------
+# --- losses -------------------------------------------------------------------------------------------------
 
 
 def _back(schema):

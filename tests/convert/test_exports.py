@@ -1,4 +1,4 @@
-"""The one door to all forms: their texts read back, their losses, and what is refused."""
+"""Exports to all formats: reading the texts back, losses, and refusals."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_whatever_the_signature_there_is_a_text_or_an_error(contract, to):
     assert exported.text == exported.text.strip("\n") or to in (
         "ddl",
         "arrow",
-    )  # which have names as they are
+    )  # these formats do not change names
     paths(exported)
 
 

@@ -1,4 +1,4 @@
-"""JSON <-> values of the signature types: what is written comes back, and nothing is read into a type."""
+"""JSON <-> values of the signature types: round trips are exact, and no text is parsed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ UNWRITABLE = "the value cannot be written as JSON: 1 finding\n  - "
 
 
 def strict(text):
-    """JSON as the standard has it: NaN and infinities are no part of it."""
+    """Read JSON as the standard defines it: without NaN and infinities."""
 
     def refused(constant):
         raise AssertionError(f"a bare {constant}")
@@ -96,7 +96,7 @@ LEAVES = {
 
 @st.composite
 def values(draw, dtype):
-    """A value of a type, null now and then; below the top a NaN is no null."""
+    """Generate a value of a type, sometimes null; a nested NaN does not count as null."""
     if draw(st.integers(0, 5)) == 0:
         return None
     if isinstance(dtype, DataType):
@@ -408,7 +408,7 @@ def test_texts_are_left_alone_on_demand():
     assert from_json(content, dtype, times="texts") == {"at": "2020-01-01", "blob": ["eA=="], "x": 1.0}
 
 
-# --- what is refused --------------------------------------------------------------------------------------
+# --- refusals ---------------------------------------------------------------------------------------------
 
 HERE = "^unsupported JSON: "
 

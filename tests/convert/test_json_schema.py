@@ -103,8 +103,8 @@ def good(dtype):
 
 
 def members(parts):
-    """An object of these parts: what is not required may be absent, and now and then what is."""
-    # what is required is there in three of four objects
+    """Generate an object with these properties. Optional ones may be absent, and sometimes a required one."""
+    # three of four objects have the required property
     sure = {name: near(dtype) for name, (dtype, required) in parts.items() if required}
     remaining = {name: near(dtype) for name, (dtype, required) in parts.items() if not required}
     complete, torn = (
@@ -323,7 +323,7 @@ def test_all_findings_at_once():
     assert codes(error) == [("inputs.1", Code.DUPLICATE_NAME), ("outputs.z", Code.UNSUPPORTED_TYPE)]
 
 
-# --- what is lost -------------------------------------------------------------------------------------------
+# --- losses -------------------------------------------------------------------------------------------------
 
 
 def lose(schema, record, message):
@@ -342,7 +342,7 @@ def lose_days():
 
 
 def lose_integers():
-    """No finding of its own: every double has it."""
+    """No finding reports this loss, because every double has it."""
     for dtype, limit in ((DataType.float, 2**24), (DataType.double, 2**53)):
         schema = Schema([ColSpec(dtype, "x")])
         assert is_accepted(schema, {"x": limit})

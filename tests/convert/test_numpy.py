@@ -1,4 +1,4 @@
-"""NumPy dtypes <-> signature types, and what a schema says its columns are in NumPy and pandas."""
+"""NumPy dtypes <-> signature types, and the dtypes of a schema in NumPy and pandas."""
 
 from __future__ import annotations
 

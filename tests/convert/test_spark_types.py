@@ -350,7 +350,7 @@ def test_other_map_keys_are_refused(key, target):
 # --- the laws -----------------------------------------------------------------------------------------------
 
 lossless_types = composite_types(any_type=SPARK_4, vectors=False)
-# timedelta64 has a test of its own
+# timedelta64 has a separate test
 tensor_dtypes = st.sampled_from([name for name in TENSOR_DTYPES if name != "timedelta64[ns]"]).map(np.dtype)
 kept_dtypes = tensor_dtypes.filter(lambda dtype: dtype.kind not in "Oc")
 
@@ -434,7 +434,7 @@ def test_what_comes_from_spark_takes_that_table(schema):
         assert not find_mismatches(to_source(field.dataType), spec.type, field.name, spec.required)
 
 
-# --- what is lost on the way to Spark -----------------------------------------------------------------------
+# --- losses on the way to Spark -----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -507,7 +507,7 @@ def test_lost_to_spark(check):
     check()
 
 
-# --- what is lost on the way from Spark ---------------------------------------------------------------------
+# --- losses on the way from Spark ---------------------------------------------------------------------------
 
 
 def _all_come_back(expected, *actual_types):

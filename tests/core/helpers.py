@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sparksig.errors import SparksigError
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property
 
-# Few leaves and few names, so that two of them often have a common type.
+# Few leaves and few names, so that two types often have a common type.
 _LEAVES = st.one_of(
     st.sampled_from([DataType.long, DataType.double, DataType.string]), st.builds(AnyType), st.builds(AnyType)
 )

@@ -1,4 +1,4 @@
-"""Every public name says what it is, what it takes, gives and raises, and shows it by an example that runs.
+"""Each public name documents its arguments, result and errors, and has an example that runs.
 
 The examples are run by test_doctests.py here, and by tests/spark/test_docstrings.py with a session.
 """

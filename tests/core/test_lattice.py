@@ -1,4 +1,4 @@
-"""Verdicts of the casting table: every row of it, nested sources, paths, hints, and the way back."""
+"""Verdicts of the casting table: each row, nested sources, paths, hints, and the way back."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STRING = Scalar("string")
 VECTOR = Struct((Field("type", Scalar("int8")), Field("values", ListOf(Scalar("float64")))), "vector")
 VARIANT = Struct((Field("value", Scalar("binary")), Field("metadata", Scalar("binary"))), "variant")
 
-# The scalar rows of the table in the design, written out: what is not here is refused.
+# The scalar rows of the casting table. Any other pair is refused.
 TABLE = {
     DataType.boolean: "bool",
     DataType.integer: "int8 int16 int32 uint8 uint16",
@@ -206,7 +206,7 @@ def test_what_is_optional_around_makes_optional_what_is_inside():
     assert widens(MapOf(STRING, NULL), Object([Property("a", "long", False)]))
 
 
-# --- findings: all of them, with their paths ----------------------------------------------------------
+# --- findings and their paths -------------------------------------------------------------------------
 
 
 def test_all_findings_of_a_nested_source_with_their_paths():

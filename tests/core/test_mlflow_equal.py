@@ -1,4 +1,4 @@
-"""Both ways against the installed MLflow: it reads what we write, we read what it writes, to the byte."""
+"""Signatures in both directions with the installed MLflow: JSON and reprs are equal byte for byte."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def mlflow_reads(dtype):
 
 
 def mlflow_reads_params(params):
-    """False for a date or time that is None (40), and for what it cannot read in objects (38)."""
+    """Return False for a date or time that is None (40), and for objects that MLflow cannot read (38)."""
     return all(
         mlflow_reads(spec.dtype)
         and not (spec.dtype is DataType.datetime and None in (spec.default if spec.shape else [spec.default]))
@@ -117,7 +117,7 @@ def mlflow_keeps(signature):
     return signature.params is None or len(signature.params) > 0
 
 
-# Vectors only where MLflow can read them: a column of them, and arrays of arrays of them.
+# Vectors only where MLflow can read them: as a column, and in arrays of arrays.
 _vectors = st.recursive(st.builds(SparkMLVector), lambda inner: st.builds(Array, inner), max_leaves=2)
 readable_types = st.one_of(composite_types(vectors=False), _vectors).filter(mlflow_reads)
 readable_schemas = st.one_of(column_schemas(readable_types), tensor_schemas())
@@ -295,7 +295,7 @@ def test_an_absent_required_is_true_even_after_mlflow_rewrote_it(entry):
 
 
 def both_merged(x, y):
-    """The reprs of what the two make of ``x`` and ``y``; None where one refuses."""
+    """Return the reprs of both results for ``x`` and ``y``; None if one of the two refuses."""
     ours = attempt(merge, x, y)
     # In arrays, because MLflow's scalars cannot be merged on their own.
     try:

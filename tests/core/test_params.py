@@ -1,4 +1,4 @@
-"""Params: specs and their defaults, JSON, and enforcing what a caller gives."""
+"""Params: specs and their defaults, JSON, and enforcement."""
 
 from __future__ import annotations
 

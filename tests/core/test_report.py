@@ -1,4 +1,4 @@
-"""Reports as text, JSON and HTML: everything is shown, and nothing of it is markup; no Spark."""
+"""Reports as text, JSON and HTML: everything is shown, and nothing becomes markup. No Spark."""
 
 from __future__ import annotations
 

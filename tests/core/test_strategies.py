@@ -1,4 +1,4 @@
-"""The strategies reach what they promise: otherwise every property test rests on sand."""
+"""The strategies generate the rare examples that the property-based tests rely on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The types of a signature: JSON, reprs, equality, what is refused, and merging."""
+"""The types of a signature: JSON, reprs, equality, refusals, and merging."""
 
 from __future__ import annotations
 

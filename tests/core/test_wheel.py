@@ -98,7 +98,7 @@ class Environment:
         self.bin, self.folder = home / "bin", folder
 
     def run(self, *command, status=0):
-        """Run a command in the folder of the models, and return what it prints."""
+        """Run a command in the folder of the models, and return its output."""
         preserved = ("HOME", "JAVA_HOME", "LANG", "TMPDIR")
         environment = {name: os.environ[name] for name in preserved if name in os.environ}
         path = f"{self.bin}:{os.environ['PATH']}"

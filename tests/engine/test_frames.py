@@ -1,4 +1,4 @@
-"""What a model sees: dtypes by the schema alone, every value kept, the caller's data left alone."""
+"""Model inputs: the schema decides the dtypes, values are exact, and the caller's data does not change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values against type hints: what reaches a model as which Python value, and all that is refused."""
+"""Values against type hints: the Python values that reach a model, and refusals."""
 
 # ruff: noqa: UP045  the old spellings are tested
 
@@ -471,7 +471,7 @@ class Order(BaseModel):
 
 
 class Strange(BaseModel):
-    """It has an Item's fields, and is none."""
+    """A class with the fields of an Item that is not an Item."""
 
     sku: str
     price: Optional[float] = None

@@ -1,8 +1,8 @@
-"""What MLflow does to data without a word, and what sparksig does instead.
+"""Silent changes of data by MLflow, and the behaviour of sparksig.
 
-The numbers are those of the catalogue of MLflow's behaviour, section 9: 9.1 has its silent changes, 9.2 where
-what it infers and what it enforces disagree. What concerns serving payloads and Spark is tested elsewhere,
-more of params in tests/core/test_params.py. What the README tells of is told beside the test.
+The numbers are those of the catalogue of MLflow's behaviour, section 9: 9.1 lists silent changes, 9.2 lists
+examples that the inferred signature refuses. Other tests cover serving payloads, Spark and, in
+tests/core/test_params.py, params. The decorator of a test has its row of the table in differences.md.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def single_column(dtype, required=True):
 
 
 def cells(*values):
-    """A column of objects, each as it is."""
+    """Return a frame with one column of objects."""
     array = np.empty(len(values), dtype=object)
     for row, value in enumerate(values):
         array[row] = value
@@ -302,7 +302,7 @@ def test_9_1_18_required_and_nulls():
     assert refused(longs, single_column("long")) == [(Code.NULL_IN_REQUIRED, "a")]
 
 
-# --- 9.2: what is inferred is enforceable ---------------------------------------------------------------
+# --- 9.2: inferred signatures accept their examples -----------------------------------------------------
 
 
 @differs(
@@ -580,7 +580,7 @@ def test_9_2_35_dictionaries_are_read_one_way():
     assert ours({"a": "x", **longs}, schema) == ["x"]
 
 
-# --- 9.1 again: what a model gives, at the level of batches; MLflow does this inside Spark ------------------
+# --- 9.1 again: predictions, in batches; MLflow converts them inside Spark ----------------------------------
 
 
 def test_9_1_12_predictions_are_never_cut_parsed_or_padded():
@@ -634,7 +634,7 @@ def test_9_1_15_a_named_output_is_found_by_its_name():
     with pytest.raises(PredictionError, match="z: expected only declared columns"):
         encode(frame, outputs, 1)
     assert encode(frame[["p"]], outputs, 1).to_pylist() == [1.5]
-    with pytest.raises(PredictionError):  # two columns are no single number
+    with pytest.raises(PredictionError):  # two columns are not one number
         encode(np.ones((1, 2)), single_column("double"), 1)
 
 

@@ -102,7 +102,7 @@ def scalar(value, dtype):
 
 
 def wall(value):
-    """The nanoseconds that a clock shows, whatever its zone."""
+    """Return the local time in nanoseconds, for any zone."""
     if isinstance(value, pd.Timestamp):
         return value.tz_localize(None).value
     if not isinstance(value, datetime.datetime):
@@ -210,7 +210,7 @@ def find_problems(array, dtype, required=True, **options):
 
 
 def windows(array):
-    """The column, slices of it, nothing of it, and nothing but nulls."""
+    """Return the column, slices, an empty slice, and a column of nulls."""
     size = len(array)
     yield from (
         array,
@@ -527,7 +527,7 @@ def test_nothing_but_nulls_has_the_declared_type(array, dtype):
     assert_is(array, dtype, apply(array, dtype, required=False))
 
 
-# --- what a null hides ----------------------------------------------------------------------------------
+# --- values under nulls ---------------------------------------------------------------------------------
 
 
 def hidden(*rows):
@@ -1073,7 +1073,7 @@ def test_cuts_change_neither_verdict_nor_values(dtype, seed):
     assert outcomes[0] == outcomes[1]
 
 
-# --- what is refused ------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------------
 
 
 def test_duplicate_names_are_refused():
@@ -1129,7 +1129,7 @@ def test_unknown_zone_outside_of_datetimes_is_accepted():
     plan_of(pa.list_(mars), Array(AnyType()))
 
 
-# --- what it costs --------------------------------------------------------------------------------------
+# --- costs ----------------------------------------------------------------------------------------------
 
 
 def addresses(array):
@@ -1225,7 +1225,7 @@ def test_conversion_does_not_change_the_data(values, actual_type, dtype):
     assert bits(array.to_pylist()) == bits(before)
 
 
-# --- vectors that are none ------------------------------------------------------------------------------
+# --- structs that only look like vectors ----------------------------------------------------------------
 
 
 def vectors(*rows):

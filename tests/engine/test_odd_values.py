@@ -12,7 +12,7 @@ import scipy.sparse
 import sparksig
 from sparksig import Array, ColSpec, ContractError, InferenceError, Map, Object, Property, Schema, TensorSpec
 from sparksig.engine.predictions import encode
-from sparksig.tables.check import check_parquet
+from tests.parquet_tables import check_parquet
 
 SIGNALLING = decimal.Decimal("sNaN")
 DOK = scipy.sparse.dok_matrix((2, 3))

@@ -308,7 +308,7 @@ def test_columns_of_every_type_compile(dtype, values, actual_type):
     assert apply(schema_of(a=dtype), batch) is batch
 
 
-# --- what is not declared -------------------------------------------------------------------------------
+# --- undeclared columns ---------------------------------------------------------------------------------
 
 INNER = pa.struct([("p", pa.int64()), ("z", pa.int64())])
 DECLARED = Object([Property("p", "long")])
@@ -441,7 +441,7 @@ def test_unknown_zone_is_a_finding():
         apply(schema_of(a="datetime"), batch)
 
 
-# --- what it costs --------------------------------------------------------------------------------------
+# --- costs ----------------------------------------------------------------------------------------------
 
 
 def addresses(array):

@@ -1,4 +1,4 @@
-"""What a model returned: encoded by the output schema, refused with all findings, placed in a time zone."""
+"""Predictions: encoded by the output schema, refused with all findings, placed in a time zone."""
 
 from __future__ import annotations
 
@@ -932,7 +932,7 @@ def test_all_columns_with_ambiguous_times_are_named():
     assert [finding.path for finding in error.value.findings] == ["`a.b`", "c"]
 
 
-# --- what a review found --------------------------------------------------------------------------------
+# --- defects found in a review --------------------------------------------------------------------------
 
 
 def test_null_objects_stay_null_when_times_are_converted():

@@ -1,4 +1,4 @@
-"""Records and scalar classes in type hints: their types, what reaches a model, and all that is refused."""
+"""Records and scalar classes in type hints: their types, the values that reach a model, and refusals."""
 
 # ruff: noqa: UP045  the old spelling of optional types is tested
 

@@ -229,7 +229,7 @@ def test_a_batch_of_another_composite_is_refused_before_the_model_is_asked():
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """Three saved linear models: for each factor, its directory, its digest and what it may hold."""
+    """Save three linear models: for each factor, its directory, its digest and its loading options."""
     import skops.io
     from sklearn.linear_model import LinearRegression
 
@@ -366,7 +366,7 @@ def test_the_process_has_one_bounded_cache():
     ids=str,
 )
 def test_a_model_may_write_into_its_prediction_again(outputs, shape):
-    """Two call sites of one model: what the first got is read only after the second was asked."""
+    """Two call sites of one model: the first result is read only after the second call."""
     dtype = "float32" if "float" in str(outputs) and "64" not in str(outputs) else "float64"
     array = np.zeros((2, *shape), dtype)
 

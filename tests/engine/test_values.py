@@ -469,7 +469,7 @@ def test_lone_surrogate_is_refused_beside_any_value(values):
     assert lines([values], Array("string")) == [f"p[]: {text}"]
 
 
-# --- what is told, and what is touched ------------------------------------------------------------------
+# --- findings, and changes of the data ------------------------------------------------------------------
 
 _SECRETS = st.sampled_from(
     [
@@ -532,7 +532,7 @@ def test_any_values_are_judged_without_being_touched(values, dtype, required, st
         return
     again, more = enforced(list(result), dtype, required, strict=strict, forbid=forbid)
     assert more == []
-    assert repr(list(again)) == repr(list(result))  # what was widened stays as it is
+    assert repr(list(again)) == repr(list(result))  # a widened value does not change again
 
 
 @given(st.lists(VALUES, max_size=4), _TYPES, st.booleans())

@@ -26,7 +26,7 @@ _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
     [
         "tests.faults.drivers",
-        "tests.spark.models",  # with what the models of the tests import
+        "tests.spark.models",  # with the imports of the models of the tests
         "pyspark.sql",
         "pyarrow.parquet",
         "sparksig.jobs.local_engine",
@@ -36,7 +36,7 @@ _SERVER.set_forkserver_preload(
 
 
 class Events:
-    """The events of a driver, appended to a file: what has been written before a SIGKILL stays there."""
+    """The events of a driver, appended to a file, which a SIGKILL does not remove."""
 
     def __init__(self, log, home, last):
         self.log, self.home, self.last, self.count = log, str(home), last, 0
@@ -131,7 +131,7 @@ def _drive(address, configuration, log, home, last):
 
 
 def start_driver(spark, config, home, last=None, log=None):
-    """Start a score job in a driver of its own, and return its process; see :func:`run_driver`."""
+    """Start a score job in a separate driver, and return its process; see :func:`run_driver`."""
     address = None
     if spark is not None:
         gateway = spark.sparkContext._gateway
@@ -145,7 +145,7 @@ def start_driver(spark, config, home, last=None, log=None):
 
 
 def run_driver(spark, config, home, last=None):
-    """Run a score job in a driver of its own.
+    """Run a score job in a separate driver.
 
     Args:
         spark: the session of the tests; None for the engine "local".

@@ -86,7 +86,7 @@ def test_jobs_of_several_runs(request, spark, run_at_once, tmp_path, form, mode)
 
 
 def test_jobs_of_one_run_with_other_inputs(spark, run_at_once, tmp_path):
-    """One of them is done; the others are another run, which needs another run id."""
+    """One job is done. The others are another run, which needs another run id."""
     outcomes = run_at_once(["a", "a", "a"], mode="append")
     [done] = [first for first, outcome in outcomes.items() if not isinstance(outcome, Exception)]
     refused = [str(outcome) for first, outcome in outcomes.items() if first != done]

@@ -22,7 +22,7 @@ REJECTED = [13, 14]
 
 
 class Job:
-    """A job in a directory of its own, whose outputs can be put back to an earlier state."""
+    """A job in a separate directory, whose outputs can be restored to an earlier state."""
 
     def __init__(self, spark, model, home, engine, form, mode, quarantine, by=()):
         self.spark, self.home, self.form, self.mode = spark, home, form, mode
@@ -57,14 +57,14 @@ class Job:
         self.forget()
 
     def forget(self):
-        """Forget what a killed driver knew, and its JVM with it."""
+        """Clear the caches, which end with a killed driver."""
         if self.spark is not None:
             self.spark.catalog.clearCache()
         if self.form == "delta":
             self.spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
 
     def run(self, last=None):
-        """Run the job in a driver of its own, until an event; return the events that have happened."""
+        """Run the job in a separate driver, until an event; return the events that have happened."""
         code, events = run_driver(self.spark, self.config, self.home, last)
         self.forget()
         assert code == (0 if last is None else -signal.SIGKILL), (code, events)
@@ -72,12 +72,12 @@ class Job:
         return events
 
     def state(self):
-        """Return the names of all files and directories, without what is random in them."""
+        """Return the names of all files and directories, without their random parts."""
         names = (str(path.relative_to(self.home)) for path in self.home.rglob("*"))
         return tuple(sorted(re.sub(r"[0-9a-f]{8}[0-9a-f-]*", "*", name) for name in names))
 
     def read(self, name):
-        """Return the ids and the predictions of all rows, which are None where there are none."""
+        """Return the ids and the predictions of all rows; None for a missing prediction."""
         if self.form == "delta":
             rows = self.spark.read.format("delta").load(str(self.home / name)).collect()
             return [(row["id"], row.asDict().get("prediction")) for row in rows]

@@ -1,4 +1,4 @@
-"""What the tests of inference share: ours without warnings, MLflow's without its log, and what was found."""
+"""Helpers for the tests of inference: ours without warnings, MLflow's without its log, and findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrow data -> columns: types as they are read off, and what is required as the nulls say."""
+"""Arrow data -> columns: the declared types, required if there are no nulls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From examples to signatures: as the installed MLflow infers them, but for one table of differences."""
+"""Examples -> signatures: equal to those of the installed MLflow, except for one table of differences."""
 
 from __future__ import annotations
 
@@ -278,7 +278,7 @@ arrays = st.builds(np.zeros, hnp.array_shapes(max_dims=4, min_side=0, max_side=3
 
 @given(arrays)
 def test_an_array_has_mlflows_signature(array):
-    output = None if array.dtype == object else array  # objects that are no texts are refused as predictions
+    output = None if array.dtype == object else array  # objects other than strings are refused as predictions
     ours = infer(array, output)
     assert ours.to_dict() == theirs(array, output).to_dict()
     assert ours.inputs == from_array(array)
@@ -673,7 +673,7 @@ def test_a_side_without_an_example_is_none():
 
 @given(frames())
 def test_no_batch_of_a_frame_has_another_type(frame):
-    """Law 2, for inference: a column of a known dtype has one type, whatever rows are looked at."""
+    """Law 2, for inference: a column of a known dtype has the same type for any rows."""
     known_names = frame[[label for label in frame if frame[label].dtype != object]]
     if known_names.shape[1]:
         expected = infer(known_names).inputs.input_types()
@@ -697,7 +697,7 @@ def test_no_example_raises_anything_else(example):
         infer(example)
 
 
-# --- what a review found --------------------------------------------------------------------------------
+# --- defects found in a review --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Params from examples of them: MLflow's specs, but for a table of what it cannot keep."""
+"""Examples of params -> specs: equal to those of MLflow, except for a table of params that MLflow changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python values -> columns: scalars, lists, dictionaries and arrays in cells, as MLflow but for one table."""
+"""Python values -> columns: equal to those of MLflow, except for one table of differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of jobs share; none of them needs Java."""
+"""Fixtures for the tests of jobs, which do not need Java."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configurations as text, and what is said of those that are wrong."""
+"""Configurations as text, and the findings of wrong ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCORE = "model: {path: m}\ninput: {path: t}\noutput: {path: o, keep: [id]}\n"
 
 
 class Loader:
-    """Loads a configuration from text; what is wrong with it, in lines."""
+    """Load a configuration from text; return its findings, one a line."""
 
     def __init__(self, home):
         self.file = home / "job.yaml"

@@ -1,4 +1,4 @@
-"""Configurations: what is taken, and what is said of what is not, all of it at once."""
+"""Configurations: accepted keys and values, and all findings at once."""
 
 from __future__ import annotations
 

@@ -369,7 +369,7 @@ sys.exit(run("score", ["--config", {config!r}]))
 
 
 def start(home, **changes):
-    """Start the job in a process of its own that has no pyspark."""
+    """Start the job in a separate process without pyspark."""
     config = configure(home, engine="auto", **changes).model_dump(
         mode="json", by_alias=True, exclude_none=True
     )

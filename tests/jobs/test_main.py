@@ -1,4 +1,4 @@
-"""The command line of jobs: options, exit codes, what is said where."""
+"""The command line of jobs: options, exit codes, standard output and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run reports: recorded whatever happens, as text, as JSON both ways, as a page."""
+"""Run reports: written after each run, also a failed one, as text, as JSON both ways, as a page."""
 
 from __future__ import annotations
 

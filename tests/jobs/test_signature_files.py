@@ -21,7 +21,7 @@ def test_a_signature_is_read_from_what_it_is_written_as(tmp_path_factory, signat
     path = tmp_path_factory.mktemp("s") / "s.json"
     write_signature(str(path), signature, {})
     assert read_signature(str(path), {}) == signature
-    assert parse_signature(json.dumps(signature.to_dict()).encode()) == signature  # as MLmodel files hold it
+    assert parse_signature(json.dumps(signature.to_dict()).encode()) == signature  # as in MLmodel files
 
 
 def test_the_same_may_be_there_and_nothing_else(tmp_path):

@@ -1,4 +1,4 @@
-"""Staging directories: what is trusted in them, and which of them are abandoned."""
+"""Staging directories: which content is trusted, and which directories are abandoned."""
 
 from __future__ import annotations
 

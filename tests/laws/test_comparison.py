@@ -1,4 +1,4 @@
-"""The laws of comparing: an order of contracts, and by values: what is granted holds, what is refused is not.
+"""The laws of comparing: contracts are ordered, and enforcement of values agrees with each verdict.
 
 Nothing here knows the rule: tables are made for the one contract, and enforced against the other.
 """
@@ -243,7 +243,7 @@ NEVER_NULL = (DataType.integer, DataType.long, DataType.boolean)
 class Maker:
     """Makes Arrow types and values of a contract's types.
 
-    ``absent`` is whether what is optional at a path is left out, ``rng`` chooses; None for full data of the
+    ``absent`` is whether optional data at a path is omitted, ``rng`` chooses; None for full data of the
     declared types themselves.
     """
 
@@ -251,7 +251,7 @@ class Maker:
         self.absent, self.rng = absent, rng
 
     def make(self, dtype, path):
-        """The Arrow type of a column, and what makes a value of it."""
+        """Return the Arrow type of a column, and a function that makes its values."""
         if isinstance(dtype, AnyType):
             return STRANGE, lambda: self.one(VALUES[STRANGE])
         if isinstance(dtype, DataType):

@@ -1,4 +1,4 @@
-"""The laws of comparing tensors, tables and params, by values: what is granted is taken, all else refused."""
+"""The laws of comparing tensors, tables and params: enforcement of values agrees with each verdict."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ WHOLE = WITNESSES | {DataType.double: 2**53}  # which no float takes, as 0.5 no 
 
 
 def build_value(dtype, path, absent, values=WITNESSES):
-    """A value that has everything but one property, which is None; and what narrower types do not take."""
+    """Return a value with all properties, the one at ``absent`` None, whose scalars narrower types refuse."""
     if path == absent:
         return None
     if isinstance(dtype, DataType):

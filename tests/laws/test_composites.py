@@ -1,4 +1,4 @@
-"""The laws for composites: one table, one verdict whatever the data comes as, and what is inferred fits."""
+"""The laws for composites: one verdict for all kinds of data; inferred signatures accept their examples."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_the_table_is_antisymmetric_for_composites(dtype, seed):
     assert both == (dtype == other)
 
 
-# --- one verdict, whatever the data comes as ----------------------------------------------------------------
+# --- one verdict for all kinds of data ----------------------------------------------------------------------
 
 VALUES = {
     DataType.boolean: lambda rng: rng.random() < 0.5,
@@ -194,7 +194,7 @@ def to_pairs(value, dtype):
 
 
 def plain(value):
-    """A value as it compares, whatever holds it: NaN as None, arrays as lists, times in nanoseconds."""
+    """Return a value in a form that compares: NaN as None, arrays as lists, times in nanoseconds."""
     if isinstance(value, (list, tuple, np.ndarray)):
         return [plain(item) for item in value]
     if isinstance(value, dict):
@@ -213,7 +213,7 @@ def plain(value):
 
 
 def outcome(data, schema, **options):
-    """The enforced cells of each column, or what is reported; warnings are errors."""
+    """Return the enforced cells of each column, or the findings. Warnings are errors."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -369,7 +369,7 @@ def test_a_table_without_rows_is_enforced(actual_type):
     assert enforce(pa.table({"a": pa.chunked_array([], actual_type)}), schema).num_rows == 0
 
 
-# --- what is inferred is enforceable -----------------------------------------------------------------------
+# --- inferred signatures accept their examples -------------------------------------------------------------
 
 TIME = datetime.datetime(2020, 1, 2, 3, 4, 5)
 ROWS = [

@@ -69,7 +69,7 @@ def values(draw, dtype):
 
 @st.composite
 def columns(draw):
-    """Names and Arrow types of columns, and rows of them."""
+    """Generate names and Arrow types of columns, with rows."""
     column_types = draw(st.dictionaries(names, dtypes, min_size=1, max_size=3))
     rows = draw(
         st.lists(
@@ -208,7 +208,7 @@ def test_what_has_no_one_schema():
     ]
 
 
-# --- what is left alone ---------------------------------------------------------------------------------
+# --- examples that stay unchanged -----------------------------------------------------------------------
 
 arrays = hnp.arrays(
     st.sampled_from(["int64", "float32", "U3", "datetime64[s]", "bool"]),
@@ -289,7 +289,7 @@ def test_a_table_is_enforced_by_what_is_inferred_of_it(table):
         assert plain(back[name].to_pandas()) == plain(table[name].to_pandas(date_as_object=False))
 
 
-# --- what is inferred is accepted -----------------------------------------------------------------------
+# --- inferred signatures accept their examples ----------------------------------------------------------
 
 
 class DenseVector:

@@ -1,4 +1,4 @@
-"""Law 1, by values: what is accepted arrives as it was or losslessly widened, all else is refused."""
+"""Law 1, by values: an accepted value arrives unchanged or losslessly widened, any other is refused."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def values_type(dtype):
     return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
 
 
-# --- raw values: ints for all that counts ticks or digits, Python floats, bytes, text -------------------
+# --- raw values: ints for ticks and digits, Python floats, bytes, text ----------------------------------
 
 
 def numpy_float(dtype):
@@ -85,7 +85,7 @@ def numpy_float(dtype):
 
 
 def span(dtype):
-    """The first and the last of what is held as an integer: numbers, unscaled digits, ticks."""
+    """Return the limits of a type that stores integers: numbers, unscaled digits, ticks."""
     if pa.types.is_decimal(dtype):
         return 1 - 10**dtype.precision, 10**dtype.precision - 1
     signed = not pa.types.is_unsigned_integer(dtype)
@@ -208,7 +208,7 @@ def offset(zone, seconds):
     if zone is None or zone[0] in "+-":
         sign = -1 if zone and zone[0] == "-" else 1
         return sign * (int(zone[1:3]) * 3600 + int(zone[4:6]) * 60) if zone else 0
-    if abs(seconds) > 10**10:  # beyond nanoseconds whatever the zone
+    if abs(seconds) > 10**10:  # beyond nanoseconds in each zone
         return 0
     instant = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc) + datetime.timedelta(
         seconds=seconds
@@ -256,7 +256,7 @@ def apply(plan, array):
 
 
 def assert_law(dtype, raw, array):
-    """Each type that accepts the column gets all of it, or findings with the right count and rows."""
+    """Each type that accepts the column gets all values, or findings with the right count and rows."""
     inner = values_type(dtype)
     beyond = outside_nanoseconds(inner, raw) if pa.types.is_temporal(inner) else []
     for target in DataType:
@@ -305,7 +305,7 @@ def test_a_dictionary_arrives_as_its_values(dtype, data):
     ]
 
 
-# --- what is refused, whatever it holds -----------------------------------------------------------------
+# --- types that are refused for all values --------------------------------------------------------------
 
 
 def harmless(dtype):

@@ -1,4 +1,4 @@
-"""A table in files is judged as the same table in memory: check_parquet says what the engine says."""
+"""A table in files gets the verdict of the same table in memory: check_parquet and the engine agree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sparksig import Array, ColSpec, ContractError, Map, Object, Property, Schema
 from sparksig.engine import plan as plans
-from sparksig.tables.check import check_parquet
+from tests.parquet_tables import check_parquet
 
 numbers = st.none() | st.integers(-9, 9)
 instants = st.none() | st.datetimes(datetime.datetime(1600, 1, 1), datetime.datetime(2400, 1, 1))
@@ -105,7 +105,7 @@ def test_files_are_judged_as_memory_is(tmp_path_factory, table, schema, strict, 
     report = check_parquet(home, schema, "full", strict_nulls=strict)
     findings = [
         finding for finding in report.findings if finding.path
-    ]  # that there is no column at all is told of the whole
+    ]  # a table without columns has a finding without a path
     descriptions = sorted(
         (str(finding.code), finding.path, finding.expected, finding.count or 0) for finding in findings
     )

@@ -1,4 +1,4 @@
-"""Predictions: what is inferred from one accepts it, and what is saved is scored in all ways alike."""
+"""Predictions: the inferred outputs accept them, and all ways of scoring return the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documented casting table is the engine's: each line lists what the lattice accepts."""
+"""The documented casting table is that of the lattice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law 1 for the casting table, by values: what it accepts comes back bit for bit, what it refuses would not.
+"""Law 1 for the casting table: an accepted cast is exact in both directions, a refused one is not.
 
 Nothing here knows the rule: NumPy, decimal and pyarrow convert there and back, and the bits are compared.
 """
@@ -90,7 +90,7 @@ def test_what_widens_comes_back_bit_for_bit(pair):
 
 # Lossless by value, and refused deliberately:
 ON_PURPOSE = {
-    # a bool is no number, and a number no bool, even if 0 and 1 would do
+    # a bool is never a number, and a number never a bool, not even 0 and 1
     ("bool", DataType.integer),
     ("bool", DataType.long),
     ("bool", DataType.float),

@@ -48,7 +48,7 @@ class Fitted(NamedTuple):
         return getattr(self.model, method)(data)
 
     def signature(self, method="predict"):
-        """The contract of a method, inferred from what it takes and gives."""
+        """Return the contract of a method, inferred from its input and output."""
         prediction = as_columns(self.bare(method))
         texts = isinstance(prediction, np.ndarray) and prediction.dtype.kind == "O"
         with warnings.catch_warnings():
@@ -251,7 +251,7 @@ def run_graph(model, data):
 
 
 def as_columns(prediction):
-    """Return the outputs of a graph for a frame: a frame as well, if all of them are columns."""
+    """Return the outputs of a graph for a frame: also a frame, if all outputs are columns."""
     if not isinstance(prediction, dict):
         return prediction
     flat = all(value.ndim == 1 or value.shape[1:] == (1,) for value in prediction.values())
@@ -269,7 +269,7 @@ def _converted(model, load, **options):
 
 
 def named_inputs():
-    """A double, an int64, a bool and a string column, each an input of its own."""
+    """A double, an int64, a bool and a string column, each as a separate input."""
     nodes = [
         helper.make_node("Cast", ["n"], ["n_double"], to=TensorProto.DOUBLE),
         helper.make_node("Mul", ["x", "n_double"], ["product"]),

@@ -1,4 +1,4 @@
-"""What the tests of model directories share: small models, canaries, directories looked at and edited."""
+"""Helpers for the tests of model directories: small models, canaries, and edits of directories."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Doubled(PythonModel):
 
 
 class Returning(PythonModel):
-    """Returns whatever a function makes of its input and params."""
+    """A model that returns the result of a function of its input and params."""
 
     def __init__(self, function):
         self.function = function
@@ -80,7 +80,7 @@ class Armed(Doubled):
 
 @contextlib.contextmanager
 def without_type_hints():
-    """Drop MLflow's warning that a predict has no type hints: it comes whatever the filters say."""
+    """Drop MLflow's warning of a predict without type hints, which ignores the filters."""
     text = "Add type hints to the `predict` method"
     with warnings.catch_warnings(record=True) as caught:
         warnings.filterwarnings("ignore", f".*{text}", UserWarning)
@@ -91,13 +91,13 @@ def without_type_hints():
 
 
 def linear():
-    """A fitted LinearRegression of two columns; skops trusts all that it holds."""
+    """Return a fitted LinearRegression of two columns; skops trusts all its types."""
     data, target = diabetes()
     return LinearRegression().fit(data, target)
 
 
 def boosted():
-    """A fitted ensemble, which holds types that skops does not trust by itself, and sparksig does."""
+    """Return a fitted ensemble, with types that sparksig trusts and skops does not."""
     data, target = diabetes()
     return GradientBoostingRegressor(n_estimators=2, max_depth=2, random_state=0).fit(data, target)
 
@@ -129,7 +129,7 @@ def copy_of(directory):
 
 
 def unsealed(directory):
-    """The directory without its seal, which would tell of any change."""
+    """Remove the seal of a directory, which would report each change; return the directory."""
     (directory / "SHA256SUMS").unlink(missing_ok=True)
     return directory
 

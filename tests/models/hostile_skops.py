@@ -55,7 +55,7 @@ class SkopsArchive:
         }
 
     def change_array(self, node, change):
-        """Replace an array by what ``change`` makes of it: it may change its argument, or return another."""
+        """Replace an array by the result of ``change``, which may change its argument, or return another."""
         array = self.array(node)
         changed = change(array)
         fresh = self.array_node(array if changed is None else changed)

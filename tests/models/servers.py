@@ -21,7 +21,7 @@ ROOT = Path(sparksig.__file__).parents[1]
 
 @contextlib.contextmanager
 def running(home, health, *arguments):
-    """``python -m mlflow ARGUMENTS`` on a free port, in a process group of its own; its address."""
+    """``python -m mlflow ARGUMENTS`` on a free port, in a new process group; its address."""
     port = _free_port()
     env = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", "")])  # uvicorn
@@ -56,7 +56,7 @@ def _wait(process, url, log, seconds=120):
 
 
 def _stop(process):
-    """The server and all that it started."""
+    """The server and its child processes."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
@@ -101,7 +101,7 @@ class Bucket:
         self.client.put_object(Bucket=self.name, Key=key, Body=body)
 
     def upload(self, directory, prefix):
-        """A directory's files; what was below the prefix before goes."""
+        """Replace the objects below a prefix by the files of a directory."""
         for key in self.keys(f"{prefix}/"):
             self.client.delete_object(Bucket=self.name, Key=key)
         for file in directory.rglob("*"):
@@ -122,7 +122,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "verysecret"}
 
 @contextlib.contextmanager
 def bucket(name="models"):
-    """A bucket of that name in a store of its own."""
+    """A bucket of that name in a new store."""
     import boto3
     from moto.server import ThreadedMotoServer
 

@@ -1,4 +1,4 @@
-"""Model directories as data: written whole or not at all, read whatever is in them, and their digest."""
+"""Model directories as data: written completely or not at all, read with any content, and their digest."""
 
 from __future__ import annotations
 
@@ -562,7 +562,7 @@ def test_whatever_is_in_mlmodel_it_is_read_or_damaged(model_home, data):
 
 @pytest.fixture
 def real(skopsed):
-    """A directory with a real MLmodel, the same for every run but for the versions in it."""
+    """A directory with a real MLmodel, the same for every run except for its versions."""
     file = skopsed / "MLmodel"
     rewrite(skopsed, lambda config: config.update(signature=SIGNATURE.to_dict()))
     text = re.sub("model_uuid: .*", f"model_uuid: {'0123456789abcdef' * 2}", file.read_text())

@@ -101,7 +101,7 @@ def test_an_array_and_a_frame_predict_the_same(tmp_path):
 
 
 class Picks(BaseEstimator, TransformerMixin):
-    """A step that takes columns by their names, and says nothing of what it was fitted to."""
+    """A step that selects columns by name, and does not store the names that it was fitted on."""
 
     def fit(self, X, y=None):
         self.n_features_in_ = X.shape[1]

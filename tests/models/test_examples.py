@@ -1,4 +1,4 @@
-"""Input examples: kept with nothing lost, both ways with the real MLflow, and what a model makes of them."""
+"""Input examples: stored without losses, exchanged with MLflow in both directions, and passed to models."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ OBJECTS = {
 
 
 def save_example(directory, example, signature=None):
-    """Save a model with an example, and compare all that can be read of it with the example itself."""
+    """Save a model with an example, and compare each reading of the example with the original."""
     data = example[0] if isinstance(example, tuple) else example
     save_model(directory, Returning(rows_of), signature, input_example=example)
     both_files(directory)
@@ -431,7 +431,7 @@ def test_saving_with_an_example_runs_the_model_and_infers_the_whole_signature(tm
     save_model(tmp_path / "m", Returning(by_row), input_example=(frame, {"k": 3}))
     signature = load_model(tmp_path / "m", allow_pickle=True).signature
     assert signature == infer_signature(frame, by_row(frame, None), {"k": 3})
-    # what is given is kept, what is not given is inferred
+    # declared sides stay, the others are inferred
     given = ModelSignature(Schema([ColSpec("double", "a", required=False)]))
     save_model(tmp_path / "n", Returning(by_row), given, input_example=(frame, {"k": 3}))
     completed = load_model(tmp_path / "n", allow_pickle=True).signature
@@ -496,7 +496,7 @@ def test_what_disagrees_leaves_nothing(tmp_path, function, signature, example, e
 
 
 class Forgetful(LinearRegression):
-    """Loses what it has learned on the way."""
+    """A model that is pickled with another intercept."""
 
     def __getstate__(self):
         return {**super().__getstate__(), "intercept_": 5.0}
@@ -573,7 +573,7 @@ def test_mlflow_reads_rows_and_params(tmp_path):
     assert key(back["double"].tolist()) == key([-0.0, math.inf])
 
 
-# --- what the real MLflow wrote -----------------------------------------------------------------------------
+# --- files written by MLflow --------------------------------------------------------------------------------
 
 
 def by_mlflow(home, example):
@@ -640,7 +640,7 @@ def test_mlflow_writes_a_bare_nan_and_base64_with_a_newline(tmp_path):
 
 
 class Seen(PythonModel):
-    """Says of each row, or of the whole, what it is."""
+    """A model that stores its input in SEEN."""
 
     def predict(self, model_input: TypeFromExample):
         SEEN.append(model_input)
@@ -660,7 +660,7 @@ FORMS = {
 
 
 def in_form(data):
-    """A value in full: its type, and what it holds."""
+    """Return the type and the content of a value."""
     if isinstance(data, pd.DataFrame):
         return ("frame", describe(data))
     return (type(data).__name__, key(data.tolist() if isinstance(data, pd.Series) else data))

@@ -20,7 +20,7 @@ import sparksig
 from sparksig import ColSpec, ContractError, ModelDamagedError, ModelSignature, Schema, TensorSpec
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.features import find_features
-from sparksig.tables.check import check_parquet
+from tests.parquet_tables import check_parquet
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

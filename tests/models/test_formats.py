@@ -83,7 +83,7 @@ PINNED = ["numpy"]  # spares MLflow from finding out
 
 
 def _are_same(left, other):
-    """Return whether two predictions have the same bits: arrays, frames, or dictionaries of them."""
+    """Return whether two predictions have the same bits: arrays, frames, or dictionaries."""
     if isinstance(left, dict):
         return list(left) == list(other) and all(_are_same(left[key], other[key]) for key in left)
     if isinstance(left, pd.DataFrame):
@@ -263,7 +263,7 @@ def test_what_mlflow_wrote_predicts_the_same_bits_here(tmp_path, label):
     ours = loaded.predict(fitted.data)
     assert _are_same(ours, made.as_columns(fitted.bare(method)))
     if name not in ("onnx-classifier", "onnx-matrix", "onnx-named", "onnx-columns"):
-        # of these MLflow makes an error, or one column as long as all of them
+        # MLflow raises an error for these, or returns one long column
         assert _are_same(ours, _by_mlflow(tmp_path / label, fitted.data))
 
 
@@ -673,7 +673,7 @@ def _typed(model_input: list[float]) -> list[float]:
 
 
 def with_column(signature):
-    """The signature as it is inferred from a frame and a 1-D array of doubles."""
+    """Return the signature that is inferred from a frame and a 1-D array of doubles."""
     return ModelSignature(signature.inputs, Schema([ColSpec("double")]), signature.params)
 
 
@@ -1060,7 +1060,7 @@ class Orders(mlflow.pyfunc.PythonModel):
 
 
 def _mlflow_python_models(home):
-    """PythonModels and functions, plain and with type hints, written by MLflow; what they are to predict."""
+    """Save PythonModels and functions by MLflow, with and without type hints; return the predictions."""
 
     @mlflow_hinted
     def hinted(model_input: list[float]) -> list[float]:
@@ -1071,7 +1071,7 @@ def _mlflow_python_models(home):
 
     typed = {"__name__": "__main__"}  # whose classes are pickled by value
     exec(TYPED, typed)
-    typed["Order"].__pydantic_parent_namespace__ = None  # pydantic 2.7 pickles all that was around it
+    typed["Order"].__pydantic_parent_namespace__ = None  # pydantic 2.7 pickles the enclosing names
     orders = [{"price": 0.1, "tags": ["a", "b"]}, {"price": 2.0, "tags": []}]
     with without_type_hints():
 
@@ -1418,7 +1418,7 @@ def test_an_estimator_that_is_not_fitted_fails_on_its_example(tmp_path):
 
 
 def test_what_a_format_does_not_keep_is_found_by_the_example(tmp_path):
-    """XGBoost's format forgets what was set on the Python object after fitting."""
+    """The format does not store attributes that were set after fitting."""
     data, target = made.real(load_iris)
     model = lightgbm.LGBMClassifier(n_estimators=2, num_leaves=4, verbosity=-1, n_jobs=1).fit(data, target)
     model._class_map, model._le.classes_ = None, np.array(["x", "y", "z"])

@@ -387,7 +387,7 @@ def test_no_path_in_mlmodel_leads_out_of_the_directory(saved, private, tmp_path,
     text = (home / "MLmodel").read_text()
     for value in [*OUTSIDE, "folder", *NO_PATHS]:
         if key.endswith("config") and isinstance(value, dict):
-            continue  # which is a configuration by itself
+            continue  # a dictionary is a valid configuration
         path = value.format(home=home) if isinstance(value, str) else value
         config = yaml.safe_load(text)
         if key.endswith("model_path"):
@@ -938,7 +938,7 @@ def test_a_file_of_a_pinned_model_that_was_swapped_before_is_refused(saved, priv
 
 
 def test_a_pinned_digest_speaks_for_nothing_outside_the_directory(tmp_path, private):
-    """The code that MLmodel names lies outside: a digest says nothing of it."""
+    """MLmodel names code outside of the directory, which the digest does not cover."""
     sparksig.save_model(tmp_path / "m", Armed(tmp_path / "canary"), SIGNATURE)
     (tmp_path / "outside.py").write_text(f"import os\nos.makedirs({str(tmp_path / 'canary')!r})\n")
 

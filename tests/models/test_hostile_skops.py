@@ -672,7 +672,7 @@ CASES = {
         "a label is out of the range",
     ),
     "sparse-index-out-of-range": ("sparse", hostile_indices, "the state of a csr_matrix is damaged"),
-    # estimators that skops trusts by itself
+    # estimators that skops trusts
     "coefficients-too-short": (
         "svc",
         array_in("SVC", "_dual_coef_", lambda array: array[:1]),

@@ -1,4 +1,4 @@
-"""What a model directory says of itself is what MLflow says of it, and nothing of it is loaded for that."""
+"""Descriptions of model directories are those of MLflow, and do not load the models."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ DIRECTORIES = {
 def saved(tmp_path_factory):
     home = tmp_path_factory.mktemp("info")
     for name, save in DIRECTORIES.items():
-        with warnings.catch_warnings(record=True):  # MLflow's own, most of them
+        with warnings.catch_warnings(record=True):  # most warnings are MLflow's own
             save(home / name)
     return home
 

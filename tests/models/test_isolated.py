@@ -40,7 +40,7 @@ def load(path):
 
 @pytest.fixture
 def saved(tmp_path):
-    """A function that saves a function as a model, and loads it in a process of its own."""
+    """A function that saves a function as a model, and loads it in a separate process."""
 
     def save(function, inputs=None, outputs=None, **options):
         inputs = inputs or Schema([ColSpec("double", "x")])

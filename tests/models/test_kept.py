@@ -154,7 +154,7 @@ def test_a_number_of_base_60_without_end_is_damage(small):
 def test_requirements_of_any_form_are_read_in_no_time(small):
     (small / "requirements.txt").write_text("a" + " " * 2_000_000 + "\nnumpy==0.1\n")
     started = time.perf_counter()
-    assert sparksig.get_model_info(small).version_mismatches == ()  # what is beyond a megabyte is not read
+    assert sparksig.get_model_info(small).version_mismatches == ()  # nothing beyond a megabyte is read
     (small / "requirements.txt").write_text("a" + " " * 200_000 + "\nnumpy==0.1  # old\n")
     [mismatch] = sparksig.get_model_info(small).version_mismatches
     assert mismatch.startswith("numpy 0.1 (installed: ")

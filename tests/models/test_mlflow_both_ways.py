@@ -1,4 +1,4 @@
-"""Both ways with the real MLflow: it loads what is saved here, what it saves loads here, to the bit."""
+"""Both libraries load the models of the other, with equal predictions, bit for bit."""
 
 from __future__ import annotations
 

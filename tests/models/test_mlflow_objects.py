@@ -37,10 +37,10 @@ from sparksig.convert.mlflow import from_mlflow
 from sparksig.errors import SignatureTypeError
 from sparksig.infer import merge_schemas
 from sparksig.models.examples import convert_input_example_to_serving_input
-from sparksig.tables.check import check_parquet
 from sparksig.types import Array, DataType, Map, Object
 from tests.core.test_mlflow_equal import readable_schemas
 from tests.models.helpers import fresh
+from tests.parquet_tables import check_parquet
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint:UserWarning")
 

@@ -50,7 +50,7 @@ def home(tmp_path_factory):
 
 
 def model_of(home, signature):
-    """A loaded model that returns what it sees, and where it is."""
+    """Return a loaded model that returns its input; models are saved once for each signature."""
     if signature not in _models:
         path = home / str(len(_models))
         save_model(path, Returning(lambda data, params: (data, params)), signature)
@@ -610,7 +610,7 @@ def test_all_findings_are_told_at_once(home):
     assert [line.partition(":")[0] for line in lines] == ["a", "b", "c"]
 
 
-# --- what is no request -----------------------------------------------------------------------------------
+# --- malformed requests -----------------------------------------------------------------------------------
 
 FORMS = "dataframe_split, dataframe_records, instances, inputs"
 KEYS = f"one of {FORMS}, params"
@@ -976,7 +976,7 @@ def by_mlflow(model, payload):
 
 
 def same_values(ours, theirs):
-    """The same to the bit, whatever the dtypes of text, and which null a missing value is."""
+    """Compare bit for bit, except for the dtypes of text and the kinds of nulls."""
     if not isinstance(ours, pd.DataFrame):
         assert describe(ours) == describe(theirs)
         return

@@ -28,7 +28,7 @@ SCORES = pd.DataFrame({"score": [0.5, 0.75, 1.0]})
 
 
 def saved(path, function, example, **options):
-    """Save a model that returns what a function makes of its input, and load it back."""
+    """Save a model that returns the result of a function, and load it."""
     sparksig.save_model(
         path, Returning(lambda data, params: function(data)), input_example=example, **options
     )
@@ -39,7 +39,7 @@ def outputs_of(path, function, example):
     return saved(path, function, example).signature.outputs
 
 
-# --- what is inferred -------------------------------------------------------------------------------------
+# --- inferred outputs -------------------------------------------------------------------------------------
 
 ARRAYS = {
     "double": (lambda data: data["score"].to_numpy(), Schema([ColSpec("double")])),
@@ -131,7 +131,7 @@ def test_lists_for_a_single_row(name, tmp_path):
     assert outputs_of(tmp_path / "m", lambda data: prediction, example) == Schema(columns)
 
 
-# --- what is not saved ------------------------------------------------------------------------------------
+# --- models that are not saved ----------------------------------------------------------------------------
 
 
 def refuse(error, match, path, model, example, **options):

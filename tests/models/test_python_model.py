@@ -1,4 +1,4 @@
-"""PythonModel: the forms of its predict, its context, and what it is given."""
+"""PythonModel: the signatures of predict, the context, and the input."""
 
 from __future__ import annotations
 

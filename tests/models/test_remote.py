@@ -63,7 +63,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Operation wit
 
 
 def with_servers(test):
-    """One process for all of them, so that each server starts once."""
+    """Run the tests with servers in one process, so that each server starts once."""
     return pytest.mark.server(pytest.mark.xdist_group("servers")(test))
 
 
@@ -815,7 +815,7 @@ def served_python_model(tmp_path_factory):
 
 
 def _check_answer(model, address, body):
-    """The server predicts what is predicted here, to the bit; that prediction."""
+    """Compare the prediction of the server with that of the model; return the latter."""
     status, answer = servers.ask(address, body)
     assert status == 200, answer
     ours = sparksig.validate_serving_input(model, body)

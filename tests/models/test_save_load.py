@@ -53,7 +53,7 @@ PARAMS = ParamSchema([ParamSpec("factor", "double", 2.0), ParamSpec("tags", "str
 
 
 def returning(tmp_path, function, signature=None):
-    """A loaded model that returns what a function makes of its input and params."""
+    """Return a loaded model that returns the result of a function of its input and params."""
     return loaded(tmp_path, Returning(function), signature)
 
 

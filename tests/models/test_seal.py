@@ -1,4 +1,4 @@
-"""The seal tells of damage; another signature takes the old one's place whole or not at all."""
+"""The seal detects damage; another signature replaces the old one completely or not at all."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _both(home):
     return before, content(home)
 
 
-# --- what the seal says -----------------------------------------------------------------------------------
+# --- messages of the seal ---------------------------------------------------------------------------------
 
 
 def test_a_saved_model_is_sealed_as_sha256sum_reads_it(origin):
@@ -180,7 +180,7 @@ def test_any_files_are_sealed_and_any_one_that_changes_is_told(tmp_path, files):
     root = _lay(tmp_path / "m", {os.fsdecode(name): data for name, data in files.items()})
     before = hash_files(root)
     write_seal(root)
-    assert hash_files(root) == before  # the seal is none of the files it seals
+    assert hash_files(root) == before  # the seal does not list itself
     check_seal(root, before)
     for name in before:
         for other in ({**before, name: "0" * 64}, {k: v for k, v in before.items() if k != name}):
@@ -335,7 +335,7 @@ def test_a_model_without_a_seal_is_taken_as_it_is(model):
 
 
 def test_the_seal_is_no_trust(model):
-    """Whoever can change a file can seal it anew."""
+    """An attacker who can change a file can seal the directory again."""
     with pytest.raises(sparksig.ModelNotTrustedError):
         sparksig.load_model(model)
 
@@ -420,7 +420,7 @@ print(read_memory("VmHWM") - before)  # the peak of getrusage would include that
         pytest.param(
             lambda: KNeighborsRegressor(algorithm="brute").fit(np.ones((50 * 2**17, 1)), np.ones(50 * 2**17)),
             1.8,
-            id="skops",  # the arrays are read from the file before the first of them is built
+            id="skops",  # all arrays are read from the file before the first is built
         ),
     ],
 )
@@ -855,7 +855,7 @@ def test_an_error_at_any_call_leaves_the_old_or_the_new(tiny, error, sealed):
                 pass
         received.append(_is_old_or_new(home, before, after))
         assert [path.name for path in home.parent.iterdir()] == ["m"]
-        if not number % 3:  # whatever happened, the next one passes
+        if not number % 3:  # the next call passes in any case
             sparksig.set_signature(home, OTHER)
             assert content(home) == after
     assert [value == OTHER for value in received] == sorted(value == OTHER for value in received)

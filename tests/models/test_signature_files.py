@@ -1,4 +1,4 @@
-"""Signatures in files: what is written is read in one call, and a path of it is a contract everywhere."""
+"""Signatures in files: one call reads a signature, and each function accepts its path as a contract."""
 
 from __future__ import annotations
 

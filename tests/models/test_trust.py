@@ -121,7 +121,7 @@ PICKLES = {
 
 @pytest.fixture(params=PICKLES.values(), ids=PICKLES)
 def armed(request, tmp_path):
-    """A directory with a canary in its pickle, where the canary shows, and what the pickle is called."""
+    """A directory with a canary in its pickle, the file that the canary makes, and the name of the pickle."""
     save, what = request.param
     save(tmp_path / "m", tmp_path / "canary")
     assert not (tmp_path / "canary").exists()
@@ -437,7 +437,7 @@ def _load_pyfunc(path, config=None):
 
 @pytest.fixture
 def foreign(pickled, tmp_path):
-    """A directory with a loader module of its own, and a canary that shows when it was imported."""
+    """A directory with its own loader module, and a canary that shows when the module was imported."""
     name = f"foreign_{next(NUMBERS)}"
     (pickled / "code").mkdir()
     (pickled / "code" / f"{name}.py").write_text(LOADS.format(canary=str(tmp_path / "canary")))

@@ -90,7 +90,7 @@ class Scaled(PythonModel):
 
 
 class Seen(PythonModel):
-    """Says what it is given."""
+    """A model that returns the types of its input."""
 
     def predict(self, model_input: list[Any]):
         return [type(value).__name__ for value in model_input]
@@ -351,7 +351,7 @@ def test_all_failures_of_a_call_come_at_once():
     ]
 
 
-# --- hints that are none --------------------------------------------------------------------------------
+# --- invalid hints --------------------------------------------------------------------------------------
 
 
 def define(hint, **output):
@@ -741,11 +741,11 @@ class Own(PythonModel):
 
 
 def test_a_model_of_a_notebook_keeps_its_contract_when_it_is_saved_again(tmp_path):
-    """It is pickled whole, and loading it replaces its methods: what they name is not there any more."""
+    """The model is pickled by value, and loading it replaces its methods, whose globals are gone."""
     names = {"__name__": "a_notebook"}
     exec(NOTEBOOK, names)
     model = names["Own"]()
-    for name in "ab":  # the second time what was loaded, whose module is nowhere
+    for name in "ab":  # the second time saves the loaded model, whose module does not exist
         sparksig.save_model(tmp_path / name, model)
         loaded = sparksig.load_model(tmp_path / name, allow_pickle=True)
         model = cloudpickle.loads(cloudpickle.dumps(model))
@@ -848,7 +848,7 @@ def test_super_is_not_decoded_twice(monkeypatch):
     assert Again().predict([base64.b64encode(base64.b64encode(BLOB)).decode()]) == [8]
 
 
-# --- what a review found --------------------------------------------------------------------------------
+# --- defects found in a review --------------------------------------------------------------------------
 
 
 class Keywords(PythonModel):

@@ -1,4 +1,4 @@
-"""Notebooks and their outputs: ``python -m tests.notebooks.running`` runs them and stores what they show."""
+"""Notebooks and their outputs: ``python -m tests.notebooks.running`` runs them and stores their outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The notebooks run from the first cell to the last, and show what they say."""
+"""The notebooks run from the first cell to the last, and show the outputs that their texts describe."""
 
 from __future__ import annotations
 

@@ -36,11 +36,10 @@ from sparksig import (
     UnsupportedError,
 )
 from sparksig.convert.ddl import from_ddl
-from sparksig.tables.check import check_parquet
-from sparksig.tables.infer import infer_parquet
 from sparksig.tables.parquet import open_parquet
 from sparksig.tables.sample import Sampler
 from tests.cases import describe_case
+from tests.parquet_tables import check_parquet, infer_parquet
 
 
 @pytest.fixture
@@ -433,7 +432,7 @@ def test_metadata_that_somebody_else_wrote_are_no_crash(write, metadata):
     fields = {"fields": [{"name": "a", "type": "long", "nullable": True, "metadata": metadata}]}
     held = {"org.apache.spark.sql.parquet.row.metadata": json.dumps(fields)}
     home = write(pa.table({"a": [1]}).replace_schema_metadata(held))
-    if isinstance(metadata, dict):  # what is kept as ours must be ours
+    if isinstance(metadata, dict):  # a dictionary under our key must be valid
         with pytest.raises(SparksigError):
             check_parquet(home, home)
     else:
@@ -718,10 +717,10 @@ def test_memory_is_that_of_a_batch_and_not_of_the_table(tmp_path):
             texts = [f"{index * 10**6 + row:0>1000}" for row in range(8000)]
             writer.write_table(pa.table({"s": texts}), row_group_size=8000)
     code = (
-        "import resource, sys; from sparksig.tables.check import check_parquet\n"
-        f"check_parquet({str(tmp_path)!r}, 's string not null')\n"
+        "import resource, sys; from sparksig import check\n"
+        f"check({str(tmp_path)!r}, 's string not null')\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        f"report = check_parquet({str(tmp_path)!r}, 's string not null', 'full')\n"
+        f"report = check({str(tmp_path)!r}, 's string not null', 'full')\n"
         "print(report.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""infer_parquet: signatures from some rows of Parquet tables, with what was seen."""
+"""infer_parquet: signatures from some rows of Parquet tables, with their evidence."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparksig import Code, ContractError, InferenceError, UnsupportedError, infer_signature
-from sparksig.tables.check import check_parquet
-from sparksig.tables.infer import infer_parquet
 from sparksig.tables.partitions import infer_partition_type, parse_partition_value, parse_partitions
+from tests.parquet_tables import check_parquet, infer_parquet
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ import pytest
 import sparksig
 from sparksig import ColSpec, Schema
 from sparksig.jobs.input_checks import find_schemas_with_null_types
-from sparksig.tables.check import check_parquet
-from sparksig.tables.infer import infer_parquet
+from tests.parquet_tables import check_parquet, infer_parquet
 
 NOTES = pa.table({"id": [1, 2], "note": ["late", None]})
 SILENT = pa.table({"id": [3, 4], "note": pa.nulls(2)})

@@ -10,10 +10,9 @@ import pytest
 
 import sparksig
 from sparksig.cli import cli
-from sparksig.tables.check import check_parquet
-from sparksig.tables.infer import infer_parquet
 from tests.cli.runner import runner
 from tests.models import servers
+from tests.parquet_tables import check_parquet, infer_parquet
 
 pytestmark = pytest.mark.server
 

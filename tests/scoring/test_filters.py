@@ -1,4 +1,4 @@
-"""Conditions on rows without Spark: what is read, its results, and what is left to Spark."""
+"""Conditions on rows without Spark: their syntax, their results, and conditions that need Spark."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_conditions_that_are_left_to_spark(text, reason):
 
 @given(text=conditions())
 def test_known_values_prune_no_row_that_meets_the_condition(text):
-    """Each row by itself, with some of its values known beforehand, as those of directories are."""
+    """Apply a condition to each row alone, with some values known beforehand, like those of directories."""
     condition = compile_filter(text, TABLE.schema, "UTC")
     for number in range(TABLE.num_rows):
         [row] = TABLE.slice(number, 1).to_batches()

@@ -1,4 +1,4 @@
-"""The local engine: processes, publication, and what is left after failures."""
+"""The local engine: processes, publication, and files that remain after failures."""
 
 from __future__ import annotations
 

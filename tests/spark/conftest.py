@@ -1,4 +1,4 @@
-"""One Spark session for all tests of this directory; every one of them carries the mark `spark`."""
+"""One Spark session for all tests of this directory, which all carry the mark `spark`."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def spark(tmp_path_factory):
         "spark.sql.ui.retainedExecutions": "10",
         "spark.log.level": "OFF",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
-        # what Arrow has written is as it is; Spark 3.5 asks about ancient dates
+        # Arrow writes ancient dates unchanged; Spark 3.5 needs this setting to read them
         "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
         "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
         **_delta(),

@@ -1,7 +1,7 @@
 """What holds on every kind of Spark: classic local, executors that are processes, Spark Connect.
 
-Each kind runs all of it in one application of its own, ``run(kind, folder)``; what the checks found comes
-back as JSON and is compared there. The workers run in another time zone than the session; where a model
+Each kind runs all checks in one separate application, ``run(kind, folder)``. The results of the checks come
+back as JSON and are compared there. The workers run in another time zone than the session; where a model
 is shipped they have neither the package nor, once it is shipped, the model.
 """
 
@@ -74,7 +74,7 @@ class Place:
         return self.folder / name
 
     def sent(self, path, **arguments):
-        """The model as a column function; the workers have what was shipped of it, and nothing else."""
+        """Return the model as a column function; the workers have only the shipped files."""
         udf = sparksig.spark_udf(self.spark, path, **{"allow_pickle": True} | arguments)
         if self.ships:
             shutil.rmtree(path)
@@ -102,7 +102,7 @@ EXPECTED: dict[str, Callable[[str], Any]] = {}
 
 
 def check(expected):
-    """Note a check and what it finds everywhere; or what a function says that it finds on each kind."""
+    """Register a check and its expected result: for all kinds, or by a function of the kind."""
 
     def note(function):
         CHECKS[function.__name__] = function
@@ -134,7 +134,7 @@ def where_sparksig_is():
 
 
 class Counting(PythonModel):
-    """Twice x; notes each of its loads, and what it was loaded from."""
+    """A model that returns twice x, and notes each load with its path."""
 
     def __init__(self, log):
         self.log = log
@@ -196,7 +196,7 @@ def each_worker_loads_a_model_once(at):
         "as observed": seen["model_loads"] == len(early),
         "seconds": 0 < seen["model_load_seconds"] < 60,
         "later": list(sums),
-        # Spark may have another worker run another call site; each of them loads once
+        # Spark may run another call site in another worker; each worker loads once
         "each worker's": 1 if len({pid for pid, *_ in late}) == len(late) <= 6 else late,
         "again": [second.get["model_loads"], len(loads()) - len(late)],
     }
@@ -450,7 +450,7 @@ INFERRED = [
 
 @check(INFERRED)
 def a_signature_is_inferred_of_the_schema_alone(at):
-    """Whoever runs this table, and not only asks for its schema, fails."""
+    """The schema is enough: computing the table fails."""
     df = at.spark.sql(
         "select cast(raise_error('it ran') as int) as i, map('k', 1L) as m, "
         "named_struct('x', date'2020-01-01', 'y', array(1.5D)) as `a b`"
@@ -517,7 +517,7 @@ def batches_and_params_are_those_asked_for(at):
 @check(lambda kind: {
     "pinned": 2.0,
     "wrong pin": "the content differs from the pinned digest",
-    # what was shipped is what was checked; what is read in place is refused
+    # workers score the shipped, checked content; a changed model that is read in place is refused
     "changed": "the content differs from the pinned digest" if kind == "local" else 3.0,
 })  # fmt: skip
 def the_model_that_was_checked_is_scored_or_none(at):
@@ -598,8 +598,8 @@ def jobs_on_connect(at):
     if at.kind != "connect":
         return {}
     from sparksig.jobs import CheckConfig, ScoreConfig
+    from sparksig.jobs import score as run_score
     from sparksig.jobs.check_job import check as run_check
-    from sparksig.jobs.score_job import score as run_score
 
     folder = at.folder
     path = at.save("m", lambda data, params: data["x"] * 2.0, {"x": "long"}, Y)
@@ -816,7 +816,7 @@ everywhere.main(*sys.argv[2:])
 
 
 def run(kind, folder):
-    """Run all checks on one kind of Spark, in an application of its own; what each of them found."""
+    """Run all checks on one kind of Spark, in a separate application; return the result of each check."""
     hiding, worker = folder / "hiding", folder / "python"
     hiding.mkdir()
     if kind != "local":
@@ -891,7 +891,7 @@ def main(kind, folder):
 
 
 def compare(name, kind, results):
-    """See that a check has found what is expected of it."""
+    """Compare the result of a check with the expected one."""
     if "error" in results[name]:
         pytest.fail(results[name]["error"], pytrace=False)
     assert results[name]["found"] == EXPECTED[name](kind)

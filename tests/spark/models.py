@@ -43,7 +43,7 @@ class Counting(PythonModel):
 
 
 class Returning(PythonModel):
-    """Returns whatever a function makes of its input."""
+    """A model that returns the result of a function of its input."""
 
     def __init__(self, function):
         self.function = function

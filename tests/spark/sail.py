@@ -31,7 +31,7 @@ def main(folder):
 
 
 def attempt(function, spark, folder):
-    """Return what a check finds, or the first line of its error."""
+    """Return the result of a check, or the first line of its error."""
     try:
         return function(spark, folder)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What the tests of score jobs share: a model, tables, configurations."""
+"""Helpers for the tests of score jobs: a model, tables, configurations."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tests.spark import models
 
 
 def halves(frame, params):
-    """Half of x; an error where x is 13, which is told without its text."""
+    """Return half of x; raise an error where x is 13, which is reported without its text."""
     if (frame["x"] == 13).any():
         raise ValueError("13 is a secret")
     return frame["x"] / 2
 
 
 def save_model(path, does=None):
-    """x, a required long, to a half of it, if it does nothing else."""
+    """Save a model with a required long column x; by default it returns half of x."""
     return models.save_python(path, does or models.Returning(halves), {"x": "long"}, {"y": "double"})
 
 

@@ -72,17 +72,17 @@ def test_an_estimator_predicts_as_with_nulls(flats, estimator, on_error, batch_r
     assert predictions(absent) == predictions(nulls) == expected
 
 
-def test_a_function_sees_no_column_unless_nulls_are_chosen(flats, echo):
-    for absent, expected in (
-        (None, "area:float64"),
-        ("omit", "area:float64"),
-        ("null", "area:float64,rooms:float64"),
-    ):
-        with pytest.warns(AbsentColumnWarning):
-            scored = sparksig.score(flats.limit(1), echo, absent=absent, allow_pickle=True)
-        assert predictions(scored) == [expected]
-        local = sparksig.load_model(echo, allow_pickle=True, absent=absent).predict({"area": [1.0]})
-        assert local == [expected]
+@pytest.mark.parametrize(
+    ("absent", "expected"),
+    [(None, "area:float64"), ("omit", "area:float64"), ("null", "area:float64,rooms:float64")],
+    ids=["default", "omit", "null"],
+)
+def test_a_function_sees_no_column_unless_nulls_are_chosen(flats, echo, absent, expected):
+    with pytest.warns(AbsentColumnWarning):
+        scored = sparksig.score(flats.limit(1), echo, absent=absent, allow_pickle=True)
+    assert predictions(scored) == [expected]
+    local = sparksig.load_model(echo, allow_pickle=True, absent=absent).predict({"area": [1.0]})
+    assert local == [expected]
 
 
 def test_forbid_reports_optional_and_required_columns_alike(flats, echo, jobs_started):
@@ -200,9 +200,9 @@ def test_the_choice_is_a_key_of_the_job(spark, place, echo, absent, expected):
     assert set(pd.read_parquet(place / "out")["prediction"]) == {expected}
 
 
-def test_a_job_that_forbids_absence_is_refused(spark, place, echo):
+@pytest.mark.parametrize("function", [plan_score, score])
+def test_a_job_that_forbids_absence_is_refused(spark, place, echo, function):
     config = config_of(echo, place, allow_pickle=True, absent="forbid")
-    for do in (plan_score, score):
-        with pytest.raises(ContractError, match=r"rooms: .* got no such column \(did you mean"):
-            do(config)
+    with pytest.raises(ContractError, match=r"rooms: .* got no such column \(did you mean"):
+        function(config)
     assert not (place / "out").exists()

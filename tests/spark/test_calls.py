@@ -56,7 +56,7 @@ def describe(data, params):
 
 @pytest.fixture(scope="module")
 def teller(tmp_path_factory):
-    """A model that tells what it saw of ``a``, an integer, and ``b c.d``, a text."""
+    """A model that returns its input as text: ``a``, an integer, and ``b c.d``, a string."""
     path = tmp_path_factory.mktemp("models") / "teller"
     return save(path, describe, {"a": "long", "b c.d": "string"}, {"y": "string"})
 
@@ -128,17 +128,17 @@ def test_calls_that_do_not_fit_fail_at_once(spark, teller, jobs_started, columns
 
 
 @arrow_only
-def test_the_models_one_column_may_itself_be_an_object(spark, tmp_path):
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+def test_the_models_one_column_may_itself_be_an_object(spark, tmp_path, required):
     """By its value, or in a struct of all columns; a struct's field of the column's name comes first."""
-    for name, prop in (("required", Property("x", "long")), ("optional", Property("x", "long", False))):
-        inputs = Schema([ColSpec(Object([prop]), "o")])
-        path = save(tmp_path / name, describe, inputs, {"y": "string"})
-        udf = sparksig.spark_udf(spark, path, allow_pickle=True)
-        df = spark.sql(f"select named_struct('x', {BIG}L, 'z', 0) as o")
-        forms = {"value": udf("o"), "none": udf(), "star": udf(F.struct("*")), "keyword": udf(o="o"),
-                 "made": udf(F.expr(f"named_struct('x', {BIG}L)"))}  # fmt: skip
-        [row] = df.select(*(column.alias(form) for form, column in forms.items())).collect()
-        assert row.asDict() == dict.fromkeys(forms, repr({"o": {"x": BIG}})), name
+    inputs = Schema([ColSpec(Object([Property("x", "long", required)]), "o")])
+    path = save(tmp_path / "m", describe, inputs, {"y": "string"})
+    udf = sparksig.spark_udf(spark, path, allow_pickle=True)
+    df = spark.sql(f"select named_struct('x', {BIG}L, 'z', 0) as o")
+    calls = {"value": udf("o"), "none": udf(), "star": udf(F.struct("*")), "keyword": udf(o="o"),
+             "made": udf(F.expr(f"named_struct('x', {BIG}L)"))}  # fmt: skip
+    [row] = df.select(*(column.alias(name) for name, column in calls.items())).collect()
+    assert row.asDict() == dict.fromkeys(calls, repr({"o": {"x": BIG}}))
 
 
 @arrow_only
@@ -429,7 +429,7 @@ def sizes(data, params):
     (10**6, [7] * 7),
 ])  # fmt: skip
 def test_the_model_is_given_batches_of_exactly_so_many_rows(spark, tmp_path, rows, expected):
-    """... of each partition, whatever Arrow's batches are; partitions may be empty, integers null."""
+    """Batches of each partition do not depend on Arrow's batches; partitions may be empty, integers null."""
     path = save(tmp_path / "m", lambda data, params: pd.DataFrame({"n": sizes(data, params), "x": data["x"]}),
                 {"x": "long?"}, {"n": "long", "x": "long?"})  # fmt: skip
     df = (

@@ -257,12 +257,13 @@ def test_vectors(spark):
     assert check(df, schema(v=SparkMLVector()), "full").ok
 
 
-def test_vectors_that_are_null(spark):
+@pytest.mark.parametrize("mode", ["full", "sample"])
+@pytest.mark.parametrize(
+    "contract", [schema(v=SparkMLVector()), tensor("float64", (-1, 2), "v")], ids=["vector", "tensor"]
+)
+def test_vectors_that_are_null(spark, contract, mode):
     df = spark.createDataFrame([(Vectors.dense([1.0, 2.0]),), (None,)], ["v"])
-    assert summarize(check(df, schema(v=SparkMLVector()), "full").findings) == [(NULL, "v", 1)]
-    for mode in ("full", "sample"):
-        report = check(df, tensor("float64", (-1, 2), "v"), mode)
-        assert summarize(report.findings) == [(NULL, "v", 1)]
+    assert summarize(check(df, contract, mode).findings) == [(NULL, "v", 1)]
 
 
 @pytest.mark.parametrize("mode", ["full", "sample"])
@@ -272,13 +273,13 @@ def test_vectors_with_nan(spark, mode):
     assert summarize(report.findings) == [(VALUE, "v[]", 1)]
 
 
-@pytest.mark.parametrize("declared", [Map("long"), of(k="long")])
-def test_keys_that_stand_twice_in_a_map(frame_of, declared):
+@pytest.mark.parametrize("mode", ["full", "sample"])
+@pytest.mark.parametrize("declared", [Map("long"), of(k="long")], ids=["map", "object"])
+def test_keys_that_stand_twice_in_a_map(frame_of, declared, mode):
     """No function of Spark makes such maps, but Parquet and Arrow hold them."""
     actual_type = pa.map_(pa.string(), pa.int64())
     df = frame_of(pa.table({"m": pa.array([[("k", 1), ("k", 2)], [("k", 1)]], actual_type)}))
-    for mode in ("full", "sample"):
-        assert summarize(check(df, schema(m=declared), mode).findings) == [("DUPLICATE_NAME", "m", 1)]
+    assert summarize(check(df, schema(m=declared), mode).findings) == [("DUPLICATE_NAME", "m", 1)]
 
 
 # --- contracts --------------------------------------------------------------------------------------------
@@ -478,7 +479,7 @@ def test_rows_as_objects(spark, mode):
 
 @pytest.mark.parametrize("mode", ["full", "sample"])
 def test_bad_rows_are_rows_not_places(spark, mode):
-    """Of three rows two break it, each in another column; one of them in many places."""
+    """Two of three rows break the contract, each in another column, and one of the two in many places."""
     df = rows_of(
         spark,
         "bigint(null) as a, array(1D) as b",
@@ -495,7 +496,7 @@ def test_a_sample_of_numbers_that_lie_close(spark):
     assert check(df, schema(a="long", b="double"), "sample").ok
 
 
-# --- what is told -----------------------------------------------------------------------------------------
+# --- reports ----------------------------------------------------------------------------------------------
 
 
 def test_places_and_counts(spark):

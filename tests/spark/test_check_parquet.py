@@ -22,8 +22,7 @@ from sparksig import (
     sample_signature,
 )
 from sparksig.convert.ddl import from_ddl
-from sparksig.tables.check import check_parquet
-from sparksig.tables.infer import infer_parquet
+from tests.parquet_tables import check_parquet, infer_parquet
 
 ITEM = Object([Property("k", "long"), Property("s", "string", required=False)])
 NAN = float("nan")
@@ -89,34 +88,53 @@ def _examples(report):
     }
 
 
-def test_both_say_the_same(spark, tmp_path):
-    """Types, all rows, keys; nulls, NaN, keys of maps, instants; partitions; tensors; a table as contract."""
-    for name, columns in (("columns", COLUMNS), ("tensors", TENSORS)):
+KINDS = {"columns": COLUMNS, "tensors": TENSORS}
+
+
+@pytest.fixture(scope="module")
+def partitioned_tables(tmp_path_factory):
+    """The paths of a table of columns and of a table of tensors, partitioned by year."""
+    home = tmp_path_factory.mktemp("partitioned")
+    for name, columns in KINDS.items():
         table = pa.table({key: values for key, (_, values) in columns.items() if values is not None})
-        place = str(tmp_path / name)
-        for year in (2025, 2026):
-            (tmp_path / name / f"year={year}").mkdir(parents=True)
-            part = table.slice(0 if year == 2025 else 2, 2)
-            pq.write_table(part, tmp_path / name / f"year={year}" / "part.parquet")
-        df = spark.read.parquet(place)
-        contract = _contract(columns)
-        for mode, options in (
-            ("schema", {}),
-            ("full", {"row_key": ["year"], "refuse_nan": True}),
-            ("full", {"strict_nulls": False}),
-        ):
-            theirs = check(df, contract, mode, **options)
-            mine = check_parquet(place, contract, mode, **options)
-            assert _summarize(mine) == _summarize(theirs), (name, mode, options)
-            assert not mine.ok
-            if "row_key" in options:
-                assert _examples(mine) == _examples(theirs)
-        assert [column.actual for column in check_parquet(place, from_ddl("year int")).columns] == ["int32"]
-        assert check(df, from_ddl("year int"), "full").ok
-        assert check_parquet(place, from_ddl("year int"), "full").ok
-        if name == "columns":
-            mine, theirs = check_parquet(place, place, "full"), check(df, place, "full")
-            assert _summarize(mine)[:5] == _summarize(theirs)[:5]  # each spells types as its system does
+        for year, start in ((2025, 0), (2026, 2)):
+            (home / name / f"year={year}").mkdir(parents=True)
+            pq.write_table(table.slice(start, 2), home / name / f"year={year}" / "part.parquet")
+    return {name: str(home / name) for name in KINDS}
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("schema", {}),
+        ("full", {"row_key": ["year"], "refuse_nan": True}),
+        ("full", {"strict_nulls": False}),
+    ],
+    ids=["schema", "NaN refused", "nulls allowed"],
+)
+@pytest.mark.parametrize("name", KINDS)
+def test_both_report_the_same(spark, partitioned_tables, name, mode, options):
+    path, contract = partitioned_tables[name], _contract(KINDS[name])
+    theirs = check(spark.read.parquet(path), contract, mode, **options)
+    mine = check_parquet(path, contract, mode, **options)
+    assert _summarize(mine) == _summarize(theirs)
+    assert not mine.ok
+    if "row_key" in options:
+        assert _examples(mine) == _examples(theirs)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_both_accept_the_type_of_a_partition(spark, partitioned_tables, name):
+    path, contract = partitioned_tables[name], from_ddl("year int")
+    assert [column.actual for column in check_parquet(path, contract).columns] == ["int32"]
+    assert check(spark.read.parquet(path), contract, "full").ok
+    assert check_parquet(path, contract, "full").ok
+
+
+def test_both_report_the_same_against_a_table(spark, partitioned_tables):
+    path = partitioned_tables["columns"]
+    mine, theirs = check_parquet(path, path, "full"), check(spark.read.parquet(path), path, "full")
+    assert _summarize(mine)[:5] == _summarize(theirs)[:5]  # the columns name types as their systems do
 
 
 def test_both_infer_the_same(spark, tmp_path):
@@ -146,15 +164,12 @@ PARTITIONS = [
 ]  # fmt: skip
 
 
-def test_partitions_are_of_the_same_types(spark, tmp_path):
-    for index, values in enumerate(PARTITIONS):
-        for value in values:
-            (tmp_path / f"{index}" / f"p={value}").mkdir(parents=True)
-            pq.write_table(pa.table({"x": [1]}), tmp_path / f"{index}" / f"p={value}" / "part.parquet")
-        df = spark.read.parquet(str(tmp_path / f"{index}"))
-        for dtype in ("bigint", "double", "timestamp", "string"):
-            mine, theirs = (
-                done(place, from_ddl(f"x bigint, p {dtype}"))
-                for done, place in ((check_parquet, tmp_path / f"{index}"), (check, df))
-            )
-            assert mine.ok == theirs.ok, (values, dtype)
+@pytest.mark.parametrize("values", PARTITIONS, ids=" and ".join)
+def test_partitions_are_of_the_same_types(spark, tmp_path, values):
+    for value in values:
+        (tmp_path / f"p={value}").mkdir()
+        pq.write_table(pa.table({"x": [1]}), tmp_path / f"p={value}" / "part.parquet")
+    df = spark.read.parquet(str(tmp_path))
+    contracts = [from_ddl(f"x bigint, p {dtype}") for dtype in ("bigint", "double", "timestamp", "string")]
+    by_files = [check_parquet(tmp_path, contract).ok for contract in contracts]
+    assert by_files == [check(df, contract).ok for contract in contracts]

@@ -74,7 +74,7 @@ def format_value(value):
 
 
 class Seeing(sparksig.PythonModel):
-    """Gives columns back, and beside them what it saw in each row, as text."""
+    """A model that returns columns, and its input of each row as text."""
 
     def __init__(self, back):
         self.back = back
@@ -86,14 +86,14 @@ class Seeing(sparksig.PythonModel):
 
 
 class Whole(sparksig.PythonModel):
-    """Gives back what it is given, a tensor or a dictionary of them."""
+    """A model that returns its input, a tensor or a dictionary of tensors."""
 
     def predict(self, model_input, params=None):
         return model_input
 
 
 class Telling(sparksig.PythonModel):
-    """One text a row: what it saw."""
+    """A model that returns its input of each row as text."""
 
     def predict(self, model_input, params=None):
         if isinstance(model_input, np.ndarray):
@@ -116,9 +116,9 @@ def save(path, model, inputs, outputs):
 
 
 def save_seeing(path, types, back=None):
-    """A model of optional columns that gives them back, or those in ``back``, and what it saw of all.
+    """Save a model of optional columns that returns them, or those in ``back``, and its input as text.
 
-    If it gives none back, the text of what it saw is all that it gives.
+    If it returns no columns, it returns only the text.
     """
     inputs = Schema([ColSpec(dtype, name, required=False) for name, dtype in types.items()])
     returned = [spec for spec in inputs if back is None or spec.name in back]

@@ -1,4 +1,4 @@
-"""Spark Connect, in an application of its own: a process has either a classic or a Connect session."""
+"""Spark Connect, in a separate application: a process has either a classic or a Connect session."""
 
 from __future__ import annotations
 

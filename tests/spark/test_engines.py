@@ -477,7 +477,7 @@ def test_predicted_times_that_the_zone_lacks_are_the_same_finding(spark, tmp_pat
     assert compare(spark, tmp_path, model, on_error="null").rejected == 1
 
 
-# --- what is left to Spark ----------------------------------------------------------------------------------
+# --- jobs that only Spark can run ---------------------------------------------------------------------------
 
 
 @needs_arrow

@@ -38,7 +38,7 @@ def home(tmp_path_factory):
 
 
 def _collected(rows, name):
-    """A column of a result as an array of what the model gave: a struct of one field is its field."""
+    """Return a column of a result as an array of predictions: a struct of one field is its field."""
     values = [row[name] for row in rows]
     if hasattr(values[0], "asDict"):
         (field,) = values[0].asDict()
@@ -73,7 +73,7 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 class Weighed(PythonModel):
-    """Needs a module of its own, and a file."""
+    """A model that needs its own module, and a file."""
 
     def load_context(self, context):
         from brought_to_spark.inner import twice

@@ -1,4 +1,4 @@
-"""What a model is fed with from a table: by names, by case, and where a file has no type for a column."""
+"""Columns of a table that become the input of a model: by name, by case, and without a type in the file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import sparksig
 from sparksig import ColSpec, ContractError, ModelSignature, Schema, TensorSpec
 from sparksig.jobs import ScoreConfig, plan_score
 from sparksig.jobs import score as run_job
-from sparksig.tables.check import check_parquet
+from tests.parquet_tables import check_parquet
 
 # scikit-learn's, of an array for an estimator that knows names
 pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
@@ -173,6 +173,8 @@ def test_predict_and_enforce_collect_no_spark_table(spark, note_model):
     loaded = sparksig.load_model(note_model, allow_pickle=True)
     table = spark.sql("select 1L as id, 'x' as note")
     tensor = Schema([TensorSpec(np.dtype("int64"), (-1, 1))])
-    for call in (loaded.predict, lambda df: sparksig.enforce(df, tensor)):
-        with pytest.raises(ContractError, match=r"not collected to the driver.*sparksig\.score"):
-            call(table)
+    text = r"not collected to the driver.*sparksig\.score"
+    with pytest.raises(ContractError, match=text):
+        loaded.predict(table)
+    with pytest.raises(ContractError, match=text):
+        sparksig.enforce(table, tensor)

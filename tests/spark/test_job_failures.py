@@ -179,43 +179,63 @@ def test_input_that_vanishes(job, spark, tmp_path):
     check_message(message, r"the file \S+ vanished|gone|there is no file")
 
 
-def test_workers_with_another_python(job, spark, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [("none", "there is no program /.*/none"), ("python", "the Python workers cannot import ")],
+    ids=["missing", "without packages"],
+)
+def test_workers_with_another_python(job, spark, tmp_path, monkeypatch, name, pattern):
     interpreter = tmp_path / "python"
     interpreter.write_text(PYTHON.format(python=sys.executable))
     interpreter.chmod(0o755)
-    for program, pattern in (("/nonexistent/python", "there is no program /nonexistent/python"),
-                             (str(interpreter), "the Python workers cannot import ")):  # fmt: skip
-        monkeypatch.setattr(spark.sparkContext, "pythonExec", program)
-        code, message, _ = job()
-        assert code == 1, message
-        check_message(message, f"{pattern}.*[Ss]et PYSPARK_PYTHON")
+    monkeypatch.setattr(spark.sparkContext, "pythonExec", str(tmp_path / name))
+    code, message, _ = job()
+    assert code == 1, message
+    check_message(message, f"{pattern}.*[Ss]et PYSPARK_PYTHON")
 
 
-def test_check_and_infer_report_failures_of_spark(spark, tmp_path, capfd):
+@pytest.mark.parametrize(("name", "more"), [("check", {"contract": "x bigint"}), ("infer", {})])
+def test_check_and_infer_report_failures_of_spark(spark, tmp_path, capfd, name, more):
     (tmp_path / "in").mkdir()
     pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "in" / "a.parquet")
-    for name, more in (("check", {"contract": "x bigint"}), ("infer", {})):
-        config = {"input": {"path": str(tmp_path / "in"), "filter": "nope"}, **more}
-        (tmp_path / "job.yaml").write_text(json.dumps(config))
-        assert run(name, ["--config", str(tmp_path / "job.yaml")]) == 2
-        check_message(capfd.readouterr().err, "input.filter: .*`nope`")
+    config = {"input": {"path": str(tmp_path / "in"), "filter": "nope"}, **more}
+    (tmp_path / "job.yaml").write_text(json.dumps(config))
+    assert run(name, ["--config", str(tmp_path / "job.yaml")]) == 2
+    check_message(capfd.readouterr().err, "input.filter: .*`nope`")
 
 
-def test_wrong_objects_are_named_with_the_call_that_works(spark, saved):
-    df, frame = spark.range(1), pd.DataFrame({"id": [1]})
-    calls = {
-        lambda: sparksig.score(frame, saved / "halves"): r"got a DataFrame of pandas: .*score\(df, model\)",
-        lambda: sparksig.score(saved / "halves", df): r"in the wrong order: .*score\(df, model\)",
-        lambda: sparksig.check(frame, "id bigint"): r"got a DataFrame of pandas: .*check\(table, contract\)",
-        lambda: sparksig.check("id bigint", df): "wrong order|no .*table",
-        lambda: sparksig.split(frame, "id bigint"): r"split\(df, contract\)",
-        lambda: sparksig.write(frame, "target"): r"write\(df, target\)",
-        lambda: sparksig.sample_signature(frame): r"sample_signature\(df\)",
-        lambda: sparksig.spark_udf(spark, object(), env_manager="local"): "env_manager=.*environment='model'",
-    }
-    for call, pattern in calls.items():
-        with pytest.raises(sparksig.SparksigError, match=pattern):
-            call()
+FRAME = pd.DataFrame({"id": [1]})
+WRONG_CALLS = {
+    "score of a pandas frame": (
+        lambda df, model: sparksig.score(FRAME, model),
+        r"got a DataFrame of pandas: .*score\(df, model\)",
+    ),
+    "score in the wrong order": (
+        lambda df, model: sparksig.score(model, df),
+        r"in the wrong order: .*score\(df, model\)",
+    ),
+    "check of a pandas frame": (
+        lambda df, model: sparksig.check(FRAME, "id bigint"),
+        r"got a DataFrame of pandas: .*check\(table, contract\)",
+    ),
+    "check in the wrong order": (
+        lambda df, model: sparksig.check("id bigint", df),
+        "wrong order|no .*table",
+    ),
+    "split": (lambda df, model: sparksig.split(FRAME, "id bigint"), r"split\(df, contract\)"),
+    "write": (lambda df, model: sparksig.write(FRAME, "target"), r"write\(df, target\)"),
+    "sample_signature": (lambda df, model: sparksig.sample_signature(FRAME), r"sample_signature\(df\)"),
+    "spark_udf": (
+        lambda df, model: sparksig.spark_udf(df.sparkSession, object(), env_manager="local"),
+        "env_manager=.*environment='model'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "pattern"), WRONG_CALLS.values(), ids=WRONG_CALLS)
+def test_wrong_objects_are_named_with_the_call_that_works(spark, saved, call, pattern):
+    with pytest.raises(sparksig.SparksigError, match=pattern):
+        call(spark.range(1), saved / "halves")
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What a score job reads: CSV and JSON as declared, filters, tables by name; and places that are one."""
+"""Inputs of score jobs: CSV and JSON as declared, filters, tables by name; and paths of one directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a score job does with its rows: budgets, quarantines, Delta; runs that died at any step; dry runs."""
+"""Rows of score jobs: budgets, quarantines, Delta; runs that died at any step; dry runs."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def test_what_was_scored_of_something_else_is_scored_anew(job, tmp_path, monkeyp
         OutputRefusedError, match="was being published, and is started again with another config"
     ):
         score(changed)
-    (tmp_path / "in" / "more.parquet").unlink()  # what is being published is published
+    (tmp_path / "in" / "more.parquet").unlink()  # a started publication is completed
     assert score(config).rows_in == 11
     assert len(read(tmp_path / "out")) == 11
 
@@ -311,7 +311,7 @@ def test_rows_that_are_not_in_the_files_are_missed(job, tmp_path, monkeypatch):
 
 
 def test_another_file_system_and_names_that_are_odd(job, spark, tmp_path, monkeypatch):
-    """One that only Hadoop knows: all that is asked of files is asked of it."""
+    """A path that only Hadoop knows: all operations on files go through Hadoop."""
     home = tmp_path / "a b%20ü=1"
     home.mkdir()
     table(home / "in", BAD)

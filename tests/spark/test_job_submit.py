@@ -1,4 +1,4 @@
-"""The score job by spark-submit, in processes of its own: killed, and without the package installed."""
+"""The score job by spark-submit, in separate processes: killed, and without the package installed."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_driver_that_is_killed_and_started_again_loses_and_doubles_nothing(tmp
     assert done.returncode == 0, done.stderr[-3000:]
     report = RunReport.from_json((tmp_path / "report.json").read_text())
     assert (report.rows_in, report.scored, report.rejected) == (ROWS, ROWS - 1, 1)
-    assert "score" not in report.phases  # it went on with what was scored
+    assert "score" not in report.phases  # it continued with the scored rows
     if form == "parquet":
         out = pd.read_parquet(tmp_path / "out")
     else:

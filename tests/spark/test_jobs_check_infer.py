@@ -212,7 +212,7 @@ def test_progress_is_told_by_tenths(spark, capsys):
 
 
 def test_spark_submit_runs_the_check(job, tmp_path):
-    """The real command, in a process of its own: report, findings and exit code reach the shell."""
+    """The real command, in a separate process: report, findings and exit code reach the shell."""
     config = {"contract": "id bigint, `a.b` double not null", "input": {"path": str(tmp_path / "table")},
               "report": {"json": str(tmp_path / "run.json")}}  # fmt: skip
     (tmp_path / "check.yaml").write_text(yaml.safe_dump(config))

@@ -1,4 +1,4 @@
-"""All entry points have one verdict on a table and a contract, whoever has written the table."""
+"""All entry points have one verdict on a table and a contract, for tables of any writer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sparksig.cli import cli
 from sparksig.jobs import ScoreConfig, plan_score
 from sparksig.jobs.input_checks import check_input
 from sparksig.spark.bind import bind
-from sparksig.tables.check import check_parquet
+from tests.parquet_tables import check_parquet
 
 # --- entry points -------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ def console(spark):
 
 @pytest.fixture
 def show(spark, console):
-    """A function from a message, and an exception, to what the console appender prints of the event."""
+    """A function that returns the output of the console appender for a message and an exception."""
     jvm = spark._jvm
     core = jvm.org.apache.logging.log4j.core
 

@@ -1,4 +1,4 @@
-"""The code of the README and of the other pages runs with a session, and prints what it shows."""
+"""The code of the README and of the other pages runs with a session, and prints the documented output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples: bounded, spread over the table, the same for the same seed, and honest about what they show."""
+"""Samples: bounded, spread over the table, the same for the same seed, and exact about their evidence."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ QUIET = {
 
 
 def application(source, folder, *arguments, **extra):
-    """Return the result of an application of its own."""
+    """Return the result of a separate application."""
     inherited = ("JAVA_HOME", "LANG", "LC_ALL", "TMPDIR", "PATH")
     environment = {name: os.environ[name] for name in inherited if name in os.environ} | {
         "HOME": str(folder), "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable,
@@ -196,7 +196,7 @@ def test_a_uniform_choice_needs_no_python(spark):
     assert ids(sample) == [row.id for row in ordered.collect()]
 
 
-# --- what is claimed --------------------------------------------------------------------------------------
+# --- claims of a sample -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("groups", "opened", "concerned"), [(1000, 32, 50), (100, 10, 5), (40, 32, 2)])
@@ -278,7 +278,7 @@ def test_the_bound_of_a_uniform_sample_is_right(spark):
     missed = sum(row["head"] == 0 for row in counts)
     assert len(counts) == seeds
     assert missed / seeds <= 0.05
-    assert missed > 0  # the bound is no more than it has to be
+    assert missed > 0  # the bound is as small as possible
     shares = np.array([row["head"] for row in counts]) / size
     assert abs(shares.mean() - bad / rows) < 4 * shares.std() / math.sqrt(seeds)
     counts_by_row = np.bincount(np.concatenate([row["ids"] for row in counts]), minlength=rows)
@@ -287,13 +287,13 @@ def test_the_bound_of_a_uniform_sample_is_right(spark):
     assert abs(statistic - (rows - 1)) < 5 * math.sqrt(2 * (rows - 1))  # each row as likely as any other
 
 
-def test_the_sample_of_a_seed_is_that_of_the_simulation(spark):
+@pytest.mark.parametrize("seed", [0, 3, -5])
+def test_the_sample_of_a_seed_is_that_of_the_simulation(spark, seed):
     df = spark.range(0, 200, 1, 2)
-    for seed in (0, 3, -5):
-        place = df.withColumn("place", F.monotonically_increasing_id())
-        expected = place.orderBy(build_sample_order(F.col("place"), F.lit(seed))).limit(5).collect()
-        sample = Sampler(rows=5, seed=seed, method="uniform").sample(df)
-        assert ids(sample) == [row.id for row in expected]
+    place = df.withColumn("place", F.monotonically_increasing_id())
+    expected = place.orderBy(build_sample_order(F.col("place"), F.lit(seed))).limit(5).collect()
+    sample = Sampler(rows=5, seed=seed, method="uniform").sample(df)
+    assert ids(sample) == [row.id for row in expected]
 
 
 # --- edges ------------------------------------------------------------------------------------------------

@@ -171,21 +171,30 @@ def test_lists_and_maps_that_hold_no_nulls(spark):
     assert list(df.selectExpr(*(rule.places for rule in rules)).first()) == [1, 1]
 
 
-def test_a_type_with_lengths_is_read_whatever_the_names():
+LENGTHS = "struct<`a,b`:array<struct<`x y`:varchar(3),d:decimal(10,2)>>,n:char(2)>"
+
+
+def convert_field_with_lengths(text):
+    """Convert a nested field whose metadata has a text with the lengths of its strings."""
     inner = T.StructType([T.StructField("x y", T.StringType()), T.StructField("d", T.DecimalType(10, 2))])
     dtype = T.StructType([T.StructField("a,b", T.ArrayType(inner)), T.StructField("n", T.StringType())])
+    metadata = {"__CHAR_VARCHAR_TYPE_STRING": text}
+    return convert_spark_field(T.StructField("c", dtype, metadata=metadata)).source
 
-    def read(text):
-        return convert_spark_field(
-            T.StructField("c", dtype, metadata={"__CHAR_VARCHAR_TYPE_STRING": text})
-        ).source
 
-    text = "struct<`a,b`:array<struct<`x y`:varchar(3),d:decimal(10,2)>>,n:char(2)>"
-    source = read(text)
+def test_lengths_of_nested_strings_are_read():
+    source = convert_field_with_lengths(LENGTHS)
     assert source.fields[0].source.item.fields[0].source.max_length == 3
     assert source.fields[1].source.max_length == 2
-    for other in ("", "struct<>", text + ">", "varchar(3)"):
-        assert read(other).fields[1].source.max_length is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "struct<>", LENGTHS + ">", "varchar(3)"],
+    ids=["empty", "no fields", "too long", "another type"],
+)
+def test_lengths_of_another_type_are_ignored(text):
+    assert convert_field_with_lengths(text).fields[1].source.max_length is None
 
 
 def test_a_table_that_is_only_appended_to_and_names_that_need_mapping(delta, tmp_path):
@@ -317,15 +326,24 @@ def test_a_run_that_fails_is_no_run(delta, tmp_path):
 # --- without Delta ------------------------------------------------------------------------------------------
 
 
-def test_a_session_without_delta_says_what_is_missing(spark, tmp_path):
+@pytest.fixture
+def session_without_delta(spark):
+    """A session that does not know Delta."""
     if _delta():
         pytest.skip("this session knows Delta; those of Spark 3.5 and 4.3 do not")
-    for target in (str(tmp_path / "none"), "no_such_table"):
-        for mode in ("error", "append", "overwrite"):
-            with pytest.raises(
-                MissingDependencyError, match=r"does not support Delta tables: start it with delta-spark's"
-            ):
-                sparksig.write(spark.range(1), target, format="delta", mode=mode)
+    return spark
+
+
+@pytest.mark.parametrize("mode", ["error", "append", "overwrite"])
+@pytest.mark.parametrize("target", ["{}/none", "no_such_table"], ids=["path", "name"])
+def test_a_session_without_delta_is_reported(session_without_delta, tmp_path, target, mode):
+    text = r"does not support Delta tables: start it with delta-spark's"
+    with pytest.raises(MissingDependencyError, match=text):
+        sparksig.write(session_without_delta.range(1), target.format(tmp_path), format="delta", mode=mode)
+
+
+def test_a_session_without_delta_is_reported_by_a_plan(session_without_delta):
+    spark = session_without_delta
     spark.range(1).createOrReplaceTempView("detail")
     try:
         for target in ("id", "no_such_table"):
@@ -358,13 +376,16 @@ def test_texts_that_partitions_do_not_give_back(text):
     assert is_ambiguous(text) == (text in TAKEN)
 
 
-def test_partitions_are_read_back_as_they_were_or_refused(spark, tmp_path):
-    """Each alone, for Spark gives one type to all partitions of a table."""
-    for index, text in enumerate(("7", "2024-01-02", "v1.50", "NaN", "a=b/c")):
-        df = spark.createDataFrame([(1, text)], "id int, part string")
-        sparksig.write(df, tmp_path / str(index), partition_by=["part"])
-        [[value]] = spark.read.parquet(str(tmp_path / str(index))).selectExpr("string(part)").collect()
-        assert value == text
+@pytest.mark.parametrize("text", ["7", "2024-01-02", "v1.50", "NaN", "a=b/c"])
+def test_the_text_of_a_partition_is_returned_unchanged(spark, tmp_path, text):
+    """Spark gives one type to all partitions of a table, so that each text needs its own table."""
+    df = spark.createDataFrame([(1, text)], "id int, part string")
+    sparksig.write(df, tmp_path / "t", partition_by=["part"])
+    [[value]] = spark.read.parquet(str(tmp_path / "t")).selectExpr("string(part)").collect()
+    assert value == text
+
+
+def test_texts_of_partitions_that_readers_change_are_refused(spark, tmp_path):
     df = spark.createDataFrame(
         [(index, text) for index, text in enumerate([*TAKEN, *GIVEN_BACK])], "id int, part string"
     )
@@ -473,17 +494,17 @@ def test_all_files_of_a_table_say_its_contract_tensors_too(spark, form, tmp_path
     assert sparksig.check(spark.sql("select array(1F) as t, tinyint(1) as n, 1 as more"), tmp_path / "u").ok
 
 
-def test_damaged_contracts_are_told(spark, tmp_path):
-    for index, text in enumerate(
-        ("{", "[]", '{"type": "no such"}', '{"type": "tensor"}', '{"spark": 1, "cls": 2}')
-    ):
-        field = T.StructField("a.b", T.LongType(), metadata={"sparksig.column": text})
-        spark.createDataFrame([(1,)], T.StructType([field])).write.parquet(str(tmp_path / str(index)))
-        with pytest.raises(
-            ContractError,
-            match=r"`a\.b`: the metadata key sparksig\.column cannot be read as a column of a con",
-        ):
-            sparksig.check(spark.range(1), tmp_path / str(index))
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '{"type": "no such"}', '{"type": "tensor"}', '{"spark": 1, "cls": 2}'],
+    ids=["not JSON", "list", "unknown type", "tensor without a shape", "unknown keys"],
+)
+def test_damaged_contracts_in_the_metadata_are_named(spark, tmp_path, content):
+    field = T.StructField("a.b", T.LongType(), metadata={"sparksig.column": content})
+    spark.createDataFrame([(1,)], T.StructType([field])).write.parquet(str(tmp_path / "t"))
+    text = r"`a\.b`: the metadata key sparksig\.column cannot be read as a column of a con"
+    with pytest.raises(ContractError, match=text):
+        sparksig.check(spark.range(1), tmp_path / "t")
 
 
 def test_plans_and_what_was_written_are_json(spark, tmp_path):
