@@ -11,7 +11,10 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sparksig.jobs.staging import Directory
 
 fcntl: ModuleType | None
 try:
@@ -24,19 +27,8 @@ LOCK = "lock"
 """The file in a directory that is locked."""
 
 
-class Lockable(Protocol):
-    """A directory, which may be on this machine."""
-
-    @property
-    def local(self) -> Path | None:
-        """The path on this machine; None for another file system."""
-
-    def create(self) -> None:
-        """Create the directory and its parents."""
-
-
 @contextlib.contextmanager
-def lock_directory(directory: Lockable, wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+def lock_directory(directory: Directory, wait: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Create a directory, and lock it for one process at a time.
 
     Args:
@@ -51,7 +43,7 @@ def lock_directory(directory: Lockable, wait: Callable[[], None] = lambda: None)
             os.close(descriptor)
 
 
-def _acquire(directory: Lockable, wait: Callable[[], None]) -> int | None:
+def _acquire(directory: Directory, wait: Callable[[], None]) -> int | None:
     while True:
         directory.create()
         if directory.local is None or fcntl is None:

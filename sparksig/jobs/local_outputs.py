@@ -20,7 +20,7 @@ from sparksig.errors import (
 )
 from sparksig.jobs.file_systems import locate
 from sparksig.jobs.publishing import build_quarantine_error, refuse_nested
-from sparksig.jobs.staged_columns import build_reason, select_table_columns
+from sparksig.jobs.staged_columns import MOST_REASONS, build_reason, select_table_columns
 from sparksig.jobs.staged_tables import publish_tables, select_rejected, select_scored
 from sparksig.jobs.staging import StagedResult, read_notes
 from sparksig.models.registry import fetch_model, is_remote
@@ -208,13 +208,8 @@ def _compare_columns(columns: pa.Schema, existing: ParquetTable, by: list[str]) 
 # --- staged rows ------------------------------------------------------------------------------------------
 
 
-def read_reasons(directory: Folder, most: int = 50) -> tuple[Finding, ...]:
-    """Read the reasons for rejected rows from the staged rows, the most frequent reasons first.
-
-    Args:
-        directory: the rows, with their findings.
-        most: the largest number of reasons.
-    """
+def read_reasons(directory: Folder) -> tuple[Finding, ...]:
+    """Read the reasons for rejected rows from a directory with their findings, the most frequent first."""
     entries = []
     for name in directory.list_files():
         with directory.store.open_input_file((directory / name).path) as stream:
@@ -230,7 +225,8 @@ def read_reasons(directory: Folder, most: int = 50) -> tuple[Finding, ...]:
         key=lambda row: (-row["detail_count"], row["code"], row["path"], row["detail_min"]),
     )
     return tuple(
-        build_reason(row["code"], row["path"], row["detail_min"], row["detail_count"]) for row in rows[:most]
+        build_reason(row["code"], row["path"], row["detail_min"], row["detail_count"])
+        for row in rows[:MOST_REASONS]
     )
 
 

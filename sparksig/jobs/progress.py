@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _BAR = "spark.ui.showConsoleProgress"
+_INTERVAL = 1.0
+"""The seconds between two queries of the progress."""
+
 _GROUP, _DESCRIPTION = "spark.jobGroup.id", "spark.job.description"
 
 
@@ -46,11 +49,11 @@ def _is_terminal() -> bool:
 
 
 @contextlib.contextmanager
-def track_splits(what: str, count: int) -> Iterator[Callable[[], None]]:
+def track_splits(title: str, count: int) -> Iterator[Callable[[], None]]:
     """Print the progress of splits to stderr: a line that changes on a terminal, else one for each tenth.
 
     Args:
-        what: the first word of each line.
+        title: the first word of each line.
         count: the number of splits.
 
     Yields:
@@ -62,7 +65,7 @@ def track_splits(what: str, count: int) -> Iterator[Callable[[], None]]:
         nonlocal tenth, finished
         finished += 1
         seconds = time.perf_counter() - started
-        line = f"{what}: {100 * finished // count} %, {finished:,} of {count:,} splits, {seconds:.0f} s"
+        line = f"{title}: {100 * finished // count} %, {finished:,} of {count:,} splits, {seconds:.0f} s"
         if is_terminal:
             print(f"\r{line}", end="", file=sys.stderr, flush=True)  # noqa: T201
         elif 10 * finished // count > tenth and seconds >= 1:
@@ -77,7 +80,7 @@ def track_splits(what: str, count: int) -> Iterator[Callable[[], None]]:
 
 
 @contextlib.contextmanager
-def show_progress(spark: SparkSession, title: str, interval: float = 1.0) -> Iterator[None]:
+def show_progress(spark: SparkSession, title: str) -> Iterator[None]:
     """Print the progress of the Spark jobs that are started inside, without stack traces of their tasks.
 
     Nothing is printed if Spark shows its own bar, or on Spark Connect, which does not report progress.
@@ -85,14 +88,13 @@ def show_progress(spark: SparkSession, title: str, interval: float = 1.0) -> Ite
     Args:
         spark: the session.
         title: the first word of each line.
-        interval: the seconds between two queries of the progress.
     """
-    with mute_stack_traces(spark), _print_progress(spark, title, interval):
+    with mute_stack_traces(spark), _print_progress(spark, title):
         yield
 
 
 @contextlib.contextmanager
-def _print_progress(spark: SparkSession, title: str, interval: float) -> Iterator[None]:
+def _print_progress(spark: SparkSession, title: str) -> Iterator[None]:
     if is_connect(spark):
         yield
         return
@@ -106,13 +108,13 @@ def _print_progress(spark: SparkSession, title: str, interval: float) -> Iterato
     context.setLocalProperty(_DESCRIPTION, title)
     tracker = context.statusTracker()
     watch = _Watch(title, tracker, group, frozenset(tracker.getJobIdsForGroup(group)))
-    thread = threading.Thread(target=watch.run, args=(interval,), name=f"sparksig {title}", daemon=True)
+    thread = threading.Thread(target=watch.run, name=f"sparksig {title}", daemon=True)
     thread.start()
     try:
         yield
         watch.is_done = True
     finally:
-        watch.over.set()
+        watch.stopped.set()
         thread.join(timeout=5)
         for name, value in before.items():
             context.setLocalProperty(name, value)  # type: ignore[arg-type]
@@ -138,11 +140,11 @@ class _Watch:
     is_done: bool = False
     printed: int = 0
     started: float = field(default_factory=time.perf_counter)
-    over: threading.Event = field(default_factory=threading.Event)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
-    def run(self, interval: float) -> None:
+    def run(self) -> None:
         """Print new tenths until the jobs are over."""
-        while not self.over.wait(interval):
+        while not self.stopped.wait(_INTERVAL):
             if not self._print_new_tenth():
                 return
         if self.is_done:

@@ -189,12 +189,9 @@ class ScoreRun(JobRun[ScoreConfig]):
         if result is None or not plan.is_input_identified:
             return None
         is_usable = result.layout in self.engine.publishes
-        if not is_usable or result.fingerprints != self._build_fingerprints(plan):
+        if not is_usable or result.fingerprints != build_fingerprints(self.config, self.digest, plan.input):
             return None
         return result if self.staging.claim_rows(result.data) else None
-
-    def _build_fingerprints(self, plan: RunPlan) -> dict[str, str]:
-        return build_fingerprints(self.config, self.digest, plan.input)
 
     def _score(self, plan: RunPlan) -> StagedResult:
         """Score all rows into the staging directory, which is removed after a failure."""
@@ -203,7 +200,7 @@ class ScoreRun(JobRun[ScoreConfig]):
             data = self.staging.reset()
             try:
                 counts = self.engine.stage(self, self.staging.directory / data)
-                fingerprints = self._build_fingerprints(plan)
+                fingerprints = build_fingerprints(self.config, self.digest, plan.input)
                 layout = self.engine.layout
                 result = StagedResult(self.run_id, data, fingerprints, dict(plan.input), counts, layout)
                 self.staging.write_result(result)

@@ -12,6 +12,7 @@ from sparksig.errors import Code, ContractError, Finding
 from sparksig.jobs.config import OutputSection, ScoreConfig
 from sparksig.jobs.inputs import FINDINGS, Input
 from sparksig.jobs.staged_columns import (
+    MOST_REASONS,
     PREDICTION,
     REASONS,
     RECORD,
@@ -128,11 +129,11 @@ def select_quarantined(staged: DataFrame, config: ScoreConfig, run_id: str) -> D
     return staged.where(column(REASONS).isNotNull()).select(*map(column, names), *added)
 
 
-def count_reasons(rejected: DataFrame, findings: str, most: int = 50) -> list[Finding]:
+def count_reasons(rejected: DataFrame, findings: str) -> list[Finding]:
     """Count the reasons of rejected rows, the most frequent first; exceptions of the model by their text."""
     entries = rejected.select(F.explode(column(findings)).alias("entry"))
     error = F.when(F.col("entry.code") == Code.PREDICTION_FAILED.value, F.col("entry.detail"))
     groups = entries.groupBy("entry.code", "entry.path", error.alias("error"))
     counts = groups.agg(F.count(F.lit(1)).alias("rows"), F.min("entry.detail").alias("detail"))
-    top = counts.orderBy(F.col("rows").desc(), "code", "path", "detail").limit(most).collect()
+    top = counts.orderBy(F.col("rows").desc(), "code", "path", "detail").limit(MOST_REASONS).collect()
     return [build_reason(row["code"], row["path"], row["detail"], int(row["rows"])) for row in top]

@@ -17,6 +17,10 @@ PREFIX = "sparksig "
 PREDICTION, REASONS, RECORD = f"{PREFIX}prediction", f"{PREFIX}findings", f"{PREFIX}record"
 
 
+MOST_REASONS = 50
+"""The largest number of reasons in a report."""
+
+
 def select_table_columns(names: Iterable[str]) -> list[str]:
     """Return the columns of the table among the staged columns."""
     return [name for name in names if not name.startswith(PREFIX)]
