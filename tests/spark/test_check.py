@@ -275,7 +275,7 @@ def test_vectors_with_nan(spark, mode):
 
 @pytest.mark.parametrize("mode", ["full", "sample"])
 @pytest.mark.parametrize("declared", [Map("long"), of(k="long")], ids=["map", "object"])
-def test_keys_that_stand_twice_in_a_map(frame_of, declared, mode):
+def test_duplicate_keys_in_a_map(frame_of, declared, mode):
     """No function of Spark makes such maps, but Parquet and Arrow hold them."""
     actual_type = pa.map_(pa.string(), pa.int64())
     df = frame_of(pa.table({"m": pa.array([[("k", 1), ("k", 2)], [("k", 1)]], actual_type)}))
@@ -595,7 +595,7 @@ def test_case_twins_in_a_struct_are_a_finding(spark, mode):
 
 
 @pytest.mark.parametrize("key", ["k", "m"])
-def test_keys_that_cannot_be_compared_or_told_apart(spark, key):
+def test_keys_that_cannot_be_compared_or_distinguished(spark, key):
     df = spark.sql("select bigint(null) as b, map('a', 1) as m, 1 as k, 2 as K")
     with pytest.raises(ContractError, match=r"^row_key"):
         check(df, schema(b="long"), "full", row_key=key)

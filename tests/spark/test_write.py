@@ -269,7 +269,7 @@ def test_run_without_rows_is_written(spark, tmp_path):
     assert spark.read.parquet(str(tmp_path / "t")).count() == 3
 
 
-def test_an_overwrite_leaves_nothing_whatever_the_session_says(spark, form, tmp_path):
+def test_an_overwrite_replaces_all_files_for_each_session_setting(spark, form, tmp_path):
     df = spark.range(4).selectExpr("id", "id % 2 as part")
     sparksig.write(df, tmp_path / "t", format=form, partition_by=["part"])
     spark.conf.set("spark.sql.sources.partitionOverwriteMode", "dynamic")
@@ -511,7 +511,7 @@ def test_a_type_that_delta_can_widen_to_holds_all_values(declared):
     ],
     ids=str,
 )
-def test_bad_arguments_are_told(spark, tmp_path, change, text):
+def test_invalid_arguments_are_reported(spark, tmp_path, change, text):
     arguments = {"df": spark.range(1), "target": str(tmp_path / "t"), **change}
     with pytest.raises(ContractError, match=text):
         sparksig.write(arguments.pop("df"), arguments.pop("target"), **arguments)
