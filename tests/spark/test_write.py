@@ -449,23 +449,23 @@ DECIMALS = [
 
 
 @pytest.mark.parametrize(
-    "target", [*WHOLE, T.FloatType(), T.DoubleType(), *DECIMALS], ids=lambda t: t.simpleString()
+    "target", [*WHOLE, T.FloatType(), T.DoubleType(), *DECIMALS], ids=lambda dtype: dtype.simpleString()
 )
-def test_a_type_holds_another_just_if_its_edges_survive(spark, target):
-    """By values: cast there and back, of the largest, the smallest, and what floats round first."""
-    for given in WHOLE:
-        name, bits = given.simpleString(), EDGES[given.simpleString()]
-        values = [2**bits - 1, -(2**bits), *(2**at + 1 for at in (24, 53) if at < bits)]
-        cast = "cast('{}' as {})"
-        back = [
-            f"try_cast(try_cast({cast.format(value, name)} as {target.simpleString()}) as {name}) "
-            f"<=> {cast.format(value, name)}"
-            for value in values
-        ]
-        survive = all(spark.sql("select " + ", ".join(back)).first())
-        if isinstance(target, T.FloatType):
-            survive = False  # the casting table has no integers as floats, be they small
-        assert can_hold(target, given) == survive, name
+@pytest.mark.parametrize("source_type", WHOLE, ids=lambda dtype: dtype.simpleString())
+def test_a_type_can_hold_another_if_its_edges_survive(spark, source_type, target):
+    """Cast there and back: the largest and the smallest value, and the first that floats round."""
+    name, bits = source_type.simpleString(), EDGES[source_type.simpleString()]
+    values = [2**bits - 1, -(2**bits), *(2**at + 1 for at in (24, 53) if at < bits)]
+    cast = "cast('{}' as {})"
+    back = [
+        f"try_cast(try_cast({cast.format(value, name)} as {target.simpleString()}) as {name}) "
+        f"<=> {cast.format(value, name)}"
+        for value in values
+    ]
+    survive = all(spark.sql("select " + ", ".join(back)).first())
+    if isinstance(target, T.FloatType):
+        survive = False  # the casting table has no integers as floats, not even small ones
+    assert can_hold(target, source_type) == survive
 
 
 SCALARS = [
