@@ -193,10 +193,10 @@ def find_mismatches(source: Source, target: Type, path: str, required: bool = Tr
         if not required:
             return []
         hint = "it holds only nulls: declare it optional, or cast the column to its type"
-        return [_mismatch(path, target, source, hint)]
+        return [_build_mismatch(path, target, source, hint)]
     if isinstance(target, DataType):
         fits = is_scalar_source(source, target)
-        return [] if fits else [_mismatch(path, target, source, suggest_cast(source, target))]
+        return [] if fits else [_build_mismatch(path, target, source, suggest_cast(source, target))]
     if isinstance(target, SparkMLVector):
         return _judge_vector(source, target, path)
     if isinstance(target, Array):
@@ -226,12 +226,12 @@ def _judge_vector(source: Source, target: SparkMLVector, path: str) -> list[Find
         return []
     if isinstance(source, ListOf):
         return find_mismatches(source.item, DataType.double, f"{path}[]", required=False)
-    return [_mismatch(path, target, source)]
+    return [_build_mismatch(path, target, source)]
 
 
 def _judge_array(source: Source, target: Array, path: str, required: bool) -> list[Finding]:
     if not isinstance(source, ListOf):
-        return [_mismatch(path, target, source)]
+        return [_build_mismatch(path, target, source)]
     required = required and source.item != NULL  # lists of the null type are empty, or hold only nulls
     return find_mismatches(source.item, target.dtype, f"{path}[]", required)
 
@@ -244,10 +244,10 @@ def _judge_map(source: Source, target: Map, path: str, required: bool) -> list[F
             findings += find_mismatches(part.source, target.value_type, below(path, part.name), required)
         return findings
     if not isinstance(source, MapOf):
-        return [_mismatch(path, target, source)]
+        return [_build_mismatch(path, target, source)]
     findings = []
     if not widens(source.key, DataType.string):
-        findings.append(_mismatch(path, target, source, "the keys of a map must be strings"))
+        findings.append(_build_mismatch(path, target, source, "the keys of a map must be strings"))
     required = required and source.value != NULL  # maps of the null type are empty, or hold only nulls
     return findings + find_mismatches(source.value, target.value_type, f"{path}[]", required)
 
@@ -263,7 +263,7 @@ def find_duplicate_fields(names: list[str], path: str) -> list[Finding]:
 def _judge_object(source: Source, target: Object, path: str, required: bool) -> list[Finding]:
     if isinstance(source, MapOf):
         if not widens(source.key, DataType.string):
-            return [_mismatch(path, target, source, "the keys of a map must be strings")]
+            return [_build_mismatch(path, target, source, "the keys of a map must be strings")]
         return [
             finding
             for prop in target.properties
@@ -272,7 +272,7 @@ def _judge_object(source: Source, target: Object, path: str, required: bool) -> 
             )
         ]
     if not isinstance(source, Struct) or source.kind:
-        return [_mismatch(path, target, source)]
+        return [_build_mismatch(path, target, source)]
     findings: list[Finding] = []
     fields: dict[str, list[Field]] = {}
     for part in source.fields:
@@ -290,7 +290,7 @@ def _judge_object(source: Source, target: Object, path: str, required: bool) -> 
     return findings
 
 
-def _mismatch(path: str, target: Type, source: Source, hint: str = "") -> Finding:
+def _build_mismatch(path: str, target: Type, source: Source, hint: str = "") -> Finding:
     return Finding(Code.TYPE_MISMATCH, path, describe(target), shorten(str(source)), hint)
 
 

@@ -68,8 +68,8 @@ class ParamSpec:
         shape: tuple[int] | list[int] | None = None,
     ) -> None:
         self._name = str(name)
-        self._dtype = _param_type(self._name, dtype)
-        self._shape = _param_shape(self._name, self._dtype, shape)
+        self._dtype = _check_type(self._name, dtype)
+        self._shape = _check_shape(self._name, self._dtype, shape)
         findings: list[Finding] = []
         nullable = default is None and self._shape is None and isinstance(self._dtype, DataType)
         self._default = None if nullable else self._convert(default, findings, nulls=True)
@@ -133,7 +133,7 @@ class ParamSpec:
         return None
 
     def _key(self) -> tuple[Any, ...]:
-        return (self._name, self._dtype, self._shape, _hashable(self._default))
+        return (self._name, self._dtype, self._shape, _to_key(self._default))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ParamSpec) and self._key() == other._key()
@@ -258,7 +258,7 @@ def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None)
     return enforced | {name: spec.default for name, spec in specs.items() if name not in enforced}
 
 
-def _param_type(name: str, dtype: DataType | Object | str) -> DataType | Object:
+def _check_type(name: str, dtype: DataType | Object | str) -> DataType | Object:
     if not isinstance(dtype, (DataType, Object, str)):
         from sparksig.convert.mlflow import from_mlflow
 
@@ -273,7 +273,7 @@ def _param_type(name: str, dtype: DataType | Object | str) -> DataType | Object:
     return param_type
 
 
-def _param_shape(name: str, dtype: DataType | Object, shape: object) -> tuple[int] | None:
+def _check_shape(name: str, dtype: DataType | Object, shape: object) -> tuple[int] | None:
     if shape is None:
         return None
     if not isinstance(shape, (tuple, list)) or list(shape) != [-1]:
@@ -423,12 +423,12 @@ def _convert_numpy_datetime(value: Any) -> tuple[datetime.date | None, str]:
     return (item, "") if isinstance(item, datetime.date) else (None, _OUT_OF_RANGE)
 
 
-def _hashable(value: Any) -> Any:
+def _to_key(value: Any) -> Any:
     """Return a hashable key that is equal for equal defaults; the order of an object's keys is ignored."""
     if isinstance(value, dict):
-        return frozenset((key, _hashable(element)) for key, element in value.items())
+        return frozenset((key, _to_key(element)) for key, element in value.items())
     if isinstance(value, list):
-        return tuple(map(_hashable, value))
+        return tuple(map(_to_key, value))
     return (type(value).__name__, repr(value))  # 1, 1.0 and True differ, and NaN equals NaN
 
 

@@ -330,13 +330,13 @@ class Schema(Specs[Any]):
 
     @classmethod
     def _parse_entry(cls, entry: Any, index: int) -> ColSpec | TensorSpec:
-        path = cls._entry_path(entry, index)
+        path = cls._find_entry_path(entry, index)
         if not isinstance(entry, Mapping):
             raise build_json_error(path, "a JSON object", name_type(entry))
         return (TensorSpec if entry.get("type") == "tensor" else ColSpec)._parse(entry, path)
 
     @staticmethod
-    def _entry_path(entry: Any, index: int) -> str:
+    def _find_entry_path(entry: Any, index: int) -> str:
         name = entry.get("name") if isinstance(entry, Mapping) else None
         return f"[{index}]" if name is None else quote(name)
 

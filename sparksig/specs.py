@@ -96,7 +96,7 @@ class Specs(Generic[S]):
             try:
                 specs.append(cls._parse_entry(entry, index))
             except SignatureError as error:
-                path = cls._entry_path(entry, index)
+                path = cls._find_entry_path(entry, index)
                 findings += error.findings or (
                     Finding(Code.INVALID_VALUE, path, actual="an invalid entry", hint=error.message),
                 )
@@ -110,7 +110,7 @@ class Specs(Generic[S]):
         raise NotImplementedError
 
     @staticmethod
-    def _entry_path(entry: Any, index: int) -> str:
+    def _find_entry_path(entry: Any, index: int) -> str:
         """Return the path of an entry, for findings."""
         del entry
         return f"[{index}]"

@@ -117,14 +117,14 @@ def zip_parts(
         return [(f"{path}[]", Property("", first.dtype, False), Property("", second.dtype, False))]
     if isinstance(first, Map) and isinstance(second, Map):
         return [(f"{path}[]", Property("", first.value_type, False), Property("", second.value_type, False))]
-    left, right = _properties(first, second), _properties(second, first)
+    left, right = _list_properties(first, second), _list_properties(second, first)
     if left is None or right is None:
         return []
     names = sorted(left.keys() | right.keys())
     return [(below(path, name), left.get(name), right.get(name)) for name in names]
 
 
-def _properties(dtype: Type, other: Type) -> dict[str, Property] | None:
+def _list_properties(dtype: Type, other: Type) -> dict[str, Property] | None:
     if isinstance(dtype, Object):
         return {prop.name: prop for prop in dtype.properties}
     if isinstance(dtype, Map) and isinstance(other, Object):

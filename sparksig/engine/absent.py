@@ -55,7 +55,7 @@ def list_absent_columns(
     undeclared = [name for name in names if str(name) not in declared]
     absent = [name for name in optional if name not in existing_names]
     return tuple(
-        _missing_column(name, optional[name], undeclared if index < HINTS else ())
+        _build_finding(name, optional[name], undeclared if index < HINTS else ())
         for index, name in enumerate(absent)
     )
 
@@ -73,10 +73,10 @@ def warn_of_absent_columns(schema: Schema, names: Sequence[object], absent: Abse
 
 def build_missing_finding(spec: ColSpec | TensorSpec, names: Sequence[object]) -> Finding:
     """Build the finding for a column that the data lacks."""
-    return _missing_column(spec.name, describe(spec.type) if isinstance(spec, ColSpec) else repr(spec), names)
+    return _build_finding(spec.name, describe(spec.type) if isinstance(spec, ColSpec) else repr(spec), names)
 
 
-def _missing_column(name: object, declared_type: str, names: Sequence[object]) -> Finding:
+def _build_finding(name: object, declared_type: str, names: Sequence[object]) -> Finding:
     return Finding(Code.MISSING_COLUMN, quote(name), declared_type, "no such column", suggest(name, names))
 
 

@@ -111,7 +111,7 @@ def measure_lists(array: pa.Array) -> np.ndarray[Any, Any]:
 
 def build_lists(lengths: np.ndarray[Any, Any], values: pa.Array, like: pa.Array) -> pa.ListArray:
     """Build lists of the given lengths; a list is null where ``like`` is null."""
-    return pa.ListArray.from_arrays(_offsets(lengths), values, mask=build_null_mask(like))
+    return pa.ListArray.from_arrays(_build_offsets(lengths), values, mask=build_null_mask(like))
 
 
 def flatten_lists(array: pa.Array) -> pa.Array:
@@ -173,14 +173,14 @@ def flatten_maps(array: pa.MapArray) -> tuple[pa.Array, pa.Array, np.ndarray[Any
 
 def build_maps(lengths: np.ndarray[Any, Any], keys: pa.Array, items: pa.Array, like: pa.Array) -> pa.MapArray:
     """Build maps of the given lengths; a map is null where ``like`` is null."""
-    offsets = _offsets(lengths)
+    offsets = _build_offsets(lengths)
     if like.null_count:  # Arrow builds a null map where an offset is null
         mask = np.append(get_null_mask(like), False)
         offsets = pa.array(offsets.to_numpy(), pa.int32(), mask=mask)
     return pa.MapArray.from_arrays(offsets, keys, items)
 
 
-def _offsets(lengths: np.ndarray[Any, Any]) -> pa.Array:
+def _build_offsets(lengths: np.ndarray[Any, Any]) -> pa.Array:
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return pa.array(offsets, pa.int32())

@@ -56,7 +56,7 @@ class Layout:
     def from_specs(cls, specs: tuple[ColSpec, ...], texts: TextDtypes = OBJECTS) -> Layout:
         """Build the layout for columns."""
         names: list[Any] = [index if spec.name is None else spec.name for index, spec in enumerate(specs)]
-        dtypes = {_block_dtype(spec) for spec in specs}
+        dtypes = {_find_block_dtype(spec) for spec in specs}
         return cls(specs, build_labels(names), next(iter(dtypes)) if len(dtypes) == 1 else None, texts)
 
 
@@ -90,7 +90,7 @@ def build_labels(names: list[Any]) -> pd.Index:
     return pd.RangeIndex(len(names)) if names == list(range(len(names))) else pd.Index(names)
 
 
-def _block_dtype(spec: ColSpec) -> str | None:
+def _find_block_dtype(spec: ColSpec) -> str | None:
     if not isinstance(spec.type, DataType):
         return None
     return BLOCK.get(spec.type) or (BLOCK_REQUIRED.get(spec.type) if spec.required else None)

@@ -402,7 +402,7 @@ def _validate(
     import pydantic
 
     try:
-        return _adapter(annotation).validate_python(value, strict=True)
+        return _build_adapter(annotation).validate_python(value, strict=True)
     except pydantic.ValidationError as error:
         _add_errors(error, hint, path, collector, failed)
     except Exception as error:  # raised by the user's validator; its text may contain values
@@ -413,7 +413,7 @@ def _validate(
 
 
 @lru_cache(maxsize=64)
-def _adapter(annotation: Any) -> Any:
+def _build_adapter(annotation: Any) -> Any:
     import pydantic
 
     return pydantic.TypeAdapter(annotation)

@@ -91,7 +91,7 @@ def to_local_nanoseconds(array: pa.Array) -> tuple[pa.Array, Mask]:
 
 def _from_float16(array: pa.Array, target: pa.DataType) -> pa.Array:
     # pyarrow before 21 cannot cast float16, but NumPy can read its buffer
-    values = _values(array, np.dtype("float16")).astype(target.to_pandas_dtype())
+    values = _read_values(array, np.dtype("float16")).astype(target.to_pandas_dtype())
     return pa.array(values, type=target, mask=_mask(array), from_pandas=False)
 
 
@@ -101,7 +101,7 @@ def _from_decimal(array: pa.Array, target: pa.DataType) -> pa.Array:
     For a double, both the integer (15 digits) and the power of ten (up to 22) are exact, so the division
     rounds once and correctly, while Arrow's own cast does not. For larger scales the text is parsed.
     """
-    scale, unscaled = array.type.scale, _unscaled(array)
+    scale, unscaled = array.type.scale, _read_unscaled(array)
     if not pa.types.is_floating(target):
         values = (unscaled * 10**-scale).astype(target.to_pandas_dtype())
     elif abs(scale) <= 22:
@@ -112,19 +112,19 @@ def _from_decimal(array: pa.Array, target: pa.DataType) -> pa.Array:
     return pa.array(values, type=target, mask=_mask(array), from_pandas=False)
 
 
-def _unscaled(array: pa.Array) -> Values:
+def _read_unscaled(array: pa.Array) -> Values:
     """Return the unscaled integers, 0 for null; the low 64-bit word holds up to 18 digits."""
     width = array.type.bit_width // 8
     if width < 8:
-        values = _values(array, np.dtype("<i4")).astype(np.int64)
+        values = _read_values(array, np.dtype("<i4")).astype(np.int64)
     else:
         words = width // 8
-        values = _values(array, np.dtype("<i8"), words)[::words]
+        values = _read_values(array, np.dtype("<i8"), words)[::words]
     mask = _mask(array)
     return values if mask is None else np.where(mask, 0, values)
 
 
-def _values(array: pa.Array, dtype: np.dtype[Any], words: int = 1) -> Values:
+def _read_values(array: pa.Array, dtype: np.dtype[Any], words: int = 1) -> Values:
     buffer = array.buffers()[1]
     if buffer is None:  # an array without rows may have no buffer
         return np.zeros(0, dtype=dtype)

@@ -90,7 +90,7 @@ def _compile(
     if isinstance(dtype, AnyType):
         return arrow_type, None
     if pa.types.is_null(arrow_type):
-        target = _arrow_type(dtype)
+        target = _find_arrow_type(dtype)
         return (
             (arrow_type, None)
             if target is None
@@ -116,7 +116,7 @@ def _compile(
     return _compile_struct(arrow_type, dtype, path, rules)
 
 
-def _arrow_type(dtype: Type) -> pa.DataType | None:
+def _find_arrow_type(dtype: Type) -> pa.DataType | None:
     """Return the Arrow type of a signature type; None if it contains Any, which has no Arrow type."""
     try:
         return to_arrow(dtype)
@@ -304,7 +304,7 @@ def _compile_struct_as_map(
         compile_node(part.type, dtype.value_type, below(path, part.name), required=False, rules=rules)
         for part in parts
     ]
-    value_type = _arrow_type(dtype.value_type)
+    value_type = _find_arrow_type(dtype.value_type)
     if value_type is None and len({node.target for node in nodes}) == 1:
         value_type = nodes[0].target
     if value_type is None:  # Any allows fields of several types, which a map cannot contain

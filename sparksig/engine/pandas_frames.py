@@ -112,7 +112,7 @@ def _copy_if_declared(data: pd.DataFrame, schema: Schema, options: Options) -> p
 
     Only dtypes and the cells of text columns are inspected. With pandas' copy-on-write nothing is copied.
     """
-    declared = _declared_dtypes(schema)
+    declared = _find_declared_dtypes(schema)
     if declared is None or (options.strict_nulls and schema.required_input_names()):
         return None
     names, dtypes = declared
@@ -140,7 +140,7 @@ def _copy_if_declared(data: pd.DataFrame, schema: Schema, options: Options) -> p
 
 
 @lru_cache(maxsize=64)
-def _declared_dtypes(schema: Schema) -> tuple[list[Any], list[np.dtype[Any]]] | None:
+def _find_declared_dtypes(schema: Schema) -> tuple[list[Any], list[np.dtype[Any]]] | None:
     """Return the labels and dtypes of a frame that needs no conversion; None if dtypes cannot decide that."""
     keys = [(spec.type, spec.required) for spec in schema]
     if any(key not in _MODEL_DTYPES for key in keys):

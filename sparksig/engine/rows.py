@@ -72,7 +72,7 @@ def _accepts_dictionaries(item: Hint) -> bool:
 def _contains_rows(column: pd.Series, item: Hint) -> bool:
     """Return whether the cells of a single column are complete rows of the hint, not values of one field."""
     item = unwrap_hint(item)
-    if isinstance(item, (ModelHint, RecordHint)) and column.name in _fields_by_key(item):
+    if isinstance(item, (ModelHint, RecordHint)) and column.name in _index_fields(item):
         return False
     if isinstance(item, AnyHint) or (
         isinstance(item, DictHint)
@@ -87,7 +87,7 @@ def _contains_rows(column: pd.Series, item: Hint) -> bool:
     return all(issubclass(cls, accepted) for cls in set(map(type, column)))
 
 
-def _fields_by_key(model: ModelHint | RecordHint) -> dict[str, Hint]:
+def _index_fields(model: ModelHint | RecordHint) -> dict[str, Hint]:
     """Return the hints of a model's fields by their names and by the keys from which pydantic reads them."""
     return {name: field.hint for field in model.fields for name in (*field.keys, field.name)}
 
@@ -113,7 +113,7 @@ def _to_builtin_dict(value: dict[Any, Any], hint: Hint) -> dict[Any, Any]:
     if isinstance(hint, UnionHint):
         hint = hint.members[0] if len(hint.members) == 1 else AnyHint()
     if isinstance(hint, (ModelHint, RecordHint)):
-        fields = _fields_by_key(hint)
+        fields = _index_fields(hint)
         return {key: _to_builtin(item, fields.get(key, AnyHint())) for key, item in value.items()}
     inner = hint.value if isinstance(hint, DictHint) else AnyHint()
     return {key: _to_builtin(item, inner) for key, item in value.items()}

@@ -40,8 +40,8 @@ def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Fi
     if is_objects(column.dtype):
         array = from_objects(column, target)
         if array is None:
-            findings += _object_findings(column, target, path)
-            return _nulls(len(column), target)
+            findings += _explain_objects(column, target, path)
+            return _build_nulls(len(column), target)
     else:
         try:
             array = _typed_to_arrow(column)
@@ -51,15 +51,15 @@ def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Fi
             pass  # reported below
     if array is None:
         findings.append(Finding(code, path, expected, format_dtype(dtype), hint))
-        return _nulls(len(column), target)
+        return _build_nulls(len(column), target)
     return array
 
 
-def _nulls(rows: int, target: Any) -> pa.Array:
+def _build_nulls(rows: int, target: Any) -> pa.Array:
     return pa.nulls(rows, to_arrow(target) if isinstance(target, DataType) else pa.null())
 
 
-def _object_findings(column: pd.Series, target: Any, path: str) -> list[Finding]:
+def _explain_objects(column: pd.Series, target: Any, path: str) -> list[Finding]:
     """Explain why an object column does not have a type: some values do not fit, or the types are mixed."""
     findings: list[Finding] = []
     if isinstance(target, DataType):

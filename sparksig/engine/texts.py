@@ -25,7 +25,7 @@ def build_text_column(array: pa.Array, dtype: TextDtype) -> pd.Series:
         >>> build_text_column(pa.array(["a", None]), TextDtype.OBJECT_NAN).tolist()
         ['a', nan]
     """
-    extension = _extension_dtype(dtype)
+    extension = _find_extension_dtype(dtype)
     if extension is not None:
         return pd.Series(extension.__from_arrow__(array))
     values = _to_objects(array)
@@ -34,7 +34,7 @@ def build_text_column(array: pa.Array, dtype: TextDtype) -> pd.Series:
     return pd.Series(values, dtype=object, copy=False)  # without a dtype, pandas 3 would choose its str dtype
 
 
-def _extension_dtype(dtype: TextDtype) -> Any:
+def _find_extension_dtype(dtype: TextDtype) -> Any:
     if dtype is TextDtype.STR:
         return _STR
     if dtype is TextDtype.STRING_PYTHON:
@@ -42,14 +42,14 @@ def _extension_dtype(dtype: TextDtype) -> Any:
     return pd.StringDtype("pyarrow") if dtype is TextDtype.STRING_PYARROW else None
 
 
-def _str_dtype() -> Any:
+def _build_str_dtype() -> Any:
     try:
         return pd.StringDtype("pyarrow", na_value=np.nan)
     except TypeError:  # before pandas 2.3
         return None
 
 
-_STR = _str_dtype()
+_STR = _build_str_dtype()
 _SAMPLE = 1024
 
 
@@ -84,16 +84,16 @@ def find_example_dtypes(data: Any, schema: Schema | None, trained_with: TextDtyp
         >>> find_example_dtypes(frame, Schema([ColSpec("string", "zone")])).get("zone").value
         'string[python]'
     """
-    columns, trained_columns = _example_columns(data, schema), dict(trained_with.columns)
+    columns, trained_columns = _find_example_columns(data, schema), dict(trained_with.columns)
     dtypes = {
-        label: _example_dtype(columns[label])
+        label: _find_example_dtype(columns[label])
         for label in list_text_labels(schema)
         if label in columns and (label not in trained_columns or columns[label].isna().any())
     }
     return TextDtypes.from_mapping({label: dtype for label, dtype in dtypes.items() if dtype is not None})
 
 
-def _example_columns(data: Any, schema: Schema | None) -> dict[str, pd.Series]:
+def _find_example_columns(data: Any, schema: Schema | None) -> dict[str, pd.Series]:
     named = schema is not None and schema.has_input_names()
     if isinstance(data, pd.Series):
         return {str(data.name) if named and data.name is not None else "0": data}
@@ -107,7 +107,7 @@ def _example_columns(data: Any, schema: Schema | None) -> dict[str, pd.Series]:
     return {}
 
 
-def _example_dtype(column: pd.Series) -> TextDtype | None:
+def _find_example_dtype(column: pd.Series) -> TextDtype | None:
     dtype: Any = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):  # the missing value of its cells
         return TextDtype.OBJECT_NAN

@@ -80,7 +80,7 @@ def open_archive(path: str | os.PathLike[str]) -> ModelEnvironment:
     Raises:
         ModelError: the file does not exist, or was built for another platform or a Python that this machine
             does not have.
-        ModelDamagedError: it has something else.
+        ModelDamagedError: the file is not an archive that ``sparksig env build`` has written.
     """
     info, file = read_archive(path), Path(path).resolve()
     info.require_platform(file)

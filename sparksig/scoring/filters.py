@@ -333,7 +333,7 @@ class _Compiler:
             raise UnsupportedError(f"the filter compares the booleans of {quote(field.name)} by their order")
         if isinstance(right, Name):
             other = self._find(right)
-            dtype = _common_type(field, other)
+            dtype = _find_common_type(field, other)
             return _Leaf(sign, (_Operand(field.name, dtype), _Operand(other.name, dtype)))
         value = _convert_literal(right, field, self._zone)
         return _Leaf(sign, (_Operand(field.name, value.type), _Operand(None, value.type, value)))
@@ -358,7 +358,7 @@ class _Compiler:
         return _Listed(_Operand(field.name, dtype), pa.array([value.as_py() for value in scalars], dtype))
 
 
-def _common_type(left: pa.Field, right: pa.Field) -> pa.DataType:
+def _find_common_type(left: pa.Field, right: pa.Field) -> pa.DataType:
     """Return the type in which two columns are compared."""
     if all(pa.types.is_integer(field.type) for field in (left, right)):
         return pa.int64()

@@ -56,9 +56,9 @@ def build_output_schema(plan: ScanPlan) -> pa.Schema:
     """Return the schema of the files that are written."""
     encoded = pa.array([], get_result_type(plan.outputs))
     nothing = finish_predictions(encoded, plan.zone, plan.outputs, plan.returned)
-    fields = [pa.field(name, _stored_type(plan.source.field(name).type)) for name in plan.kept_columns]
+    fields = [pa.field(name, _choose_stored_type(plan.source.field(name).type)) for name in plan.kept_columns]
     fields += [
-        pa.field(name, _stored_type(set_zone(array.type, "UTC")))
+        pa.field(name, _choose_stored_type(set_zone(array.type, "UTC")))
         for name, array in name_predictions(nothing, plan).items()
     ]
     if plan.lenient:
@@ -71,7 +71,7 @@ def _add_metadata(schema: pa.Schema, fields: Mapping[str, Mapping[str, Any]]) ->
     return schema.with_metadata({SPARK_SCHEMA_KEY: build_spark_schema(schema, fields)}) if fields else schema
 
 
-def _stored_type(dtype: pa.DataType) -> pa.DataType:
+def _choose_stored_type(dtype: pa.DataType) -> pa.DataType:
     """Return the type in which a column is written; Spark reads the null type as int."""
     return pa.int32() if pa.types.is_null(dtype) else dtype
 

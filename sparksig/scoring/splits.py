@@ -78,7 +78,7 @@ def plan_scan(
         UnsupportedError: only Spark reads or writes these columns correctly.
     """
     schema = _type_partitions(table)
-    types = pa.schema([part.with_type(_spark_or_own(part)) for part in schema])
+    types = pa.schema([part.with_type(_convert_if_supported(part)) for part in schema])
     findings: list[Finding] = []
     model_columns, is_row = _choose_columns(types, model, features, options, findings)
     added = _name_outputs(model.outputs, options)
@@ -145,7 +145,7 @@ def _refuse_empty_partitions(table: ParquetTable, needed: Sequence[str]) -> None
             )
 
 
-def _spark_or_own(part: pa.Field) -> pa.DataType:
+def _convert_if_supported(part: pa.Field) -> pa.DataType:
     try:
         return convert_type(part.type, quote(part.name))
     except UnsupportedError:

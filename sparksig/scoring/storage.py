@@ -123,7 +123,7 @@ def read_spark_fields(footer: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]
 
 def build_spark_schema(schema: pa.Schema, known: Mapping[str, Mapping[str, Any]]) -> bytes:
     """Build the schema that Spark stores in a footer: known fields unchanged, others from their types."""
-    fields = [dict(known.get(field.name) or _field_json(field)) | {"nullable": True} for field in schema]
+    fields = [dict(known.get(field.name) or _format_field(field)) | {"nullable": True} for field in schema]
     return json.dumps({"type": "struct", "fields": fields}).encode()
 
 
@@ -141,7 +141,7 @@ def format_spark_type(dtype: pa.DataType) -> str:
     if pa.types.is_struct(dtype):
         parts = (f"{part.name}:{format_spark_type(part.type)}" for part in dtype)
         return f"struct<{','.join(parts)}>"
-    name = str(_type_json(dtype))
+    name = str(_format_type(dtype))
     return {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint"}.get(name, name)
 
 
@@ -151,7 +151,7 @@ def require_same_type(field: pa.Field, declared: Mapping[str, Any]) -> None:
     Raises:
         UnsupportedError: it has another type: an interval, a variant, or a user-defined type.
     """
-    if strip_type(declared.get("type")) != strip_type(_type_json(field.type)):
+    if strip_type(declared.get("type")) != strip_type(_format_type(field.type)):
         dtype = declared.get("type")
         name = dtype.get("type") if isinstance(dtype, dict) else dtype
         raise UnsupportedError(
@@ -189,19 +189,19 @@ _NAMES = {
 }
 
 
-def _field_json(field: pa.Field) -> dict[str, Any]:
-    return {"name": field.name, "type": _type_json(field.type), "nullable": True, "metadata": {}}
+def _format_field(field: pa.Field) -> dict[str, Any]:
+    return {"name": field.name, "type": _format_type(field.type), "nullable": True, "metadata": {}}
 
 
-def _type_json(dtype: pa.DataType) -> Any:
+def _format_type(dtype: pa.DataType) -> Any:
     if pa.types.is_decimal(dtype):
         return f"decimal({dtype.precision},{dtype.scale})"
     if pa.types.is_list(dtype):
-        return {"type": "array", "elementType": _type_json(dtype.value_type), "containsNull": True}
+        return {"type": "array", "elementType": _format_type(dtype.value_type), "containsNull": True}
     if pa.types.is_map(dtype):
-        key, value = _type_json(dtype.key_type), _type_json(dtype.item_type)
+        key, value = _format_type(dtype.key_type), _format_type(dtype.item_type)
         return {"type": "map", "keyType": key, "valueType": value, "valueContainsNull": True}
     if pa.types.is_struct(dtype):
         parts: Sequence[pa.Field] = [dtype.field(index) for index in range(dtype.num_fields)]
-        return {"type": "struct", "fields": [_field_json(part) for part in parts]}
+        return {"type": "struct", "fields": [_format_field(part) for part in parts]}
     return _NAMES[dtype]

@@ -123,12 +123,12 @@ def bind(
         tuple(field.name if is_named else str(index) for index, (_, field) in enumerate(pairs)),
         (packed,) if packed is not None else tuple(_convert_column(spec, field) for spec, field in pairs),
         tuple(spec for spec, _ in pairs),
-        tuple(_transfer_type(field.dataType, _declared_type(spec)) for spec, field in pairs),
+        tuple(_find_transfer_type(field.dataType, _get_declared_type(spec)) for spec, field in pairs),
         packed is not None,
     )
 
 
-def _value_of(field: T.StructField) -> Column:
+def _get_value(field: T.StructField) -> Column:
     """Return a column; nulls for a column of the null type, which Spark may have read as another type."""
     return F.lit(None) if isinstance(field.dataType, T.NullType) else column(field.name)
 
@@ -139,7 +139,7 @@ def _bind_rows(table: T.StructType, spec: ColSpec) -> Bound:
     declared = {prop.name for prop in spec.type.properties}
     row_type = T.StructType([field for field in table.fields if field.name in declared])
     row = F.struct(*(column(name) for name in row_type.names))
-    target = _transfer_type(row_type, spec.type)
+    target = _find_transfer_type(row_type, spec.type)
     return Bound(("0",), (_convert(row, row_type, spec.type, target),), (spec,), (target,))
 
 
@@ -152,7 +152,7 @@ def _pack_columns(pairs: Sequence[tuple[ColSpec | TensorSpec | None, T.StructFie
     parts = []
     for index, (spec, field) in enumerate(pairs):
         value = "null" if isinstance(field.dataType, T.NullType) else name_column(field.name)
-        target = _transfer_type(field.dataType, _declared_type(spec))
+        target = _find_transfer_type(field.dataType, _get_declared_type(spec))
         text = target.simpleString()
         if "variant" in text:
             return None
@@ -167,22 +167,22 @@ def _pack_columns(pairs: Sequence[tuple[ColSpec | TensorSpec | None, T.StructFie
 # --- transfer types ---------------------------------------------------------------------------------------
 
 
-def _declared_type(spec: ColSpec | TensorSpec | None) -> Type:
+def _get_declared_type(spec: ColSpec | TensorSpec | None) -> Type:
     return spec.type if isinstance(spec, ColSpec) else AnyType()
 
 
 def _convert_column(spec: ColSpec | TensorSpec | None, field: T.StructField) -> Column:
     """Return a column in its transfer type."""
-    declared = _declared_type(spec)
-    target = _transfer_type(field.dataType, declared)
-    return _convert(_value_of(field), field.dataType, declared, target)
+    declared = _get_declared_type(spec)
+    target = _find_transfer_type(field.dataType, declared)
+    return _convert(_get_value(field), field.dataType, declared, target)
 
 
 def _is_vector(dtype: T.DataType) -> bool:
     return type(dtype).__name__ == "VectorUDT"
 
 
-def _transfer_type(actual: T.DataType, declared: Type) -> T.DataType:
+def _find_transfer_type(actual: T.DataType, declared: Type) -> T.DataType:
     """Return the transfer type of a column, which has no timestamps with a zone, decimals or vectors."""
     if isinstance(declared, DataType):
         return _SPARK[declared]
@@ -190,14 +190,16 @@ def _transfer_type(actual: T.DataType, declared: Type) -> T.DataType:
         return T.ArrayType(T.DoubleType())
     inner = _get_inner_type(declared)
     if isinstance(actual, T.ArrayType):
-        return T.ArrayType(_transfer_type(actual.elementType, inner))
+        return T.ArrayType(_find_transfer_type(actual.elementType, inner))
     if isinstance(actual, T.MapType):
-        return T.MapType(_transfer_type(actual.keyType, AnyType()), _transfer_type(actual.valueType, inner))
+        return T.MapType(
+            _find_transfer_type(actual.keyType, AnyType()), _find_transfer_type(actual.valueType, inner)
+        )
     if isinstance(actual, T.StructType):
         types = _list_field_types(declared, actual.names)
         return T.StructType(
             [
-                T.StructField(part.name, _transfer_type(part.dataType, types[part.name]))
+                T.StructField(part.name, _find_transfer_type(part.dataType, types[part.name]))
                 for part in actual.fields
                 if part.name in types
             ]

@@ -259,8 +259,8 @@ class ModelUDF:
         binder = CallBinding(self.inputs, self._work.features, self.absent)
         specs, values = binder.bind(columns, named)
         if HAS_ARROW:
-            names = None if specs is None else _transfer_names(specs)
-            return self._arrow_column(values, names, is_packed=False)
+            names = None if specs is None else _name_transfers(specs)
+            return self._call_arrow(values, names, is_packed=False)
         if specs is None or not all(isinstance(spec, ColSpec) for spec in specs):
             raise UnsupportedError(
                 "Spark before 4.1 cannot pass tensors or a single struct to a column function. Pass each "
@@ -270,8 +270,8 @@ class ModelUDF:
         plain = [spec for spec in specs if isinstance(spec, ColSpec)]
         sent = binding.guard_columns(values, plain)
         types = [binding.get_transfer_type(spec) for spec in plain]
-        names = _transfer_names(plain)
-        return self._pandas_column(Bound(names, tuple(sent), tuple(plain), tuple(types)))
+        names = _name_transfers(plain)
+        return self._call_pandas(Bound(names, tuple(sent), tuple(plain), tuple(types)))
 
     def bind(
         self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None
@@ -292,8 +292,8 @@ class ModelUDF:
     def predict_column(self, bound: Bound) -> Column:
         """Return the predictions for the columns that :meth:`bind` returned."""
         if HAS_ARROW:
-            return self._arrow_column(list(bound.values), bound.names, is_packed=bound.is_packed)
-        return self._pandas_column(bound)
+            return self._call_arrow(list(bound.values), bound.names, is_packed=bound.is_packed)
+        return self._call_pandas(bound)
 
     def replace_work(self, **changes: Any) -> ModelUDF:
         """Return the same function with other instructions for its workers, by the attributes of Work."""
@@ -305,7 +305,7 @@ class ModelUDF:
     def _registered(self) -> Any:
         if not HAS_ARROW:
             raise UnsupportedError("registering a model for SQL needs Spark 4.1 or newer")
-        function = _arrow_function(self._work, None, zoned=False)
+        function = _build_arrow_function(self._work, None, zoned=False)
         return F.arrow_udf(function, self._column_type)  # type: ignore[attr-defined]
 
     def __getattr__(self, name: str) -> Any:
@@ -324,21 +324,19 @@ class ModelUDF:
             fields += [T.StructField("loads", T.LongType()), T.StructField("seconds", T.DoubleType())]
         return T.StructType(fields)
 
-    def _arrow_column(
-        self, values: list[Column], names: tuple[str, ...] | None, *, is_packed: bool
-    ) -> Column:
+    def _call_arrow(self, values: list[Column], names: tuple[str, ...] | None, *, is_packed: bool) -> Column:
         zoned = [F.current_timezone()] if has_timestamps(self.return_type) else []
-        function = _arrow_function(self._work, names, zoned=bool(zoned), is_packed=is_packed)
+        function = _build_arrow_function(self._work, names, zoned=bool(zoned), is_packed=is_packed)
         scorer = F.arrow_udf(function, self._column_type)  # type: ignore[attr-defined]
-        return self._named(scorer(*values, *zoned))
+        return self._name_predictions(scorer(*values, *zoned))
 
-    def _pandas_column(self, bound: Bound) -> Column:
+    def _call_pandas(self, bound: Bound) -> Column:
         zoned = [F.current_timezone()] if has_timestamps(self.return_type) else []
         sent, column_type = build_pandas_columns(bound), self._column_type
         if is_sent_as_json(column_type):
             function = build_pandas_function(self._work, bound, to_texts)
             texts = F.pandas_udf(function, "string")(*sent, *zoned)  # type: ignore[attr-defined]
-            return self._named(
+            return self._name_predictions(
                 F.from_json(
                     texts, column_type.json(), {"mode": "FAILFAST", "timestampFormat": TIMESTAMP_FORMAT}
                 )
@@ -346,9 +344,9 @@ class ModelUDF:
         as_frame = isinstance(column_type, T.StructType)
         function = build_pandas_function(self._work, bound, to_frame if as_frame else to_series)
         scorer = F.pandas_udf(function, column_type)  # type: ignore[attr-defined]
-        return self._named(scorer(*sent, *zoned))
+        return self._name_predictions(scorer(*sent, *zoned))
 
-    def _named(self, predictions: Column) -> Column:
+    def _name_predictions(self, predictions: Column) -> Column:
         return predictions.alias(f"score({', '.join(map(str, self.inputs.input_names()))})"[:200])
 
 
@@ -361,7 +359,7 @@ _FINDING = T.StructType(
 )
 
 
-def _transfer_names(specs: Sequence[ColSpec | TensorSpec]) -> tuple[str, ...]:
+def _name_transfers(specs: Sequence[ColSpec | TensorSpec]) -> tuple[str, ...]:
     """Return the names under which columns reach the worker; columns without names are numbered."""
     return tuple(str(index if spec.name is None else spec.name) for index, spec in enumerate(specs))
 
@@ -380,7 +378,7 @@ def _find_zone(arrays: list[pa.Array]) -> str:
 # --- Spark >= 4.1 ---------------------------------------------------------------------------------------
 
 
-def _arrow_function(
+def _build_arrow_function(
     work: Work, names: tuple[str, ...] | None, *, zoned: bool, is_packed: bool = False
 ) -> Callable[..., Any]:
     """Return the function that scores a batch. All call sites of a query share a worker, and its model."""

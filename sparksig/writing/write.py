@@ -298,7 +298,7 @@ def _check_values(rows: DataFrame, resolved: ResolvedWrite, options: ValueOption
         sql += constrain_generated(layout, rows.columns)
     if resolved.existing is not None and is_delta:
         is_complete = layout is not None and not layout.filled
-        sql += [rule for rule in constrain_checks(resolved.existing) if is_complete or _resolves(df, rule)]
+        sql += [rule for rule in constrain_checks(resolved.existing) if is_complete or _has_columns(df, rule)]
     distinct = {(rule.column, rule.steps, rule.condition): rule for rule in reversed(rules)}
     sql = [*compile_rules([*reversed(distinct.values())], list_spark_fields(df.schema)), *sql]
     name = contract.name if contract is not None else "the target's constraints"
@@ -325,7 +325,7 @@ def _fill_columns(df: DataFrame, layout: Existing) -> DataFrame:
     return df
 
 
-def _resolves(df: DataFrame, rule: SqlRule) -> bool:
+def _has_columns(df: DataFrame, rule: SqlRule) -> bool:
     """Return whether all columns of a rule are present; Delta itself checks the others."""
     try:
         return bool(df.selectExpr(rule.places).schema)

@@ -167,6 +167,8 @@ def test_digest(place):
     assert run_command("digest", "liner", code=8) == f"sparksig: {message}\n"
     assert document("digest", "liner", code=8) == {
         "error": message, "findings": [], "exit_code": 8}  # fmt: skip
+    message = "'orders' is not a model directory: it has no file MLmodel"
+    assert run_command("digest", "orders", code=8) == f"sparksig: {message}\n"
 
 
 # --- infer --------------------------------------------------------------------------------------------------

@@ -433,7 +433,7 @@ def test_all_that_is_wrong_is_said_at_once():
     ]
 
 
-def test_names_of_fields_that_are_no_identifiers_stand_in_backticks():
+def test_names_of_fields_other_than_identifiers_are_quoted():
     model = create_model("Made", **{"a.b": (object, ...)})
     assert refused(list[model]) == [f"[].`a.b`: expected a supported type, got object {ADVICE}"]
 

@@ -213,7 +213,7 @@ NO_COUNTERPARTS = {
     + [(text, "a supported type", counterpart) for text, counterpart in NO_COUNTERPARTS.items()],
     ids=describe_case,
 )
-def test_types_that_are_none(text, expected, message):
+def test_invalid_types(text, expected, message):
     with pytest.raises(ConversionError) as error:
         from_ddl(f"a {text}")
     finding = f"a: expected {expected}, got {message} [UNSUPPORTED_TYPE]"

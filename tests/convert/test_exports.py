@@ -94,7 +94,7 @@ def test_oip_is_json():
 
 
 @given(st.one_of(schemas, signatures()), st.sampled_from(sorted(EXPORTS)))
-def test_whatever_the_signature_there_is_a_text_or_an_error(contract, to):
+def test_each_signature_has_a_text_or_an_error(contract, to):
     try:
         exported = export(contract, to)
     except ConversionError as error:

@@ -177,7 +177,7 @@ def test_keys_are_their_text_whatever_they_say_of_themselves():
 
 
 @pytest.mark.parametrize("text", ["0", "0.000", "0E+50", "0E-50", "-0"])
-def test_a_zero_is_a_zero_whatever_its_exponent(text):
+def test_a_zero_with_any_exponent_is_zero(text):
     assert read(Decimal(text)) == 0
 
 

@@ -512,7 +512,7 @@ def test_all_that_is_wrong_with_an_object_is_reported_at_once():
     assert by_path["p.`c.d`.evn"].hint == "did you mean 'even'?"
 
 
-def test_findings_stand_in_the_order_of_what_was_given():
+def test_findings_are_in_the_order_of_the_keys():
     unknown = [f"key_{i}" for i in (3, 1, 4, 0, 5, 9, 2, 6, 8, 7)]
     with pytest.raises(ContractError) as caught:
         ParamSpec("p", DICT, {"x": 1}).enforce({"x": 1, **dict.fromkeys(unknown, 1)})
@@ -983,7 +983,7 @@ def test_only_signature_errors_come_out_of_hostile_json(data):
 
 
 @given(st.sampled_from([t for t in DataType if t is not DataType.binary]), json_values)
-def test_whatever_is_given_fits_or_is_refused(dtype, value):
+def test_each_value_fits_or_is_refused(dtype, value):
     spec = ParamSpec("p", dtype, None)
     result = attempt(spec.enforce, value)
     if isinstance(result, ContractError):

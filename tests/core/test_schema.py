@@ -485,7 +485,7 @@ def test_duplicate_names_are_refused_each_as_a_finding(build):
     assert "expected one column of that name, got several [DUPLICATE_NAME]" in str(caught.value)
 
 
-def test_names_are_told_apart_by_case_and_kind():
+def test_names_differ_by_case_and_kind():
     assert Schema([ColSpec("long", name) for name in ("a", "A", "0", 0, "")]).input_names() == [
         "a", "A", "0", 0, "",
     ]  # fmt: skip

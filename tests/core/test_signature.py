@@ -309,7 +309,7 @@ def test_the_text_is_aligned_and_opens_what_is_long():
         ["m               object  required", "  m.a: long, b  long    optional"],
     ),
 ], ids=describe_case)  # fmt: skip
-def test_odd_names_are_told_from_more_than_names(spec, lines):
+def test_odd_names_in_the_text(spec, lines):
     text = ModelSignature(Schema([spec])).to_text().splitlines()[1:-2]
     assert [" ".join(line.split()) for line in text] == [" ".join(line.split()) for line in lines]
 

@@ -77,7 +77,7 @@ def test_a_forbidden_absence_is_reported_as_a_required_column_is(data):
 
 
 @pytest.mark.parametrize("absent", ["null", "omit", "forbid"])
-def test_a_required_column_is_missing_whatever_absent_says(absent):
+def test_a_required_column_is_missing_for_each_value_of_absent(absent):
     schema = Schema([ColSpec("double", "x"), ColSpec("long", "y")])
     with pytest.raises(ContractError) as caught:
         build_model_input({"x": VALUES}, schema, absent=absent)
@@ -85,7 +85,7 @@ def test_a_required_column_is_missing_whatever_absent_says(absent):
 
 
 @pytest.mark.parametrize("absent", ["null", "omit", "forbid"])
-def test_a_tensor_is_missing_whatever_absent_says(absent):
+def test_a_tensor_is_missing_for_each_value_of_absent(absent):
     schema = Schema(
         [TensorSpec(np.dtype("float64"), (-1,), "x"), TensorSpec(np.dtype("float64"), (-1,), "y")]
     )

@@ -215,7 +215,7 @@ def test_9_1_07_objects_as_doubles():
     assert enforce(cells(), double)["a"].dtype == "float64"
 
 
-def test_9_1_08_a_number_beside_na_is_no_time():
+def test_9_1_08_a_number_beside_na_is_not_a_time():
     data = cells(1, pd.NA)
     assert theirs(data, single_column("datetime"))[0] == pd.Timestamp(1)
     assert refused(data, single_column("datetime")) == [(Code.TYPE_MISMATCH, "a")]
@@ -514,7 +514,7 @@ def test_9_2_31_duplicate_labels_and_sparse_matrices():
         infer_signature(scipy.sparse.coo_matrix(np.eye(2)))
 
 
-def test_9_2_32_what_cannot_be_inferred_is_told_and_not_taken_for_anything():
+def test_9_2_32_a_column_that_cannot_be_inferred_is_reported_and_not_any():
     assert gives_up([1, 1.5])
     inputs, actual = round_trip(pd.DataFrame({"a": np.array([1.5], "float16")}))
     assert inputs == single_column("float")

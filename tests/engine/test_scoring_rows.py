@@ -434,7 +434,7 @@ def test_predictions_by_position_in_a_frame_with_an_index_of_its_own_stay_with_t
 
 
 @pytest.mark.parametrize("rows", [[1, 4], [4, 1], [4], [4, 4], [4, 3], [3, 4, 4]], ids=str)
-def test_a_nan_stays_a_nan_whatever_is_scored_beside_it(rows):
+def test_a_nan_stays_a_nan_beside_other_predictions(rows):
     """Halving makes batches of any size: what comes of a row may not depend on them."""
 
     def predict(frame, params):

@@ -446,7 +446,7 @@ def test_numpys_nat_is_a_null(null):
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=describe_case)
-def test_nat_in_an_array_is_a_null_whatever_its_unit(unit):
+def test_nat_of_each_unit_in_an_array_is_null(unit):
     assert lines([np.array(["2020", "NaT"], f"datetime64[{unit}]")], Array("datetime")) == []
 
 

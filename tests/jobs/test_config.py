@@ -73,7 +73,7 @@ def test_null_is_a_choice_of_absent_and_not_its_default(loader, text):
     assert config.model.absent == "null"
 
 
-def test_all_that_is_wrong_is_told_at_once(loader):
+def test_all_errors_are_reported_at_once(loader):
     assert loader.wrong("""
 model: {path: m, digest: abc, trusted_types: [1, ''], on_version_mismatch: wran, batch_rows: 0}
 input: {path: t, table: x}
@@ -304,7 +304,7 @@ def test_what_is_said_of_the_command_line(loader, argument, line):
     assert loader.wrong(SCORE, sets=[argument]) == [line]
 
 
-def test_what_is_wrong_in_the_file_and_beside_it_is_told_together(loader):
+def test_errors_of_the_file_and_of_options_are_reported_together(loader):
     lines = loader.wrong(SCORE + "run_id: ${env:SPARKSIG_NO_SUCH}\nbudgte: 1", sets=["a", "input.pth=x"])
     assert [line.partition(":")[0] for line in lines] == ["--set", "run_id", "input.pth", "budgte"]
 
@@ -371,14 +371,14 @@ def test_variables_are_expanded_where_they_are_marked(loader, monkeypatch, text,
 
 
 @pytest.mark.parametrize("text", ["${env:}", "${env:", "${env:1}", "${env:A B}", "x${env:A-}", "${env:é}"])
-def test_marks_that_are_none(loader, text):
+def test_invalid_marks(loader, text):
     data = yaml.safe_load(SCORE) | {"params": {"a.b": text}}
     assert loader.wrong(yaml.safe_dump(data, allow_unicode=True)) == [
         "params.`a.b`: expected ${env:NAME} or ${env:NAME:-default}, got another mark [INVALID_VALUE]"
     ]
 
 
-def test_missing_variables_are_told_by_their_places_and_nothing_else_of_them(loader):
+def test_missing_variables_are_reported_by_their_paths_only(loader):
     text = SCORE.replace("[id]", "['${env:SPARKSIG_NO_A}', x]").replace(
         "path: t", "path: '${env:SPARKSIG_NO_B}'"
     )

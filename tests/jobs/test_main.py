@@ -127,7 +127,7 @@ def test_unexpected_error_is_logged(job, capsys):
     assert os.stat(path).st_mode & 0o077 == 0
 
 
-def test_an_error_of_a_worker_is_told_as_if_it_had_been_raised_here(job, capsys):
+def test_an_error_of_a_worker_is_raised_like_one_of_the_driver(job, capsys):
     text = (
         "Job aborted due to stage failure\nTraceback (most recent call last):\n"
         "sparksig.errors.ContractError: the data does not fit: 1 finding\n  - x: expected rows [EMPTY]\n"

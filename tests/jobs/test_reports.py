@@ -340,7 +340,7 @@ def test_failed_run_names_no_output_that_it_has_not_written():
     assert text.count(str(FINDING)) == 1
 
 
-def test_a_run_tells_only_what_a_report_has():
+def test_a_run_refuses_unknown_keys_of_its_report():
     with pytest.raises(TypeError, match="a run report has no rowsin, skore"):
         run_job(config_of(), lambda run: run.note(rows_in=1, rowsin=1, skore=1))
 
@@ -411,6 +411,6 @@ def test_a_relative_path_counts_from_here(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "do", [lambda: write_file("dbfs:/x/f", b"", {}), lambda: read_file("dbfs:/x/f", {})], ids=describe_case
 )
-def test_a_file_system_that_nobody_here_knows(do):
+def test_an_unknown_file_system(do):
     with pytest.raises(UnsupportedError, match="is on a file system that pyarrow does not know"):
         do()

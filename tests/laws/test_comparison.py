@@ -162,7 +162,7 @@ def test_there_and_back_are_one_comparison_of_signatures(old, new):
 @given(
     st.one_of(pairs(), tensor_pairs(), st.tuples(schemas, schemas)), st.sampled_from(["inputs", "outputs"])
 )
-def test_every_difference_is_told_and_only_differences_are(pair, side):
+def test_every_difference_is_reported_and_nothing_else(pair, side):
     comparison = compare(*pair, side=side)
     assert (comparison.verdict is Verdict.IDENTICAL) == (pair[0] == pair[1])
     assert bool(comparison.combined.upgrade + comparison.combined.notes) == (pair[0] != pair[1])

@@ -95,7 +95,7 @@ def stands_scalar(actual_type, dtype):
 
 
 @given(types, types, st.integers(0, 2**32))
-def test_what_is_not_in_the_table_is_refused_whatever_it_holds(dtype, other, seed):
+def test_a_cast_that_the_table_lacks_is_refused_for_all_values(dtype, other, seed):
     rng = random.Random(seed)
     source_type = source_of(rng, dtype)
     assert stands(source_type, dtype)
@@ -245,7 +245,7 @@ python_types = composite_types(any_type=False, vectors=False)
 
 
 @given(python_types.filter(lambda t: not isinstance(t, DataType)), st.integers(0, 2**32), st.booleans())
-def test_one_verdict_and_one_value_whatever_the_data_comes_as(dtype, seed, strict):
+def test_one_verdict_and_one_value_for_all_kinds_of_data(dtype, seed, strict):
     rng = random.Random(seed)
     rows = [cell(rng, dtype) for _ in range(rng.randint(1, 5))]
     for target, required in ((dtype, True), (relaxed(dtype), False)):
@@ -271,7 +271,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("rows", "dtype", "target"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_is_wrong_whatever_the_data_comes_as(rows, dtype, target):
+def test_all_kinds_of_data_get_the_same_findings(rows, dtype, target):
     actual = [outcome(form, Schema([ColSpec(target, "a")])) for form in forms(rows, dtype)]
     assert all(len(value) == 1 for value in actual)
     assert len({value[0][:3] for value in actual}) == 1
@@ -282,7 +282,7 @@ STRICT = {"list": ([[{"x": None}]], Array(INNER)), "map": ([{"k": {"x": None}}],
 
 
 @pytest.mark.parametrize(("rows", "dtype"), STRICT.values(), ids=STRICT)
-def test_strict_nulls_reach_into_lists_and_maps_whatever_the_data_comes_as(rows, dtype):
+def test_strict_nulls_apply_in_lists_and_maps_of_all_kinds_of_data(rows, dtype):
     for form in forms(rows, dtype):
         actual = outcome(form, Schema([ColSpec(dtype, "a")]), strict_nulls=True)
         assert [value[1:2] for value in actual] == [("a[].x",)]

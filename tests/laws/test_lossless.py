@@ -425,7 +425,7 @@ def test_a_dictionary_is_judged_by_the_values_in_use():
     assert apply(verdict(array.type, DataType.datetime), array) == pa.array([0, 0], pa.timestamp("ns"))
 
 
-def test_garbage_under_a_null_is_nobodys_business():
+def test_values_under_a_null_are_ignored():
     dtype = pa.timestamp("s")
     array = build(dtype, [None, 1], garbage=2**62)
     assert apply(verdict(dtype, DataType.datetime), array).to_numpy(zero_copy_only=False)[1] == np.datetime64(

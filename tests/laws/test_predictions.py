@@ -119,7 +119,7 @@ def predictions(draw):
 
 @settings(max_examples=300)
 @given(case=predictions())
-def test_whatever_can_be_inferred_is_accepted(case):
+def test_an_inferred_signature_accepts_its_example(case):
     prediction, rows, record = case
     example = {"x": 1.5} if record else pd.DataFrame({"x": [1.5] * rows})
     assume(prediction is not None)

@@ -118,7 +118,7 @@ def no_process(monkeypatch):
     monkeypatch.setattr(dependencies.subprocess, "run", lambda *args, **kwargs: pytest.fail("a process"))
 
 
-def test_a_format_that_tells_its_packages_needs_no_process(tmp_path, no_process):
+def test_a_format_that_lists_its_packages_needs_no_process(tmp_path, no_process):
     estimator = LinearRegression().fit(TABLE, TABLE["x"])
     local = local_functions()
 

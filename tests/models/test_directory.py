@@ -393,7 +393,7 @@ NOT_YAML = {
 
 
 @pytest.mark.parametrize(("data", "text"), NOT_YAML.values(), ids=NOT_YAML)
-def test_what_is_not_yaml_is_told_with_its_place(model_home, data, text):
+def test_invalid_yaml_is_reported_with_its_line(model_home, data, text):
     assert re.match(f"cannot read this YAML: {text}", damaged(model_home, data))
 
 
@@ -457,7 +457,7 @@ TWINS = {
 
 
 @pytest.mark.parametrize(("data", "text"), TWINS.values(), ids=TWINS)
-def test_a_key_stands_once(model_home, data, text):
+def test_a_duplicate_key_is_refused(model_home, data, text):
     assert damaged(model_home, data) == f"cannot read this YAML: {text}"
 
 
@@ -551,7 +551,7 @@ HOSTILE = st.one_of(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(HOSTILE)
-def test_whatever_is_in_mlmodel_it_is_read_or_damaged(model_home, data):
+def test_each_mlmodel_is_read_or_reported_as_damaged(model_home, data):
     (model_home / "MLmodel").write_bytes(data)
     with contextlib.suppress(ModelDamagedError):
         assert isinstance(ModelDirectory.read(model_home).config["flavors"], dict)
@@ -635,7 +635,7 @@ NOTHING = {"null": None, "empty": {}, "nulls": {"inputs": None, "outputs": None,
 
 
 @pytest.mark.parametrize("signature", NOTHING.values(), ids=NOTHING)
-def test_no_signature_is_none_and_no_damage(model_home, signature):
+def test_a_missing_signature_is_none_and_not_damage(model_home, signature):
     assert ModelDirectory.read(model_home).signature is None
     rewrite(model_home, lambda config: config.update(signature=signature))
     directory = ModelDirectory.read(model_home)
@@ -686,7 +686,7 @@ SIGNATURES = {
 
 
 @pytest.mark.parametrize(("signature", "text"), SIGNATURES.values(), ids=SIGNATURES)
-def test_a_signature_that_is_none_is_damage(model_home, signature, text):
+def test_an_invalid_signature_is_damage(model_home, signature, text):
     rewrite(model_home, lambda config: config.update(signature=signature))
     message = damaged(model_home, (model_home / "MLmodel").read_bytes())
     assert message.startswith(f"signature: {text}")
@@ -966,7 +966,7 @@ def test_the_digest_changes_with_names_and_places(tmp_path):
     assert len(set(digests)) == len(layouts)
 
 
-def test_the_digest_of_a_copy_is_the_same_whatever_its_times_and_modes(tmp_path):
+def test_the_digest_of_a_copy_does_not_depend_on_times_and_modes(tmp_path):
     origin = _lay(tmp_path / "m", FILES)
     shutil.copytree(origin, tmp_path / "copy")
     shutil.copytree(origin, tmp_path / "plain", copy_function=shutil.copyfile)

@@ -389,7 +389,7 @@ def test_a_graph_of_mlflows_that_rounds_warns(tmp_path):
     assert _are_same(ours, _by_mlflow(tmp_path / "m", wide))
 
 
-def test_whole_numbers_that_a_graph_rounds_are_told_as_well(tmp_path):
+def test_integers_that_a_graph_rounds_are_reported(tmp_path):
     graph = made.summed_graph(TensorProto.FLOAT)
     longs = ModelSignature(Schema([ColSpec("long", name) for name in graph.data]))
     shorts = ModelSignature(Schema([ColSpec("float", name) for name in graph.data]))

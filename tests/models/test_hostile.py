@@ -547,7 +547,7 @@ def test_a_foreign_loader_module_is_not_imported_without_leave(saved, private, t
 @pytest.mark.parametrize(
     "loader", ["os", "subprocess", "sparksig.models.flavors", "mlflow", "hostile_nothing", "os.path"]
 )
-def test_a_loader_module_that_is_none_is_told_so(saved, private, tmp_path, loader):
+def test_an_invalid_loader_module_is_reported(saved, private, tmp_path, loader):
     home = _copy(saved, "python", tmp_path / "m")
     rewrite(home, lambda config: _put(config, "flavors.python_function.loader_module", loader))
     text = f"no loader module {loader!r}|the loader module {loader!r} has no function _load_pyfunc"
@@ -586,7 +586,7 @@ CLASSES = [
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_a_class_that_is_none_of_xgboosts_is_refused(saved, private, tmp_path, name):
+def test_an_unknown_class_of_xgboost_is_refused(saved, private, tmp_path, name):
     home = _copy(saved, "xgboost", tmp_path / "m")
     rewrite(home, lambda config: config["flavors"]["xgboost"].update(model_class=name))
     with pytest.raises(UnsupportedError, match=r"model_class: expected a class of XGBoost, got .*$"):
@@ -643,7 +643,7 @@ SESSION = [
 
 
 @pytest.mark.parametrize("options", SESSION)
-def test_session_options_that_are_none_are_told(saved, private, tmp_path, options):
+def test_invalid_session_options_are_reported(saved, private, tmp_path, options):
     home = _copy(saved, "onnx", tmp_path / "m")
     rewrite(home, lambda config: config["flavors"]["onnx"].update(onnx_session_options=options))
     with pytest.raises(ModelError, match=r"session.option") as caught:
@@ -955,7 +955,7 @@ def test_a_pinned_digest_speaks_for_nothing_outside_the_directory(tmp_path, priv
     "signature",
     [5, "x", ["a"], {"inputs": 5}, {"inputs": "x"}, {"inputs": "{}"}, {"outputs": '[{"type": 5}]'}],
 )
-def test_a_signature_that_is_none_is_damage(saved, private, tmp_path, signature):
+def test_an_invalid_signature_is_damage(saved, private, tmp_path, signature):
     home = _copy(saved, "skops", tmp_path / "m")
     rewrite(home, lambda config: config.update(signature=signature))
     with pytest.raises(ModelDamagedError, match=r"MLmodel: signature: "):

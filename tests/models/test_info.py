@@ -155,7 +155,7 @@ def test_a_directory_is_what_mlflow_says_it_is(saved, name):
     assert ours.digest == sparksig.digest(saved / name)
 
 
-def test_a_signature_from_a_type_hint_is_told_as_one(saved):
+def test_a_description_marks_a_signature_from_a_type_hint(saved):
     assert not sparksig.get_model_info(saved / "ours-python").signature._is_signature_from_type_hint
 
 
@@ -219,7 +219,7 @@ def test_what_a_directory_does_not_say_is_none(tmp_path):
     ("value", "kind"),
     [([1], "a value of type list"), ("x", "a value of type str"), (5, "a value of type int")],
 )
-def test_what_should_be_a_mapping_and_is_none_is_damage(model, name, value, kind):
+def test_a_value_other_than_a_mapping_is_damage(model, name, value, kind):
     before = (model / "MLmodel").read_text()
     rewrite(model, lambda config: config.update({name: value}))
     with pytest.raises(ModelDamagedError, match=f"m: {name}: expected a mapping, got {kind}$"):
@@ -228,7 +228,7 @@ def test_what_should_be_a_mapping_and_is_none_is_damage(model, name, value, kind
 
 
 @pytest.mark.parametrize("size", ["5", None, 5.5, [5], True])
-def test_a_size_that_is_no_number_is_none(model, size):
+def test_a_size_other_than_a_number_is_none(model, size):
     rewrite(model, lambda config: config.update(model_size_bytes=size))
     assert sparksig.get_model_info(model).model_size_bytes is None
 
@@ -324,7 +324,7 @@ REQUIREMENTS = {
 
 
 @pytest.mark.parametrize(("text", "expected"), REQUIREMENTS.values(), ids=REQUIREMENTS)
-def test_other_versions_are_told(model, text, expected):
+def test_other_versions_are_reported(model, text, expected):
     (model / "requirements.txt").write_text(text)
     mismatches = sparksig.get_model_info(model).version_mismatches
     assert list(mismatches)[: len(expected)] == expected
@@ -348,7 +348,7 @@ def test_other_versions_are_told(model, text, expected):
         ([3], False),
     ],
 )
-def test_another_python_is_told(model, python, equal):
+def test_another_python_is_reported(model, python, equal):
     rewrite(model, lambda config: config["flavors"]["python_function"].update(python_version=python))
     mismatches = sparksig.get_model_info(model).version_mismatches
     assert mismatches == (() if equal else (f"python {python} (installed: {platform.python_version()})",))
@@ -406,7 +406,7 @@ def test_concrete_types_on_both_sides_are_registrable(inputs, outputs):
     assert sparksig.registrable(ModelSignature(inputs, outputs, params)) == []
 
 
-def test_a_side_that_is_missing_is_told():
+def test_a_missing_side_is_reported():
     assert _paths(None) == ["inputs", "outputs"]
     assert _paths(ModelSignature(FINE)) == ["outputs"]
     assert _paths(ModelSignature(outputs=FINE)) == ["inputs"]
@@ -426,7 +426,7 @@ def test_any_is_found_wherever_it_is(dtype, path):
     assert _paths(ModelSignature(unnamed, schema)) == [f"inputs[0]{path[1:]}", f"outputs.{path}"]
 
 
-def test_tensors_of_objects_are_told():
+def test_tensors_of_objects_are_reported():
     objects = Schema(
         [TensorSpec(np.dtype("float64"), (-1,), "a"), TensorSpec(np.dtype("object"), (-1,), "b")]
     )

@@ -581,7 +581,7 @@ def test_the_environment_files_say_the_same_and_mlflow_reads_them(pickled):
         assert file.read().splitlines() == pins
 
 
-def test_metadata_in_which_one_list_stands_twice_loads_from_mlflow(tmp_path):
+def test_metadata_with_one_list_twice_loads_from_mlflow(tmp_path):
     shared = ["a"]
     mlflow.pyfunc.save_model(
         str(tmp_path / "m"),

@@ -602,7 +602,7 @@ def test_a_float_is_the_nearest_to_the_text_and_not_to_its_double(home, signatur
     assert np.ravel(data).tolist() == [1.0000001192092896]
 
 
-def test_all_findings_are_told_at_once(home):
+def test_all_findings_are_reported_at_once(home):
     signature = columns(a="long", b="string", c="boolean")
     lines = refusal(
         model_of(home, signature), {"dataframe_records": [{"a": 1.5, "b": 5}, {"a": 1, "b": "x"}]}

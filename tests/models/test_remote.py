@@ -278,7 +278,7 @@ def test_a_model_loads_from_an_object_store(store, tmp_path, fetched):
 
 
 @with_servers
-def test_an_endpoint_may_stand_in_the_environment(store, skopsed, monkeypatch):
+def test_the_environment_may_set_the_endpoint(store, skopsed, monkeypatch):
     store.upload(skopsed, "env/m")
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{store.endpoint}")
     assert sparksig.load_model("s3://models/env/m?region=us-east-1").predict(diabetes()[0].head(1)).shape == (

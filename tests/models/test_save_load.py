@@ -174,7 +174,7 @@ def test_parameters_with_a_default_stay_what_they_are(tmp_path):
     assert same_bits(loaded(tmp_path, times, SIGNATURE).predict(FRAME), FRAME["x"] * 2)
 
 
-def test_a_builtin_whose_parameters_python_cannot_tell_is_refused(tmp_path):
+def test_a_builtin_without_a_signature_is_refused(tmp_path):
     with pytest.raises((ModelError, UnsupportedError), match="max"):
         sparksig.save_model(tmp_path / "m", max)
     assert list(tmp_path.iterdir()) == []
@@ -600,7 +600,7 @@ def test_a_prediction_that_breaks_the_signature_is_refused(tmp_path, outputs, fu
     assert [(finding.path, finding.code) for finding in caught.value.findings] == findings
 
 
-def test_a_wrong_number_of_rows_is_told_with_both_numbers(tmp_path):
+def test_a_wrong_number_of_rows_is_reported_with_both_numbers(tmp_path):
     model = returning(tmp_path, lambda data, params: np.ones(2), SIGNATURE)
     with pytest.raises(
         PredictionError,

@@ -136,7 +136,7 @@ def test_a_saved_model_is_sealed_as_sha256sum_reads_it(origin):
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b"")
 
 
-def test_sha256sum_agrees_whatever_the_files_are_called(tmp_path):
+def test_sha256sum_agrees_for_odd_names_of_files(tmp_path):
     files = {name: b"content of %d" % index for index, name in enumerate(ODD_NAMES)}
     _sealed(tmp_path / "m", files)
     ran = _sha256sum(tmp_path / "m")
@@ -174,7 +174,7 @@ names = (
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=st.dictionaries(names, st.binary(max_size=4), max_size=6))
-def test_any_files_are_sealed_and_any_one_that_changes_is_told(tmp_path, files):
+def test_a_change_of_any_sealed_file_is_reported(tmp_path, files):
     shutil.rmtree(tmp_path / "m", ignore_errors=True)
     (tmp_path / "m").mkdir()
     root = _lay(tmp_path / "m", {os.fsdecode(name): data for name, data in files.items()})
@@ -267,7 +267,7 @@ def test_two_files_that_swapped_places_are_damage(tmp_path):
         _verify(root)
 
 
-def test_each_flipped_byte_of_a_sealed_model_is_told(tmp_path):
+def test_each_flipped_byte_of_a_sealed_model_is_reported(tmp_path):
     files = {"f": b"some content", "sub/g": b"\0\1", "MLmodel": b"flavors: {a: {b: 1}}\n"}
     root = _sealed(tmp_path / "m", files)
     for name in [*files, SEAL]:
@@ -282,7 +282,7 @@ def test_each_flipped_byte_of_a_sealed_model_is_told(tmp_path):
     _verify(root)
 
 
-def test_each_byte_that_is_cut_from_a_sealed_model_is_told(tmp_path):
+def test_each_missing_byte_of_a_sealed_model_is_reported(tmp_path):
     files = {"f": b"some content", "sub/g": b"\0\1", "MLmodel": b"flavors: {a: {b: 1}}\n"}
     root = _sealed(tmp_path / "m", files)
     for name in [*files, SEAL]:
@@ -313,7 +313,7 @@ DAMAGED_SEALS = {
 
 
 @pytest.mark.parametrize("data", DAMAGED_SEALS.values(), ids=DAMAGED_SEALS)
-def test_a_damaged_seal_is_told_as_such(model, data):
+def test_a_damaged_seal_is_reported(model, data):
     (model / SEAL).write_bytes(data)
     text = f"{re.escape(str(model / SEAL))} is damaged: its last line is not the digest of the lines above$"
     with pytest.raises(ModelDamagedError, match=f"^{text}"):
@@ -431,7 +431,7 @@ def test_loading_a_pinned_model_needs_little_more_memory_than_the_model(tmp_path
     assert 100_000 < int(done.stdout) < most * 102_400
 
 
-def test_what_is_gone_from_a_pinned_directory_is_told(model):
+def test_missing_files_of_a_pinned_directory_are_reported(model):
     directory = _pinned(model)
     (model / "conda.yaml").unlink()
     with pytest.raises(ModelDamagedError, match=r"verified: conda\.yaml$|conda\.yaml is not a file$"):
@@ -742,7 +742,7 @@ def test_type_hints_of_the_new_signature_are_kept(tmp_path):
     assert ModelDirectory.read(tmp_path / "m").config["is_signature_from_type_hint"] is False
 
 
-def test_mlflow_reads_the_new_signature_and_its_own_change_is_told_by_the_seal(model):
+def test_mlflow_reads_the_new_signature_and_the_seal_reports_a_change_by_mlflow(model):
     sparksig.set_signature(model, OTHER)
     assert mlflow.models.get_model_info(str(model)).signature.to_dict() == OTHER.to_dict()
     from mlflow.models import ModelSignature as TheirSignature

@@ -563,7 +563,7 @@ def test_an_unknown_compression_is_refused(pickled, compression):
 
 
 @pytest.mark.parametrize("name", ["pickled", "skopsed"])
-def test_code_files_need_leave_whatever_the_model(pickled, skopsed, tmp_path, name):
+def test_code_files_of_each_model_need_permission(pickled, skopsed, tmp_path, name):
     directory = copy_of({"pickled": pickled, "skopsed": skopsed}[name])
     (directory / "code").mkdir()
     (directory / "code" / "unused_code_of_a_model.py").write_text("raise SystemExit('imported')\n")
@@ -737,7 +737,7 @@ def test_a_pickle_that_holds_no_python_model_is_damage(pickled, value):
         {"a": {"path": "nothing"}},
     ],
 )
-def test_artifacts_that_are_none_are_damage(tmp_path, artifacts):
+def test_invalid_artifacts_are_damage(tmp_path, artifacts):
     home = fresh(tmp_path)
     _ours(home / "m", home / "canary")
     rewrite_pyfunc(home / "m", artifacts=artifacts)
@@ -761,7 +761,7 @@ def test_artifacts_that_are_none_are_damage(tmp_path, artifacts):
         ([1], "pickled: the model's config: expected a mapping, got a value of type list$"),
     ],
 )
-def test_a_model_config_that_is_none_is_damage(pickled, config, text):
+def test_an_invalid_model_config_is_damage(pickled, config, text):
     directory = rewrite_pyfunc(copy_of(pickled), config=config)
     (directory / "MLmodel-as-config").write_text("[1]")
     with pytest.raises(ModelDamagedError, match=text):
@@ -795,7 +795,7 @@ def test_the_gate_opens_for_what_the_caller_names(pickled):
 
 
 @pytest.mark.parametrize("pinned", ["", "x", 5, "0" * 63, "0" * 65, "g" * 64, b"0" * 64])
-def test_what_is_no_digest_is_told_so(pinned):
+def test_an_invalid_digest_is_reported(pinned):
     with pytest.raises(
         ModelError,
         match=r"^digest: expected 64 hexadecimal digits, got something else\. Compute it with "

@@ -69,7 +69,7 @@ def tensor(dtype, shape, name=None):
 # --- types: footers alone -----------------------------------------------------------------------------------
 
 
-def test_a_schema_check_tells_all_findings_of_all_files_and_reads_no_rows(write):
+def test_a_schema_check_reports_all_findings_of_all_files_and_reads_no_rows(write):
     home = write({"id": [1], "price": [9], "Name": ["x"]})
     data = (home / "part-0.parquet").read_bytes()
     at = pq.read_metadata(home / "part-0.parquet").row_group(0).column(0).data_page_offset
@@ -89,7 +89,7 @@ def test_a_schema_check_tells_all_findings_of_all_files_and_reads_no_rows(write)
         check_parquet(home, from_ddl("id bigint"), "full")
 
 
-def test_a_file_that_differs_from_the_first_one_is_a_finding_whatever_the_contract_could_take(write):
+def test_a_file_that_differs_from_the_first_one_is_a_finding_for_any_contract(write):
     home = write(
         {"x": pa.array([1], pa.int32()), "y": [1]},
         {"x": pa.array([1], pa.int64()), "y": ["not asked for"]},
@@ -116,7 +116,7 @@ def test_what_arrow_holds_differently_is_no_difference_between_files(write):
     assert (report.rows, report.bad_rows) == (6, 1)
 
 
-def test_names_that_spark_does_not_tell_apart_are_refused(write):
+def test_equal_names_for_spark_are_refused(write):
     struct = pa.array([{"k": 1, "K": 2}], pa.struct([("k", pa.int64()), ("K", pa.int64())]))
     report = check_parquet(
         write(pa.table({"a": [1], "A": [2], "s": struct, "b": [None]})),
@@ -304,7 +304,7 @@ def test_columns_whose_types_do_not_fit_are_left_out_but_their_nulls_are_counted
 
 
 @pytest.mark.parametrize("options", [{}, {"use_deprecated_int96_timestamps": True}], ids=describe_case)
-def test_far_instants_are_found_and_not_wrapped_whatever_wrote_them(write, options):
+def test_far_timestamps_of_each_writer_are_reported_and_not_wrapped(write, options):
     far = [datetime.datetime(9999, 12, 31), datetime.datetime(2026, 1, 1), None]
     table = pa.table(
         {"t": pa.array(far, pa.timestamp("us")), "d": pa.array([time and time.date() for time in far])}
@@ -428,7 +428,7 @@ def test_maps_and_any(write):
     "metadata",
     [3, "sparksig.column", [1], {"sparksig.column": 3}, {"sparksig.tensor": 3}, {"sparksig.tensor": {}}],
 )
-def test_metadata_that_somebody_else_wrote_are_no_crash(write, metadata):
+def test_metadata_of_other_writers_do_not_crash(write, metadata):
     fields = {"fields": [{"name": "a", "type": "long", "nullable": True, "metadata": metadata}]}
     held = {"org.apache.spark.sql.parquet.row.metadata": json.dumps(fields)}
     home = write(pa.table({"a": [1]}).replace_schema_metadata(held))

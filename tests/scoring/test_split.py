@@ -68,7 +68,7 @@ def test_small_row_groups_are_scored_together(tmp_path):
     assert set(rows["prediction"].to_pylist()) == {200}
 
 
-def test_memory_is_that_of_a_batch_whatever_the_rows(tmp_path):
+def test_memory_depends_on_the_batch_and_not_on_the_rows(tmp_path):
     peaks = []
     for rows in (2_000_000, 6_000_000):
         home = tmp_path / str(rows)

@@ -480,7 +480,9 @@ def fussy_rows(spark, rows=20, partitions=2):
     )
 
 
-def test_rows_that_cannot_be_scored_are_null_and_told_the_others_are_scored(spark, fussy, jobs_started):
+def test_rows_that_cannot_be_scored_are_null_and_reported_and_the_others_are_scored(
+    spark, fussy, jobs_started
+):
     started = jobs_started()
     scored = sparksig.score(
         fussy_rows(spark),
@@ -536,7 +538,7 @@ def test_a_wrong_number_of_predictions_fails_the_query(spark, tmp_path, on_error
         scored.collect()
 
 
-def test_rows_are_told_apart_in_batches_and_structs_and_flattened(spark, tmp_path):
+def test_rows_are_distinguished_in_batches_and_structs_and_flattened(spark, tmp_path):
     def predict(data, params):
         return pd.DataFrame({"a b": 1 / data["x"].map({0: 0, 1: 1, 2: 4}.__getitem__), "c": data["x"]})
 

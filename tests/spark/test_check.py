@@ -275,7 +275,7 @@ def test_vectors_with_nan(spark, mode):
 
 @pytest.mark.parametrize("mode", ["full", "sample"])
 @pytest.mark.parametrize("declared", [Map("long"), of(k="long")], ids=["map", "object"])
-def test_keys_that_stand_twice_in_a_map(frame_of, declared, mode):
+def test_duplicate_keys_in_a_map(frame_of, declared, mode):
     """No function of Spark makes such maps, but Parquet and Arrow hold them."""
     actual_type = pa.map_(pa.string(), pa.int64())
     df = frame_of(pa.table({"m": pa.array([[("k", 1), ("k", 2)], [("k", 1)]], actual_type)}))
@@ -285,43 +285,69 @@ def test_keys_that_stand_twice_in_a_map(frame_of, declared, mode):
 # --- contracts --------------------------------------------------------------------------------------------
 
 
-def test_every_form_of_a_contract(spark, tmp_path, jobs_started):
-    df = spark.sql("select 1L as id, 'x' as name")
-    inputs, outputs = schema(id="long", name="string?"), schema(id="long", name="long")
-    signature = ModelSignature(inputs, outputs)
-    model = Path(models.save_python(tmp_path / "model", models.Echo(), inputs, outputs))
-    home = tmp_path / "table"
-    home.mkdir()
-    pq.write_table(pa.table({"id": pa.array([1], pa.int64()), "name": ["x"]}), home / "a.parquet")
-    struct = T.StructType().add("id", "long", False).add("name", "string", True)
+NAMED_INPUTS = schema(id="long", name="string?")
+NAMED = ModelSignature(NAMED_INPUTS, schema(id="long", name="long"))
+
+
+@pytest.fixture(scope="module")
+def contracts(spark, tmp_path_factory):
+    """The paths of a model and of a table that can be contracts, and a table in the catalog."""
+    home = tmp_path_factory.mktemp("contracts")
+    model = models.save_python(home / "model", models.Echo(), NAMED.inputs, NAMED.outputs)
+    (home / "table").mkdir()
+    table = pa.table({"id": pa.array([1], pa.int64()), "name": ["x"]})
+    pq.write_table(table, home / "table" / "a.parquet")
     spark.sql("create table checked (id bigint, name string) using parquet")
-    before = jobs_started()
-    try:
-        forms = [
-            (signature, "signature, inputs"), (inputs, "schema"), (struct, "StructType"),
-            ("id bigint not null, name string", "DDL"), ("name string, id long", "DDL"),
-            (model, f"{model}, inputs"), (str(model), f"{model}, inputs"),
-            (home, str(home)), (str(home), str(home)), (f"file://{home}", f"file://{home}"),
-            ("checked", "checked"), ("default.checked", "default.checked"),
-        ]  # fmt: skip
-        for contract, name in forms:
-            report = check(df, contract)
-            assert (report.contract, report.ok) == (name, True), contract
-            assert sorted(column.name for column in report.columns) == ["id", "name"]
-            assert report.rows is None
-    finally:
-        spark.sql("drop table checked")
-    for contract in (signature, model, str(model)):
-        report = check(df, contract, side="outputs")
-        assert report.contract.endswith("outputs")
-        assert summarize(report.findings) == [("TYPE_MISMATCH", "name", None)]
+    yield {"model": model, "table": str(home / "table")}
+    spark.sql("drop table checked")
+
+
+CONTRACTS = {  # the contract, its name in the report, and the limit of Spark jobs: one reads a footer
+    "signature": (NAMED, "signature, inputs", 0),
+    "schema": (NAMED_INPUTS, "schema", 0),
+    "StructType": (T.StructType().add("id", "long", False).add("name", "string", True), "StructType", 0),
+    "DDL": ("id bigint not null, name string", "DDL", 0),
+    "DDL in another order": ("name string, id long", "DDL", 0),
+    "model": ("{model}", "{model}, inputs", 0),
+    "path of a model": (Path("{model}"), "{model}, inputs", 0),
+    "table": ("{table}", "{table}", 1),
+    "path of a table": (Path("{table}"), "{table}", 1),
+    "URI of a table": ("file://{table}", "file://{table}", 1),
+    "name of a table": ("checked", "checked", 0),
+    "name with a database": ("default.checked", "default.checked", 0),
+}
+
+
+@pytest.mark.parametrize(("contract", "name", "jobs"), CONTRACTS.values(), ids=CONTRACTS)
+def test_each_kind_of_contract_is_accepted_and_named(spark, contracts, jobs_started, contract, name, jobs):
+    df = spark.sql("select 1L as id, 'x' as name")
+    if isinstance(contract, str | Path):
+        contract = type(contract)(str(contract).format(**contracts))
+    report = check(df, contract)
+    assert (report.contract, report.ok) == (name.format(**contracts), True)
+    assert sorted(column.name for column in report.columns) == ["id", "name"]
+    assert report.rows is None
+    assert jobs_started() <= jobs
+
+
+@pytest.mark.parametrize("kind", ["signature", "model", "path of a model"])
+def test_outputs_can_be_the_contract(spark, contracts, kind):
+    contract = CONTRACTS[kind][0]
+    if isinstance(contract, str | Path):
+        contract = type(contract)(str(contract).format(**contracts))
+    report = check(spark.sql("select 1L as id, 'x' as name"), contract, side="outputs")
+    assert report.contract.endswith("outputs")
+    assert summarize(report.findings) == [("TYPE_MISMATCH", "name", None)]
+
+
+def test_a_contract_without_nulls_is_checked_by_values(spark, jobs_started):
     strict = T.StructType().add("id", "long").add("name", "string", False)
-    [row] = check(spark.sql("select 1L as id, string(null) as name"), strict, "full").findings
-    assert str(row) == (
+    [finding] = check(spark.sql("select 1L as id, string(null) as name"), strict, "full").findings
+    assert str(finding) == (
         "name: expected string without nulls, got nulls, once (fill the nulls, or filter the rows) "
         "[NULL_IN_REQUIRED]"
     )
-    assert jobs_started() - before <= 4  # three read the footer of a Parquet file, one is the full check
+    assert jobs_started() <= 1
 
 
 def test_a_long_ddl_is_no_file_name(spark):
@@ -595,7 +621,7 @@ def test_case_twins_in_a_struct_are_a_finding(spark, mode):
 
 
 @pytest.mark.parametrize("key", ["k", "m"])
-def test_keys_that_cannot_be_compared_or_told_apart(spark, key):
+def test_keys_that_cannot_be_compared_or_distinguished(spark, key):
     df = spark.sql("select bigint(null) as b, map('a', 1) as m, 1 as k, 2 as K")
     with pytest.raises(ContractError, match=r"^row_key"):
         check(df, schema(b="long"), "full", row_key=key)

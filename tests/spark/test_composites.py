@@ -356,7 +356,7 @@ INSIDE = {
 
 
 @pytest.mark.parametrize("ansi", ["true", "false"])
-def test_what_widens_is_widened_inside_composites_whatever_the_depth(spark, tmp_path, ansi):
+def test_values_are_widened_in_composites_at_each_depth(spark, tmp_path, ansi):
     path = save_seeing(tmp_path / "m", {name: dtype for name, (dtype, _, _) in INSIDE.items()}, [])
     df = spark.sql("select " + ", ".join(f"{text} as {name}" for name, (_, text, _) in INSIDE.items()))
     spark.conf.set("spark.sql.ansi.enabled", ansi)
@@ -715,7 +715,7 @@ def test_findings_of_columns_that_make_up_a_tensor_call_them_by_the_tables_names
         sparksig.score(df, path, allow_pickle=True)
 
 
-def test_rows_that_make_no_tensor_are_told_one_by_one(spark, tmp_path):
+def test_rows_that_make_no_tensor_are_reported_one_by_one(spark, tmp_path):
     """Arrays too short or too long, null, and with a null in them."""
     spec = Schema([TensorSpec(np.dtype("int64"), (-1, 2), "v")])
     path = save(tmp_path / "m", Whole(), spec, spec)

@@ -101,7 +101,7 @@ def ours(spark, home, name):
     mlflow="fails the job at its first batch",
     sparksig="`score` tells all that does not fit, before a job starts",
 )
-def test_what_does_not_fit_is_told_before_a_job_starts(spark, home, theirs, jobs_started):
+def test_mismatches_are_reported_before_a_job_starts(spark, home, theirs, jobs_started):
     assert "Incompatible input types for column a" in theirs["text"]
     with pytest.raises(sparksig.ContractError) as error:
         sparksig.score(spark.sql("select 'x' as a, 1D as other"), home / "optional", allow_pickle=True)

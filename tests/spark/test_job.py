@@ -56,7 +56,7 @@ def test_the_job_scores_the_table(spark, place, capsys):
     assert [one.name for one in path.iterdir() if "sparksig" in one.name] == []  # nothing is left over
 
 
-def test_a_table_that_breaks_the_contract_is_told_whole_and_nothing_is_done(
+def test_a_table_that_breaks_the_contract_is_reported_and_nothing_is_written(
     spark, place, capsys, jobs_started
 ):
     path, config, _ = place
@@ -90,7 +90,7 @@ def test_a_missing_configuration(tmp_path, capsys):
     assert "there is no configuration file at" in read_errors(capsys)
 
 
-def test_wrong_keys_are_all_told_with_the_nearest_known_one(place, capsys):
+def test_all_wrong_keys_are_reported_with_the_nearest_known_one(place, capsys):
     path, config, _ = place
     config["output"]["colum"] = "p"
     config["inptu"] = config.pop("input")

@@ -126,7 +126,7 @@ def test_a_filter_that_is_none(job, tmp_path, condition):
         score(job(input={"filter": condition}))
 
 
-def test_a_filter_may_ask_for_columns_that_nobody_else_reads(job, spark, tmp_path):
+def test_a_filter_may_use_columns_that_are_not_inputs(job, spark, tmp_path):
     table(tmp_path / "in", range(10))
     report = score(job(input={"filter": "color = 'red' -- and no other"}))
     assert (report.rows_in, read(tmp_path / "out").id.tolist()) == (5, [0, 2, 4, 6, 8])

@@ -438,7 +438,7 @@ def test_delta_from_version_to_version(job, delta, tmp_path, monkeypatch, named)
 # --- dry runs ---------------------------------------------------------------------------------------------
 
 
-def test_a_dry_run_tells_all_and_does_nothing(job, tmp_path, jobs_started):
+def test_a_dry_run_reports_all_findings_and_changes_nothing(job, tmp_path, jobs_started):
     table(tmp_path / "in", range(20), day=pa.array([1] * 20, pa.int16()))
     plan = plan_score(job(input={"filter": "id > 1"}, output={"keep": ["id", "day"]}, budget={"share": 0.01}))
     assert (plan.findings, plan.exit_code, plan.files) == ((), 0, 1)
@@ -455,7 +455,7 @@ def test_a_dry_run_tells_all_and_does_nothing(job, tmp_path, jobs_started):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
-def test_a_dry_run_tells_what_is_wrong(job, spark, tmp_path):
+def test_a_dry_run_reports_findings(job, spark, tmp_path):
     spark.sql("select id, string(id) as x from range(3)").createOrReplaceTempView("texts")
     plan = plan_score(job(input={"path": None, "table": "texts"}, output={"keep": ["idd"]}))
     assert [(finding.code, finding.path) for finding in plan.findings] == [

@@ -110,7 +110,7 @@ def test_what_a_signature_says_is_a_contract(spark, job, tmp_path, capsys):
     ("id bigint not", "contract: 'id bigint not' is not a model directory, a table, or DDL"),
     ("no/such/place", "contract: no/such/place: cannot read a table (delta or parquet)"),
 ], ids=["json", "ddl", "table"])  # fmt: skip
-def test_a_contract_that_is_none_is_wrong_configuration(spark, job, capsys, contract, text):
+def test_an_invalid_contract_is_a_wrong_configuration(spark, job, capsys, contract, text):
     assert job("check", contract=contract) == 2
     assert f"sparksig: {text}" in capsys.readouterr().err
 
@@ -178,7 +178,7 @@ def test_a_place_that_only_spark_knows_is_reached_by_hadoop(spark, tmp_path):
             call("unheard-of://host/r.json", {})
 
 
-def test_progress_is_told_by_tenths(spark, capsys):
+def test_progress_is_reported_by_tenths(spark, capsys):
     def slow(rows):
         import time
 

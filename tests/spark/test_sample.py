@@ -406,7 +406,7 @@ def test_a_vector_has_a_signature(spark):
     assert sample_signature(df).signature.inputs == Schema([ColSpec(SparkMLVector(), "v", False)])
 
 
-def test_what_nobody_has_seen_is_not_promised(spark):
+def test_an_empty_table_keeps_the_nullability_of_its_schema(spark):
     """Without a row there is no evidence that there are no nulls: as the table's own schema has it."""
     df = spark.sql("select id, nullif(id, 0) as x from range(0)")
     sampled = sample_signature(df)

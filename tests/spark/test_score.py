@@ -200,7 +200,7 @@ def test_names_of_every_kind(frame_of, spark, tmp_path):
     assert [row[-1] for row in scored.collect()] == [28.0]
 
 
-def test_columns_that_spark_cannot_tell_apart_are_refused(spark, tmp_path):
+def test_columns_with_equal_names_for_spark_are_refused(spark, tmp_path):
     path = models.save_python(tmp_path / "m", models.Counting("/dev/null"), {"x": "double"}, {"y": "double"})
     twins = spark.range(1).select(F.lit(1.0).alias("x"), F.lit(2.0).alias("X"))
     with pytest.raises(ContractError, match="x: expected one column of that name, got x, X"):
@@ -215,7 +215,7 @@ def test_empty_tables_and_empty_partitions(frame_of, spark, breast_cancer):
     assert sorted(rows(spread)) == sorted(model.predict(frame.head(3)).tolist())
 
 
-def test_one_load_per_worker_whatever_the_partitions_and_call_sites(spark, tmp_path):
+def test_a_worker_loads_a_model_once_for_all_partitions_and_call_sites(spark, tmp_path):
     log = tmp_path / "loads"
     path = models.save_python(tmp_path / "m", models.Counting(str(log)), {"x": "double"}, {"y": "double"})
     df = spark.range(0, 200, 1, 20).select(F.col("id").cast("double").alias("x"))

@@ -269,7 +269,7 @@ def test_run_without_rows_is_written(spark, tmp_path):
     assert spark.read.parquet(str(tmp_path / "t")).count() == 3
 
 
-def test_an_overwrite_leaves_nothing_whatever_the_session_says(spark, form, tmp_path):
+def test_an_overwrite_replaces_all_files_for_each_session_setting(spark, form, tmp_path):
     df = spark.range(4).selectExpr("id", "id % 2 as part")
     sparksig.write(df, tmp_path / "t", format=form, partition_by=["part"])
     spark.conf.set("spark.sql.sources.partitionOverwriteMode", "dynamic")
@@ -449,23 +449,23 @@ DECIMALS = [
 
 
 @pytest.mark.parametrize(
-    "target", [*WHOLE, T.FloatType(), T.DoubleType(), *DECIMALS], ids=lambda t: t.simpleString()
+    "target", [*WHOLE, T.FloatType(), T.DoubleType(), *DECIMALS], ids=lambda dtype: dtype.simpleString()
 )
-def test_a_type_holds_another_just_if_its_edges_survive(spark, target):
-    """By values: cast there and back, of the largest, the smallest, and what floats round first."""
-    for given in WHOLE:
-        name, bits = given.simpleString(), EDGES[given.simpleString()]
-        values = [2**bits - 1, -(2**bits), *(2**at + 1 for at in (24, 53) if at < bits)]
-        cast = "cast('{}' as {})"
-        back = [
-            f"try_cast(try_cast({cast.format(value, name)} as {target.simpleString()}) as {name}) "
-            f"<=> {cast.format(value, name)}"
-            for value in values
-        ]
-        survive = all(spark.sql("select " + ", ".join(back)).first())
-        if isinstance(target, T.FloatType):
-            survive = False  # the casting table has no integers as floats, be they small
-        assert can_hold(target, given) == survive, name
+@pytest.mark.parametrize("source_type", WHOLE, ids=lambda dtype: dtype.simpleString())
+def test_a_type_can_hold_another_if_its_edges_survive(spark, source_type, target):
+    """Cast there and back: the largest and the smallest value, and the first that floats round."""
+    name, bits = source_type.simpleString(), EDGES[source_type.simpleString()]
+    values = [2**bits - 1, -(2**bits), *(2**at + 1 for at in (24, 53) if at < bits)]
+    cast = "cast('{}' as {})"
+    back = [
+        f"try_cast(try_cast({cast.format(value, name)} as {target.simpleString()}) as {name}) "
+        f"<=> {cast.format(value, name)}"
+        for value in values
+    ]
+    survive = all(spark.sql("select " + ", ".join(back)).first())
+    if isinstance(target, T.FloatType):
+        survive = False  # the casting table has no integers as floats, not even small ones
+    assert can_hold(target, source_type) == survive
 
 
 SCALARS = [
@@ -511,7 +511,7 @@ def test_a_type_that_delta_can_widen_to_holds_all_values(declared):
     ],
     ids=str,
 )
-def test_bad_arguments_are_told(spark, tmp_path, change, text):
+def test_invalid_arguments_are_reported(spark, tmp_path, change, text):
     arguments = {"df": spark.range(1), "target": str(tmp_path / "t"), **change}
     with pytest.raises(ContractError, match=text):
         sparksig.write(arguments.pop("df"), arguments.pop("target"), **arguments)

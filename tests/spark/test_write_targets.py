@@ -289,7 +289,7 @@ def test_of_those_who_write_one_run_at_once_one_writes(delta, tmp_path, place):
         delta.sql("drop table if exists raced")
 
 
-def test_what_is_no_table_of_delta_is_told(delta):
+def test_targets_that_are_no_delta_tables_are_reported(delta):
     delta.range(1).createOrReplaceTempView("a_view")
     delta.sql("drop table if exists a_parquet_table")
     delta.sql("create table a_parquet_table (id bigint) using parquet")
