@@ -178,7 +178,7 @@ def test_a_place_that_only_spark_knows_is_reached_by_hadoop(spark, tmp_path):
             call("unheard-of://host/r.json", {})
 
 
-def test_progress_is_reported_by_tenths(spark, capsys):
+def test_progress_is_reported_by_tenths(spark, capsys, monkeypatch):
     def slow(rows):
         import time
 
@@ -186,7 +186,8 @@ def test_progress_is_reported_by_tenths(spark, capsys):
         return rows
 
     group = spark.sparkContext.getLocalProperty("spark.jobGroup.id")
-    with show_progress(spark, "test", interval=0.05):
+    monkeypatch.setattr("sparksig.jobs.progress._INTERVAL", 0.05)
+    with show_progress(spark, "test"):
         assert spark.sparkContext.parallelize(range(40), 40).mapPartitions(slow).count() == 40
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) >= 3
@@ -198,15 +199,17 @@ def test_progress_is_reported_by_tenths(spark, capsys):
     assert matches[-1][2] == "40"
     assert spark.sparkContext.getLocalProperty("spark.jobGroup.id") == group
 
+    monkeypatch.setattr("sparksig.jobs.progress._INTERVAL", 60)
+
     def failing():
-        with show_progress(spark, "test", interval=60):
+        with show_progress(spark, "test"):
             spark.range(1).count()
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         failing()
     assert capsys.readouterr().err == ""  # nothing says that it was done
-    with show_progress(spark, "test", interval=60):
+    with show_progress(spark, "test"):
         spark.range(1).count()
     assert re.fullmatch(r"test: 100 %, (\d+) of \1 tasks, \d+ s\n", capsys.readouterr().err)
 
