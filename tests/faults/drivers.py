@@ -104,7 +104,10 @@ for _name in _PYARROW:
 
 
 def _connect(address):
-    """Connect to the JVM of the tests."""
+    """Connect to the JVM of the tests, whose console stays as it is: a killed driver could not restore it."""
+    from sparksig.spark import quiet
+
+    quiet._replace_appenders = lambda jvm: ()
     os.environ["PYSPARK_GATEWAY_PORT"], os.environ["PYSPARK_GATEWAY_SECRET"] = address
     from pyspark import SparkConf, SparkContext
     from pyspark.java_gateway import launch_gateway
