@@ -312,10 +312,12 @@ ENGINES: dict[str, Callable[[Path], Scorer]] = {
 # --- measuring --------------------------------------------------------------------------------------------
 
 
-def run_engine(home: Path, engine: str, make_scorer: Callable[[Path], Scorer], started: float) -> None:
+def run_engine(
+    home: Path, engine: str, make_scorer: Callable[[Path], Scorer], started: float, rounds: int
+) -> None:
     """Run an engine in this process, and print the seconds of the first and of the best later run."""
     score, seconds, spent = make_scorer(home), [], []
-    for number in range(ROUNDS + 1):
+    for number in range(rounds + 1):
         output = home / "outputs" / f"{engine}-{number}"
         before, cpu_before = time.time() if number else started, _measure_cpu(os.getpid())
         score(str(output))
@@ -327,17 +329,19 @@ def run_engine(home: Path, engine: str, make_scorer: Callable[[Path], Scorer], s
     sys.stdout.write(json.dumps(result) + "\n")
 
 
-def measure(home: Path, engine: str, module: str = __name__) -> dict[str, float]:
+def measure(home: Path, engine: str, module: str = __name__, rounds: int = ROUNDS) -> dict[str, float]:
     """Run an engine in a new process; return its seconds and the peak memory of it and its children in MB.
 
     Args:
         home: the directory of the workload.
         engine: the name of the engine.
         module: the module with the engines.
+        rounds: the number of runs after the first.
     """
     code = (
         f"from pathlib import Path; from tests.bench import engines; from {module} import ENGINES; "
-        f"engines.run_engine(Path({str(home)!r}), {engine!r}, ENGINES[{engine!r}], {time.time()})"
+        f"engines.run_engine(Path({str(home)!r}), {engine!r}, ENGINES[{engine!r}], {time.time()}, "
+        f"{rounds})"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONWARNINGS": "ignore"}
     process = subprocess.Popen(
