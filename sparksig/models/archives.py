@@ -134,7 +134,7 @@ def _unpack(path: Path, digest: str, home: Path) -> None:
     info.require_platform(path)
     if not hasattr(tarfile, "data_filter"):
         raise UnsupportedError("unpacking an environment needs Python 3.10.12, 3.11.4 or newer")
-    create = [require_python(info.python), "-m", "venv", "--without-pip", str(home)]
+    create = [require_python(info.python), "-I", "-m", "venv", "--without-pip", str(home)]
     run_command(create, info.python)
     packages = home / "lib" / f"python{info.python}" / "site-packages"
     with tempfile.TemporaryDirectory(dir=home) as temporary, tarfile.open(path) as archive:
