@@ -73,12 +73,13 @@ def _prepare_model(config: ScoreConfig) -> PreparedModel:
 
             require_result_type(model)
     except UnsupportedError as error:
-        if section.method is not None:
+        if re.search(r"\bmethod[:=]", error.message):
             raise build_value_error("model.method", "a method that predicts", hint=error.message) from None
         if "result_type" in error.message:
             raise build_value_error(
                 "model.result_type", "the type of predictions, as DDL", hint=error.message
             ) from None
+        error.message = use_config_keys(error.message)
         raise
     except (ModelError, SignatureError) as error:
         error.message = use_config_keys(error.message)
@@ -95,6 +96,8 @@ def use_config_keys(message: str) -> str:
     """
     for name in ("allow_pickle", "allow_install"):
         message = message.replace(f"pass {name}=True", f"set model.{name}: true")
+    for verb, key in (("use ", "set "), ("Use ", "Set "), ("", "")):
+        message = re.sub(rf"\b{verb}environment='(worker|model)'", rf"{key}model.environment: \1", message)
     message = re.sub(r"\bpass trusted_types=", "set model.trusted_types: ", message)
     return re.sub(r"(?<![.\w])(digest)=", r"model.\1", message)
 
