@@ -1,6 +1,6 @@
 """A model that was trained with scikit-learn 1.5 and NumPy 1.26, with its environment and an archive of it.
 
-What takes long to build is kept in the ignored folder ``build/cache``.
+The environment and its archive are built once for each checkout, in ``build/cache``.
 """
 
 from __future__ import annotations
