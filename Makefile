@@ -1,7 +1,7 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both set everything up first, once.
 
 PYTHON ?= python3
-OLDEST_PYTHON ?= $(shell command -v python3.10 >/dev/null 2>&1 && python3.10 -c '' 2>/dev/null && echo python3.10 || echo $(PYTHON))
+OLDEST_PYTHON ?= $(PYTHON)
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 OLDEST_BIN := $(CURDIR)/.venv-oldest/bin

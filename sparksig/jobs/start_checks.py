@@ -93,12 +93,14 @@ def use_config_keys(message: str) -> str:
     Example:
         >>> use_config_keys("pass allow_pickle=True, or pin it with digest=")
         'set model.allow_pickle: true, or pin it with model.digest'
+        >>> use_config_keys("Install it on every worker, or use environment='worker'")
+        'Install it on every worker, or use model.environment: worker'
     """
     for name in ("allow_pickle", "allow_install"):
         message = message.replace(f"pass {name}=True", f"set model.{name}: true")
-    for verb, key in (("use ", "set "), ("Use ", "Set "), ("", "")):
-        message = re.sub(rf"\b{verb}environment='(worker|model)'", rf"{key}model.environment: \1", message)
     message = re.sub(r"\bpass trusted_types=", "set model.trusted_types: ", message)
+    message = re.sub(r"\benvironment='(\w+)'", r"model.environment: \1", message)
+    message = re.sub(r"^environment: ", "model.environment: ", message)
     return re.sub(r"(?<![.\w])(digest)=", r"model.\1", message)
 
 

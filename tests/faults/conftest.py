@@ -1,4 +1,4 @@
-"""Faults are tested with the development environment's Spark, in the session of the tests of Spark."""
+"""Faults are tested with the development environment's Spark, beside the other tests of Spark."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items):
             for mark in (pytest.mark.fault, pytest.mark.spark, pytest.mark.once):
                 item.add_marker(mark)
             if item.get_closest_marker("xdist_group") is None:
-                item.add_marker(pytest.mark.xdist_group("spark"))
+                item.add_marker(pytest.mark.xdist_group("faults"))
 
 
 @pytest.fixture(scope="session")

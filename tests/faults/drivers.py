@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ _PYARROW = ("create_dir", "open_output_stream", "move", "delete_file", "delete_d
 _PYTHON = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.rmtree"}
 _USERS = ("sparksig.jobs.file_systems", "sparksig.jobs.files", "sparksig.jobs.direct_engine")
 """The modules that have a file system of pyarrow by ``file_system``."""
+
+NEW_STATE = "(new state)"
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
@@ -35,19 +38,32 @@ _SERVER.set_forkserver_preload(
 )
 
 
+def describe_state(home):
+    """Return the names of all files and directories in a directory, without their random parts."""
+    names = (str(path.relative_to(home)) for path in Path(home).rglob("*"))
+    return tuple(sorted(re.sub(r"[0-9a-f]{8}[0-9a-f-]*", "*", name) for name in names))
+
+
 class Events:
-    """The events of a driver, appended to a file, which a SIGKILL does not remove."""
+    """The events of a driver, appended to a file, which a SIGKILL does not remove.
+
+    The file has a line for each event. Events before which the directory has a new state are marked.
+    """
 
     def __init__(self, log, home, last):
         self.log, self.home, self.last, self.count = log, str(home), last, 0
+        self.states = set()
 
     def note(self, name, place):
         """Note an event that is about to happen; kill this process instead, if it is the last."""
         if self.count == self.last:
             os.kill(os.getpid(), signal.SIGKILL)
         self.count += 1
+        state = describe_state(self.home)
+        mark = "" if state in self.states else f" {NEW_STATE}"
+        self.states.add(state)
         with open(self.log, "a") as log:
-            log.write(f"{name} {place}\n")
+            log.write(f"{name} {place}{mark}\n")
 
     def listen(self):
         """Hook into the three ways in which files are changed."""

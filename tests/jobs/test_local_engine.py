@@ -16,7 +16,6 @@ import pytest
 
 from sparksig import BudgetExceededError, ColSpec, ConfigError, ContractError, OutputRefusedError, Schema
 from sparksig.cli import cli
-from sparksig.errors import ModelError, UnsupportedError
 from sparksig.jobs import ScoreConfig, plan_score, score
 from tests.cli.runner import runner
 from tests.scoring.helpers import read, save
@@ -81,29 +80,6 @@ def test_a_table_is_scored_and_reported(home):
 
 
 BUDGET = {"budget": {"rows": 2}}
-
-
-@pytest.mark.parametrize(
-    ("python", "requirement", "pattern"),
-    [
-        (
-            "3.99",
-            "numpy",
-            r"needs Python 3\.99, and this machine has no .* or set model\.environment: worker",
-        ),
-        ("3.9", "numpy", r"needs Python 3\.9, and .* Python 3\.10 or newer\. Set model\.environment: worker"),
-        ("3.11", "numpy==1.24.4", r"needs numpy==1\.24\.4, and .* numpy 1\.26 or newer"),
-        ("3.11", "evil.whl", r"'evil\.whl' is not a name with versions"),
-    ],
-    ids=["Python that is not installed", "old Python", "old package", "file"],
-)
-def test_plan_refuses_an_environment_that_cannot_be_built(home, python, requirement, pattern):
-    (home / "model" / "SHA256SUMS").unlink()
-    (home / "model" / "requirements.txt").write_text(requirement)
-    (home / "model" / "python_env.yaml").write_text(f"python: {python}.1\n")
-    model = {"environment": "model", "allow_install": True, "method": "predict"}
-    with pytest.raises((ModelError, UnsupportedError), match=pattern):
-        plan_score(configure(home, model=model))
 
 
 def test_rejected_rows_go_to_the_quarantine(home):

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
 import sys
 import sysconfig
 import tarfile
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,17 +20,16 @@ from sparksig.errors import (
     ModelError,
     ModelNotTrustedError,
 )
-from sparksig.models import virtualenvs
 from sparksig.models.archives import read_archive, unpack_environment
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environments import compare_environment, resolve_environment
 from sparksig.models.node_cache import CACHE_VARIABLE
-from sparksig.models.requirements import Requirements
 from sparksig.models.seal import hash_file
 from sparksig.models.trust import Trust
 from sparksig.models.versions import VersionMismatchWarning
 from tests.cli.runner import runner
 from tests.models.helpers import PYTHON, with_requirements
+from tests.models.older import CACHE, train_older_models
 
 
 @pytest.fixture
@@ -261,46 +257,28 @@ def test_differences_that_matter_are_named(model):
 
 # --- for real -----------------------------------------------------------------------------------------------
 
-TRAIN = """
-import sys, json, numpy as np, pandas as pd, sklearn
-from sklearn.ensemble import RandomForestRegressor
-import sparksig
-rng = np.random.default_rng(3)
-frame = pd.DataFrame(rng.normal(size=(300, 4)), columns=list("abcd"))
-forest = RandomForestRegressor(20, random_state=1).fit(frame, np.sin(frame["a"]) + frame["b"] ** 2)
-sparksig.save_model(sys.argv[1], forest, input_example=frame.head(3), pip_requirements=[
-    "scikit-learn==1.5.0", "skops==0.12.0", "numpy==1.26.0", "scipy==1.13.1", "pandas==2.2.0"])
-frame.to_parquet(sys.argv[2])
-np.save(sys.argv[3], forest.predict(frame))
-"""
-
 
 @pytest.mark.slow
 @pytest.mark.once
 def test_older_scikit_learn_predicts_the_same_bits(tmp_path, monkeypatch):
     """A forest that was trained with scikit-learn 1.5 and NumPy 1.26 is scored there, bit for bit."""
-    home = Path(__file__).parents[2]
-    monkeypatch.setenv(CACHE_VARIABLE, str(home / "build" / "cache"))
-    lines = ("scikit-learn==1.5.0", "skops==0.12.0", "numpy==1.26.0", "scipy==1.13.1", "pandas==2.2.0")
-    python = virtualenvs.build_environment(Requirements(lines, PYTHON)) / "bin" / "python"
-    files = [str(tmp_path / name) for name in ("model", "rows.parquet", "expected.npy")]
-    subprocess.run(
-        [python, "-c", TRAIN, *files], check=True, env={"PYTHONPATH": str(home), "PATH": os.defpath}
-    )
-    model, rows, expected = files
-    frame = pd.read_parquet(rows)
+    models = train_older_models(tmp_path)
+    monkeypatch.setenv(CACHE_VARIABLE, str(CACHE))
+    model, rows = tmp_path / "forest", tmp_path / "rows.parquet"
+    expected, frame = np.load(tmp_path / "expected.npy"), pd.read_parquet(rows)
     isolated = sparksig.load_model(model, environment="model", allow_install=True)
-    assert np.array_equal(isolated.predict(frame), np.load(expected))
+    assert np.array_equal(isolated.predict(frame), expected)
+    assert isolated._predictor._python == models.python
     report = sparksig.score_files(
         rows, model, tmp_path / "scored", environment="model", allow_install=True, keep=[]
     )
     assert report.rows == 300
-    assert np.array_equal(pd.read_parquet(tmp_path / "scored")["prediction"], np.load(expected))
+    assert np.array_equal(pd.read_parquet(tmp_path / "scored")["prediction"], expected)
     archive = tmp_path / "env.tar.gz"
-    result = runner().invoke(cli, ["env", "build", model, "-o", str(archive)], standalone_mode=False)
+    result = runner().invoke(cli, ["env", "build", str(model), "-o", str(archive)], standalone_mode=False)
     assert result.return_value == 0, result.output
     assert read_archive(archive).packages["scikit-learn"] == "1.5.0"
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     unpacked = sparksig.load_model(model, environment=archive)
-    assert np.array_equal(unpacked.predict(frame), np.load(expected))
+    assert np.array_equal(unpacked.predict(frame), expected)
     assert sys.executable not in str(unpacked._predictor._python)

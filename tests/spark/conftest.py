@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.spark)
         if item.get_closest_marker("xdist_group") is None:  # applications of their own go beside it
             item.add_marker(pytest.mark.xdist_group("spark"))  # one process, and so one session, for all
-        if pyspark.__version__ < "4.1":  # it leaves the sockets of collect() to the garbage collector
+        if pyspark.__version__ < "4.2":  # it leaves the sockets of collect() to the garbage collector
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
             item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
 

@@ -21,6 +21,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from pyspark.sql import functions as F
 
 import sparksig
 from sparksig import Array, ColSpec, Map, ModelSignature, Object, Property, PythonModel, Schema, TensorSpec
+from tests.models.older import VERSIONS, build_older_archive, train_older_models
 from tests.spark import models
 from tests.spark.archives import write_archive
 
@@ -46,6 +48,9 @@ for pickler in (cloudpickle, pyspark.cloudpickle):  # models, and functions that
 ROOT = Path(__file__).parents[2]
 ARROW = hasattr(F, "arrow_udf")
 """Spark >= 4.1: structs and composites go to a column function as well."""
+
+HAS_NEWER_PACKAGES = tuple(map(int, version("scikit-learn").split(".")[:2])) >= (1, 6)
+"""The workers have newer packages than the older models, which are tested with these workers only."""
 
 # a task that fails is tried again, as executors do
 MASTERS = {"local": "local[2,4]", "cluster": "local-cluster[2,1,1024]", "connect": "local[2,4]"}
@@ -583,6 +588,51 @@ def a_model_runs_in_an_environment_of_its_own(at):
     }
 
 
+@check(lambda kind: {
+    "model": [300, True, [VERSIONS]],
+    "archive": [300, True, [VERSIONS]],
+    "direct": [300, True, [VERSIONS]],
+    "workers": "1 or 2",
+    "processes of each worker": [1],
+    "loads": 0,
+} if HAS_NEWER_PACKAGES else {})  # fmt: skip
+def older_packages_predict_the_same_bits_in_newer_workers(at):
+    """A model runs with its own scikit-learn and NumPy: in one process for each worker, over all tasks."""
+    if not HAS_NEWER_PACKAGES:
+        return {}
+    older, model = at.folder.parent / "older", at.folder / "model"
+    shutil.copytree(older / "reporting", model)
+    options = {"allow_pickle": True, "on_version_mismatch": "fail"}
+    install = {"environment": "model", "allow_install": True}
+    direct, first, second = at.folder / "direct", Observation("older"), Observation("older again")
+    sparksig.score_files(
+        older / "rows.parquet", model, direct, engine="direct", spark=at.spark, **install, **options
+    )
+    archived = sparksig.spark_udf(at.spark, model, environment=older / "env.tar.gz", **options)
+    udf = at.sent(model, **install, **options)
+    df = at.spark.read.parquet(str(older / "rows.parquet"))
+    tables = {
+        "model": sparksig.score(df.repartition(8), udf, observation=first).toPandas(),
+        "archive": sparksig.score(df, archived).toPandas(),
+        "direct": pd.read_parquet(direct),
+    }
+    sparksig.score(df.repartition(8), udf, observation=second).agg(F.sum("prediction.y")).collect()
+    expected = pd.read_parquet(older / "rows.parquet").assign(expected=np.load(older / "expected.npy"))
+    predictions = {name: pd.DataFrame(list(table["prediction"])) for name, table in tables.items()}
+    results = {}
+    for name, table in tables.items():
+        scored = table.drop(columns="prediction").assign(y=predictions[name]["y"]).merge(expected)
+        same = len(scored) == 300 and scored["y"].equals(scored["expected"])
+        results[name] = [len(table), same, sorted(set(predictions[name]["versions"]))]
+    built = pd.concat([predictions["model"], predictions["direct"]])
+    processes = built.groupby("parent")["process"].nunique()
+    return results | {
+        "workers": "1 or 2" if 1 <= len(processes) <= 2 else len(processes),
+        "processes of each worker": sorted(set(processes)),
+        "loads": second.get["model_loads"],
+    }
+
+
 @check(lambda kind: {} if kind != "connect" else {
     "check": "the check job does not run on Spark Connect",
     "score": ["direct", "Spark Connect", 100, 99, 1, 1],
@@ -823,6 +873,8 @@ def run(kind, folder):
         (hiding / "sitecustomize.py").write_text(HIDING)
     worker.write_text(WORKER.format(hiding=hiding, python=sys.executable))
     worker.chmod(0o755)
+    if HAS_NEWER_PACKAGES:
+        provide_older_models(folder)
     inherited = ("JAVA_HOME", "LANG", "LC_ALL", "TMPDIR")
     environment = {name: os.environ[name] for name in inherited if name in os.environ} | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -841,6 +893,19 @@ def run(kind, folder):
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     [line] = [line for line in done.stdout.splitlines() if line.startswith("got ")]
     return json.loads(line.removeprefix("got "))
+
+
+def provide_older_models(home):
+    """Train the older models, and put their built environments in the cache of the application's user."""
+    (home / "older").mkdir()
+    models = train_older_models(home / "older")
+    archive, unpacked = build_older_archive(models)
+    (home / "older" / "env.tar.gz").symlink_to(archive)
+    cache = home / ".cache" / "sparksig" / "environments"
+    for folder in (cache.parent.parent, cache.parent, cache):
+        folder.mkdir(mode=0o700)
+    for environment in (models.environment, unpacked):
+        (cache / environment.name).symlink_to(environment)
 
 
 def linked_spark(home):

@@ -22,7 +22,7 @@ def save_model(path, does=None):
     return models.save_python(path, does or models.Returning(halves), {"x": "long"}, {"y": "double"})
 
 
-def config_of(model, path, **changes):
+def config_of(model, path, /, **changes):
     """The configuration of a job in a place, with changes of its sections."""
     config = {
         "model": {"path": model, "allow_pickle": True},
