@@ -22,6 +22,7 @@ import tempfile
 import warnings
 import weakref
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -64,7 +65,7 @@ class Shipment:
         archive: the name of the file that Spark distributes.
         source: the path or URI from which each node copies the directory.
         content: the packed directory.
-        package: the digest of this package, which the workers need to have; empty if Spark distributes it.
+        package: the version and a digest of the package that the workers have to import; empty in local mode.
         environment: the name of the file with the model's environment; empty if there is none.
     """
 
@@ -87,11 +88,12 @@ class Shipment:
 
         Raises:
             ModelDamagedError: a path in the archive leads out of it, or the copy has another digest.
-            ExecutionError: the workers have another version of this package.
+            ExecutionError: the workers import another version of this package, or Spark did not bring the
+                model's file to them.
         """
-        if self.package and self.package != _hash_package():
+        if self.package and self.package != _identify_package():
             raise ExecutionError(
-                f"the workers import another version of sparksig than the driver, from "
+                f"the driver has sparksig {self.package}, and the workers import {_identify_package()} from "
                 f"{Path(__file__).parents[1]}. Install the driver's version on the workers"
             )
         if self.path:
@@ -109,8 +111,9 @@ class Shipment:
             shutil.copytree(fetch_model(self.source), home / "model")
         actual = digest(home / "model")
         if actual != self.digest:
+            origin = redact_uri(self.source) if self.source else "the model that was sent with the query"
             raise ModelDamagedError(
-                f"{redact_uri(self.source)}: the content differs from the model that was checked: expected "
+                f"{origin}: the content differs from the model that was checked: expected "
                 f"the digest {self.digest}, got {actual}"
             )
 
@@ -189,7 +192,8 @@ def ship(spark: SparkSession, model: PreparedModel, shipping: str = "auto") -> S
                     "shipping='path' for a path that the workers can read"
                 ) from error
             return _ship_without_files(model, _first_line(error))
-    package = "" if _try_to_send(spark, _pack_package(), is_package=True) else _hash_package()
+    _try_to_send(spark, _pack_package(), is_package=True)
+    package = _identify_package()
     files = "" if environment is None or not _try_to_send(spark, environment) else environment.name
     if shipping == "path":
         return Shipment(model.digest, source=find_location(model.source), package=package, environment=files)
@@ -204,7 +208,10 @@ def _ship_files(spark: SparkSession, model: PreparedModel, environment: Path | N
     if environment is not None:
         _send(spark, environment)
     return Shipment(
-        model.digest, archive=packed.name, environment="" if environment is None else environment.name
+        model.digest,
+        archive=packed.name,
+        package=_identify_package(),
+        environment="" if environment is None else environment.name,
     )
 
 
@@ -215,7 +222,7 @@ def _ship_without_files(model: PreparedModel, reason: str) -> Shipment:
             f"the model's environment is a file, and the server refuses files: {reason}. Pass "
             "shipping='inline' or shipping='path' if the workers can read the file at its path"
         )
-    package = _hash_package()
+    package = _identify_package()
     packed = _pack(model.directory.path, model.digest)
     if packed.stat().st_size <= _INLINE_BYTES:
         shipment = Shipment(model.digest, content=packed.read_bytes(), package=package)
@@ -298,35 +305,49 @@ def _link_environment(model: PreparedModel) -> Path | None:
     return _PACKED[key]
 
 
-@lru_cache(maxsize=1)
-def _list_package() -> tuple[Path, tuple[Path, ...]]:
-    """Return the directory of this package and its files; no files if it was imported from an archive."""
+_PACKAGE_ARCHIVE = "sparksig-package-"
+
+
+def _read_package() -> Iterator[tuple[str, bytes]]:
+    """Yield the path and the content of each module of this package, from its directory or its archive."""
     root = Path(__file__).parents[1]
-    return root, tuple(sorted(file for file in root.rglob("*") if file.suffix in (".py", ".typed")))
+    if root.is_dir():
+        for name in sorted(file.relative_to(root).as_posix() for file in root.rglob("*")):
+            if name.endswith((".py", ".typed")):
+                yield name, (root / name).read_bytes()
+        return
+    prefix = f"{root.name}/"
+    with zipfile.ZipFile(root.parent) as archive:
+        for name in sorted(archive.namelist()):
+            if name.startswith(prefix) and name.endswith((".py", ".typed")):
+                yield name[len(prefix) :], archive.read(name)
 
 
 @lru_cache(maxsize=1)
-def _hash_package() -> str:
-    """Return the digest of this package; empty if it was imported from an archive."""
-    root, sources = _list_package()
+def _identify_package() -> str:
+    """Return the version of this package and a digest of its modules: "0.1.0 (9f86d081884c7d65)"."""
+    from sparksig import __version__
+
+    archive = Path(__file__).parents[2].name
+    if archive.startswith(_PACKAGE_ARCHIVE):  # made by a driver, with the digest in its name
+        return f"{__version__} ({archive.removeprefix(_PACKAGE_ARCHIVE).partition('.')[0]})"
     content = hashlib.sha256()
-    for file in sources:
-        content.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
-    return content.hexdigest() if sources else ""
+    for name, source in _read_package():
+        content.update(f"{name}\0".encode() + source)
+    return f"{__version__} ({content.hexdigest()[:16]})"
 
 
 def _pack_package() -> Path:
     """Return this package as an importable archive, for workers that lack it or have another version."""
-    root, sources = _list_package()
-    if not sources:  # it was imported from an archive, for example of --py-files
+    root, key = Path(__file__).parents[1], _identify_package()
+    if not root.is_dir():  # it was imported from an archive, for example of --py-files
         return root.parent
-    key = _hash_package()
     if key in _PACKED:
         return _PACKED[key]
-    archive = _make_home() / f"sparksig-package-{key[:16]}.zip"
+    archive = _make_home() / f"{_PACKAGE_ARCHIVE}{key.partition('(')[2].rstrip(')')}.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as packed:
-        for file in sources:
-            packed.write(file, Path("sparksig") / file.relative_to(root))
+        for name, source in _read_package():
+            packed.writestr(f"sparksig/{name}", source)
     _PACKED[key] = archive
     return archive
 
