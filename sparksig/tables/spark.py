@@ -228,10 +228,17 @@ def _number_partitions() -> Callable[[Batches], Batches]:
 
 @contextlib.contextmanager
 def _small_batches(df: DataFrame, rows: int) -> Iterator[None]:
-    """Make batches small, because Spark fills the first batch before Python can stop reading."""
+    """Make batches small, because Spark fills the first batch before Python can stop reading.
+
+    Batches keep their size on servers that refuse settings; then more rows are read.
+    """
     key, conf = "spark.sql.execution.arrow.maxRecordsPerBatch", df.sparkSession.conf
-    before = conf.get(key)
-    conf.set(key, str(min(rows, 1000)))
+    try:
+        before = conf.get(key)
+        conf.set(key, str(min(rows, 1000)))
+    except Exception:  # its class depends on the server
+        yield
+        return
     try:
         yield
     finally:

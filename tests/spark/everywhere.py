@@ -258,6 +258,22 @@ def concurrent_loads_unpack_a_model_once_and_verify_it(at):
     }
 
 
+@check(lambda kind: {
+    way: [way, 56.0, "installed" if kind == "local" else "shipped"] for way in ("files", "path", "inline")
+})  # fmt: skip
+def a_model_is_shipped_in_the_way_that_is_asked_for(at):
+    results = {}
+    for way in ("files", "path", "inline"):
+        path = at.save(f"by {way}", lambda data, params: data["x"] * 2.0, X, Y)
+        udf = sparksig.spark_udf(at.spark, path, allow_pickle=True, shipping=way)
+        if way != "path":
+            shutil.rmtree(path)
+        [total] = at.doubles(8, 2).select(F.sum(udf())).first()
+        [place] = set(in_workers(at, lambda shipment: where_sparksig_is(), udf._work.shipment))
+        results[way] = [udf.shipping, total, place]
+    return results
+
+
 # --- forms of call, types ---------------------------------------------------------------------------------
 
 
