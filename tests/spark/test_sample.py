@@ -185,6 +185,15 @@ def test_the_sessions_settings_are_restored(spark, method):
         spark.conf.set(BATCH, before)
 
 
+def test_a_session_that_refuses_settings_is_sampled(spark, monkeypatch):
+    def refuse(conf, key, value):
+        raise RuntimeError(f"the setting {key} cannot be changed")
+
+    monkeypatch.setattr(type(spark.conf), "set", refuse)
+    report = check(spark.range(0, 5000, 1, 2), "id bigint not null", "sample")
+    assert report.ok
+
+
 def test_a_uniform_choice_needs_no_python(spark):
     """The rows are chosen in the JVM: Python is given those that were chosen, and no others."""
     df = spark.range(0, 50_000, 1, 4)
