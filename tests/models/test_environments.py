@@ -264,7 +264,7 @@ def test_differences_that_matter_are_named(model):
     "a model that needs other versions of packages than are installed",
     mlflow="`env_manager=` of `spark_udf`: a server in the model's environment scores each task over HTTP; "
     "refused on Spark Connect outside of Databricks. `load_model` uses the installed packages",
-    sparksig="`environment=` of `load_model`, `score_files`, `spark_udf`, `score` and jobs, on Spark Connect too: "
+    sparksig="`environment=` of `load_model`, `score_files`, `spark_udf`, `score` and jobs, Connect too: "
     "a process in an environment that is built (`allow_install=True`) or read from an archive predicts",
 )
 @pytest.mark.slow
