@@ -83,7 +83,7 @@ def read_requirements(directory: ModelDirectory) -> Requirements:
 
     Raises:
         ModelError: the directory has no requirements.
-        ModelDamagedError: the requirements are not text, or the version of Python is no version.
+        ModelDamagedError: the requirements are not text, or the version of Python is not a version.
         UnsupportedError: a requirement is a URL, a path or an option of pip, or sparksig needs newer versions
             of Python or of a package.
     """
@@ -112,7 +112,7 @@ def read_requirements(directory: ModelDirectory) -> Requirements:
 
 
 def _parse_line(line: str) -> str | None:
-    """Return a requirement for pip, composed of its parsed parts; None if it is no requirement.
+    """Return a requirement for pip, composed of its parsed parts, or None for any other text.
 
     Example:
         >>> _parse_line("numpy <2, >=1.26; python_version>'3'")

@@ -165,7 +165,7 @@ def _copy_pip_configuration(home: Path) -> Iterator[None]:
 def _find_uv() -> str | None:
     """Return the path of uv: the command on the PATH, or that of the installed package; None without it.
 
-    uv does not read the configuration of pip, so pip is used where that changes what it installs.
+    uv does not read the configuration of pip, so pip is used where that has its own index or other options.
     """
     if not _list_pip_options() <= _HARMLESS_OPTIONS:
         return None

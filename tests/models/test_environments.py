@@ -28,6 +28,7 @@ from sparksig.models.seal import hash_file
 from sparksig.models.trust import Trust
 from sparksig.models.versions import VersionMismatchWarning
 from tests.cli.runner import runner
+from tests.differences import differs
 from tests.models.helpers import PYTHON, with_requirements
 from tests.models.older import CACHE, train_older_models
 
@@ -258,6 +259,14 @@ def test_differences_that_matter_are_named(model):
 # --- for real -----------------------------------------------------------------------------------------------
 
 
+@differs(
+    "Model directories",
+    "a model that needs other versions of packages than are installed",
+    mlflow="`env_manager=` of `spark_udf`: a server in the model's environment scores each task over HTTP; "
+    "refused on Spark Connect outside of Databricks. `load_model` uses the installed packages",
+    sparksig="`environment=` of `load_model`, `score_files`, `spark_udf`, `score` and jobs, Connect too: "
+    "a process in an environment that is built (`allow_install=True`) or read from an archive predicts",
+)
 @pytest.mark.slow
 @pytest.mark.once
 def test_older_scikit_learn_predicts_the_same_bits(tmp_path, monkeypatch):
