@@ -25,14 +25,14 @@ def env() -> None:
 @click.option(
     "--environment",
     type=click.Path(dir_okay=False),
-    help="A file that `sparksig env build` has written. Default: the environment of this command.",
+    help="A file of `sparksig env build`, also as FILE@sha256:DIGEST. Default: this command's environment.",
 )
 @add_json_option
 def check(model: str, environment: str | None, json_wanted: bool) -> None:
     """Compare the packages of an environment with those that a model was saved with.
 
-    Each difference says whether it matters for loading the model. A file that load_model and score refuse as
-    environment is refused here with the same message.
+    Each difference says whether it matters for loading the model, or may matter. A file that load_model and
+    score refuse as environment is refused here with the same message.
     """
     from sparksig.models.directory import ModelDirectory
     from sparksig.models.environments import compare_environment, open_archive
@@ -58,7 +58,8 @@ def build(model: str, output: str, no_index: bool, find_links: tuple[str, ...], 
     """Build the environment of a model into one file, for machines that install nothing.
 
     Installing a package can run its code, so build environments only for models whose origin you trust.
-    Pass the file as environment= to load_model, spark_udf and score, or as model.environment in a job.
+    Pass the file as environment= to load_model, spark_udf and score, or as model.environment in a job. The
+    last line of the output also pins its content.
     """
     from pathlib import Path
 
@@ -75,7 +76,8 @@ def build(model: str, output: str, no_index: bool, find_links: tuple[str, ...], 
     info = build_archive(directory, output, options)
     digest = hash_file(Path(output))
     lines = [f"{name}=={version}" for name, version in info.packages.items()]
-    text = "\n".join([f"{output}: Python {info.python}, {len(lines)} packages", *lines, f"digest {digest}"])
+    title, pinned = f"{output}: Python {info.python}, {len(lines)} packages", f"{output}@sha256:{digest}"
+    text = "\n".join([title, *lines, f"environment {pinned}"])
     print_document(text, info.to_dict() | {"output": output, "digest": digest}, json_wanted)
 
 

@@ -213,7 +213,8 @@ class ModelSection(_Section):
     environment: Text = Field(
         default="worker",
         description="where the model runs: worker (the workers' environment), model (an environment built "
-        "from its requirements), or the path of one that `sparksig env build` has written",
+        "from its requirements), or the path of one that `sparksig env build` has written, also as "
+        "PATH@sha256:DIGEST",
     )
     allow_install: bool = Field(
         default=False,

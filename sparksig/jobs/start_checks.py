@@ -73,12 +73,13 @@ def _prepare_model(config: ScoreConfig) -> PreparedModel:
 
             require_result_type(model)
     except UnsupportedError as error:
-        if section.method is not None:
+        if re.search(r"\bmethod[:=]", error.message):
             raise build_value_error("model.method", "a method that predicts", hint=error.message) from None
         if "result_type" in error.message:
             raise build_value_error(
                 "model.result_type", "the type of predictions, as DDL", hint=error.message
             ) from None
+        error.message = use_config_keys(error.message)
         raise
     except (ModelError, SignatureError) as error:
         error.message = use_config_keys(error.message)

@@ -127,17 +127,23 @@ def unpack_environment(path: Path, digest: str) -> Path:
 
 
 def _unpack(path: Path, digest: str, home: Path) -> None:
-    actual = hash_file(path)
-    if actual != digest:
-        raise ModelDamagedError(f"{path}: the content differs: expected the digest {digest}, got {actual}")
-    info = read_archive(path)
-    info.require_platform(path)
     if not hasattr(tarfile, "data_filter"):
         raise UnsupportedError("unpacking an environment needs Python 3.10.12, 3.11.4 or newer")
-    create = [require_python(info.python), "-m", "venv", "--without-pip", str(home)]
-    run_command(create, info.python)
-    packages = home / "lib" / f"python{info.python}" / "site-packages"
-    with tempfile.TemporaryDirectory(dir=home) as temporary, tarfile.open(path) as archive:
-        archive.extractall(temporary, filter="data")
+    home.mkdir()
+    with tempfile.TemporaryDirectory(dir=home) as temporary:
+        copy, content = Path(temporary) / "env.tar.gz", Path(temporary) / "content"
+        shutil.copyfile(path, copy)  # the file may change after it was verified
+        actual = hash_file(copy)
+        if actual != digest:
+            raise ModelDamagedError(
+                f"{path}: the content differs: expected the digest {digest}, got {actual}"
+            )
+        info = read_archive(copy)
+        info.require_platform(path)
+        create = [require_python(info.python), "-I", "-m", "venv", "--without-pip", str(home)]
+        run_command(create, info.python)
+        packages = home / "lib" / f"python{info.python}" / "site-packages"
+        with tarfile.open(copy) as archive:
+            archive.extractall(content, filter="data")
         shutil.rmtree(packages)
-        (Path(temporary) / _PACKAGES).rename(packages)
+        (content / _PACKAGES).rename(packages)

@@ -6,9 +6,16 @@ import os
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
-from sparksig.errors import ContractError, ModelError, ModelNotTrustedError, name_type
+from sparksig.errors import (
+    ContractError,
+    ModelDamagedError,
+    ModelError,
+    ModelNotTrustedError,
+    make_printable,
+    name_type,
+)
 from sparksig.models import flavors
 from sparksig.models.archives import read_archive
 from sparksig.models.directory import ModelDirectory
@@ -39,6 +46,7 @@ def resolve_environment(
         directory: the model directory.
         environment: "worker" for the environment of this process, "model" for one that is built from the
             requirements of the directory, or the path of an archive that ``sparksig env build`` has written.
+            ``PATH@sha256:DIGEST`` pins the content of the archive.
         trust: the permissions of the caller.
         allow_install: allow packages to be installed, which runs code of theirs. A pinned digest allows it,
             too, if the requirements name one exact version each.
@@ -51,7 +59,8 @@ def resolve_environment(
         ModelNotTrustedError: packages would be installed, and the caller did not allow it.
         ModelError: the directory has no requirements, this machine has no such Python, or the archive does
             not exist or was built for another platform.
-        UnsupportedError: a requirement is a URL, a path or an option of pip.
+        ModelDamagedError: the content of the archive is not that of the pinned digest.
+        UnsupportedError: a requirement is a URL, a path or an option of pip, or too old for sparksig.
     """
     if not isinstance(environment, (str, os.PathLike)):
         raise ContractError(
@@ -77,17 +86,28 @@ def resolve_environment(
 def open_archive(path: str | os.PathLike[str]) -> ModelEnvironment:
     """Return the environment that ``sparksig env build`` has written to a file, without unpacking it.
 
+    A digest that is pinned by ``PATH@sha256:DIGEST`` is verified before the file is read.
+
     Raises:
         ModelError: the file does not exist, or was built for another platform or a Python that this machine
             does not have.
-        ModelDamagedError: the file is not an archive that ``sparksig env build`` has written.
+        ModelDamagedError: the file is not an archive that ``sparksig env build`` has written, or its content
+            is not that of the pinned digest.
     """
-    info, file = read_archive(path), Path(path).resolve()
+    name, separator, pinned = os.fspath(path).rpartition("@sha256:")
+    file = Path(name if separator else path)
+    actual = hash_file(file) if file.is_file() else ""
+    if separator and actual and actual != pinned.lower():
+        raise ModelDamagedError(
+            f"{file}: the content differs: expected the digest {make_printable(pinned[:80])}, got {actual}"
+        )
+    info = read_archive(file)
+    file = file.resolve()
     info.require_platform(file)
     require_python(info.python)
     requirements = Requirements(info.requirements, info.python)
     packages = InstalledPackages(str(file), info.python, tuple(info.packages.items()))
-    return ModelEnvironment(requirements, str(file), hash_file(file), packages=packages)
+    return ModelEnvironment(requirements, str(file), actual, packages=packages)
 
 
 def compare_versions(directory: ModelDirectory, action: str, environment: ModelEnvironment | None) -> None:
@@ -125,6 +145,16 @@ def compare_versions(directory: ModelDirectory, action: str, environment: ModelE
     warnings.warn(text, VersionMismatchWarning, stacklevel=4)
 
 
+_UNUSED = frozenset(("pip", "setuptools", "sparksig", "wheel"))
+"""Packages that models do not use: those that install others, and the one that loads models."""
+
+_EFFECTS = {
+    "yes": "matters for loading",
+    "maybe": "may matter: the model can import it",
+    "no": "does not matter for loading",
+}
+
+
 @dataclass(frozen=True)
 class EnvironmentReport:
     """The differences between an environment and the one that a model was saved in.
@@ -141,9 +171,16 @@ class EnvironmentReport:
     differences: tuple[Difference, ...]
     needed: tuple[str, ...]
 
-    def matters(self, difference: Difference) -> bool:
-        """Return whether a difference can change how the model loads or predicts."""
-        return normalize_name(difference.name) in self.needed
+    def judge(self, difference: Difference) -> Literal["yes", "maybe", "no"]:
+        """Return whether a difference matters for loading and predicting.
+
+        Only packages that loading imports are known to matter. The model may import any other package that
+        its requirements pin, for example one whose estimators its pickle contains.
+        """
+        name = normalize_name(difference.name)
+        if name in self.needed:
+            return "yes"
+        return "no" if name in _UNUSED else "maybe"
 
     def __str__(self) -> str:
         if not self.differences:
@@ -153,7 +190,7 @@ class EnvironmentReport:
         lines = [f"{self.environment}: {count} {verb} from those that the model was saved with"]
         width = max(len(difference.name) for difference in self.differences)
         for difference in self.differences:
-            effect = "matters for loading" if self.matters(difference) else "does not matter for loading"
+            effect = _EFFECTS[self.judge(difference)]
             installed = difference.installed or "none"
             lines.append(
                 f"  {difference.name:<{width}}  expected {difference.expected}, got {installed}  {effect}"
@@ -163,7 +200,7 @@ class EnvironmentReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON-ready built-ins."""
         differences = [
-            asdict(difference) | {"matters": self.matters(difference)} for difference in self.differences
+            asdict(difference) | {"matters": self.judge(difference)} for difference in self.differences
         ]
         return {"model": self.model, "environment": self.environment, "differences": differences}
 

@@ -248,7 +248,7 @@ def load_model(
             with PythonModels, functions and loader modules.
         environment: "worker" to run the model in this process; "model" to run it in a process of its own, in
             an environment that is built from the model's requirements; or the path of an environment that
-            ``sparksig env build`` has written.
+            ``sparksig env build`` has written, as ``PATH@sha256:DIGEST`` with the digest that pins it.
         allow_install: allow the packages of the model's requirements to be installed, which runs code of
             theirs. A pinned digest allows it, too, if the requirements name one exact version each.
         **arguments: refused; for those of MLflow's function, the message says what to do instead.

@@ -12,26 +12,34 @@ from dataclasses import dataclass
 from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, make_printable
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.safe_yaml import load_yaml
-from sparksig.models.versions import normalize_name
+from sparksig.models.versions import parse_name
 
 _FILE, _PYTHON_FILE = "requirements.txt", "python_env.yaml"
 _MAX_FILE_BYTES = 2**20
-_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
-_VERSION = r"(?:===?|[<>~!]=|[<>])\s*[A-Za-z0-9.*+!_-]+"
+_NAME = r"[A-Z0-9](?:[A-Z0-9._-]*[A-Z0-9])?"
+_SUFFIXES = r"(?:[-_.]?(?:alpha|beta|preview|pre|post|dev|rev|rc|a|b|c|r)[-_.]?[0-9]*)*(?:-[0-9]+)?"
+_VERSION = rf"v?(?:[0-9]+!)?[0-9]+(?:\.[0-9]+)*(?:\.\*|{_SUFFIXES}(?:\+[A-Z0-9]+(?:[-_.][A-Z0-9]+)*)?)"
+_CLAUSE = rf"(?:===?|[<>~!]=|[<>])\s*{_VERSION}"
 _LINE = re.compile(
-    rf"(?P<name>{_NAME})\s*(?:\[[A-Za-z0-9._, -]*\])?\s*(?P<versions>{_VERSION}(?:\s*,\s*{_VERSION})*)?"
-    r"\s*(?:;[^#]*)?"
+    rf"(?P<name>{_NAME})\s*(?P<extras>\[\s*{_NAME}(?:\s*,\s*{_NAME})*\s*\])?"
+    rf"\s*(?P<versions>{_CLAUSE}(?:\s*,\s*{_CLAUSE})*)?\s*(?:;(?P<marker>.*))?",
+    re.IGNORECASE,
 )
-_CHILD_NEEDS: tuple[str, ...] = (
-    "numpy>=1.26",
-    "pandas>=2.2",
-    "pyarrow>=17",
-    "pydantic>=2.7",
-    "pyyaml>=6.0.1",
+_MARKER_TOKEN = re.compile(
+    r"\s*((?:python_version|python_full_version|os_name|sys_platform|platform_release|platform_system|"
+    r"platform_version|platform_machine|platform_python_implementation|implementation_name|"
+    r"implementation_version|extra|and|or|not|in)\b|===?|[<>~!]=|[<>()]|"
+    r"'[A-Za-z0-9._+*-]*'|\"[A-Za-z0-9._+*-]*\")\s*"
 )
-"""The packages that sparksig needs to run a model. Its own code is not installed, but passed by path."""
+_ARCHIVE = re.compile(r"\.(?:whl|zip|tar|tgz|tbz|txz|tlz|gz|bz2|xz|lz|lzma)\Z", re.IGNORECASE)
+"""The ends of the names of files, which pip would install from the working directory."""
 
-_NUMPY_1 = re.compile(r"numpy\s*(?:==\s*1\.|<\s*2\b)", re.IGNORECASE)
+_CHILD_NEEDS = {"numpy": (1, 26), "pandas": (2, 2), "pyarrow": (17,), "pydantic": (2, 7), "pyyaml": (6, 0, 1)}
+"""The packages, and their oldest versions, that sparksig needs to run a model. Its own code is not installed,
+but passed by path."""
+
+_OLDEST_PYTHON = (3, 10)
+_NUMPY_1 = re.compile(r"numpy(?:==1\.|<2\b)", re.IGNORECASE)
 _PYARROW_FOR_NUMPY_1 = "pyarrow<22"
 """Newer versions of pyarrow fail to import with NumPy 1, which their metadata does not say."""
 
@@ -51,12 +59,12 @@ class Requirements:
     @property
     def is_pinned(self) -> bool:
         """True if each requirement names one exact version."""
-        return all(re.search(r"===?\s*[^\s*,;]+\s*(?:;.*)?\Z", line) for line in self.lines)
+        return all(re.search(r"===?[^*,;]+(?:;.*)?\Z", line) for line in self.lines)
 
     @property
     def install_lines(self) -> tuple[str, ...]:
         """The requirements, and the packages that sparksig needs to run a model."""
-        needs = _CHILD_NEEDS
+        needs = tuple(f"{name}>={_format_version(oldest)}" for name, oldest in _CHILD_NEEDS.items())
         if any(_NUMPY_1.match(line) for line in self.lines):
             needs = (*needs, _PYARROW_FOR_NUMPY_1)
         return (*self.lines, *needs)
@@ -72,6 +80,12 @@ def read_requirements(directory: ModelDirectory) -> Requirements:
     """Read the requirements of a model directory.
 
     The package sparksig itself is dropped from the list, because its code is not installed from an index.
+
+    Raises:
+        ModelError: the directory has no requirements.
+        ModelDamagedError: the requirements are not text, or the version of Python is not a version.
+        UnsupportedError: a requirement is a URL, a path or an option of pip, or sparksig needs newer versions
+            of Python or of a package.
     """
     text = _read_text(directory, _FILE)
     if text is None:
@@ -84,15 +98,81 @@ def read_requirements(directory: ModelDirectory) -> Requirements:
         line = re.sub(r"(^|\s)#.*", "", line).strip()
         if not line:
             continue
-        match = _LINE.fullmatch(line)
-        if match is None:
+        requirement = _parse_line(line)
+        if requirement is None:
             raise UnsupportedError(
                 f"{directory.path}: {_FILE}: {make_printable(line[:80])!r} is not a name with versions. "
                 "URLs, paths and options of pip are not installed"
             )
-        if normalize_name(match["name"]) != "sparksig":
-            lines.append(line)
-    return Requirements(tuple(dict.fromkeys(lines)), _read_python(directory))
+        if parse_name(requirement) != "sparksig":
+            lines.append(requirement)
+    requirements = Requirements(tuple(dict.fromkeys(lines)), _read_python(directory))
+    _check_oldest(directory, requirements)
+    return requirements
+
+
+def _parse_line(line: str) -> str | None:
+    """Return a requirement for pip, composed of its parsed parts, or None for any other text.
+
+    Example:
+        >>> _parse_line("numpy <2, >=1.26; python_version>'3'")
+        "numpy<2,>=1.26; python_version > '3'"
+        >>> _parse_line("numpy==1.26 --pre")
+    """
+    match = _LINE.fullmatch(line)
+    if match is None:
+        return None
+    text = re.sub(r"\s+", "", match["name"] + (match["extras"] or "") + (match["versions"] or ""))
+    if _ARCHIVE.search(text) or _ARCHIVE.search(match["name"]):
+        return None
+    if match["marker"] is None:
+        return text
+    tokens = _MARKER_TOKEN.findall(match["marker"])
+    if not tokens or _MARKER_TOKEN.sub("", match["marker"]):
+        return None
+    return f"{text}; {' '.join(tokens)}"
+
+
+def _check_oldest(directory: ModelDirectory, requirements: Requirements) -> None:
+    """Raise an UnsupportedError if Python or a package would be older than sparksig needs."""
+    hint = "Use environment='worker', or save the model with newer versions"
+    if tuple(map(int, requirements.python.split("."))) < _OLDEST_PYTHON:
+        raise UnsupportedError(
+            f"{directory.path}: the model needs Python {requirements.python}, and sparksig runs models with "
+            f"Python {_format_version(_OLDEST_PYTHON)} or newer. {hint}"
+        )
+    for line in requirements.lines:
+        oldest = _CHILD_NEEDS.get(parse_name(line))
+        if oldest is not None and _is_older(line, oldest):
+            raise UnsupportedError(
+                f"{directory.path}: {_FILE}: the model needs {line}, and sparksig runs models with "
+                f"{parse_name(line)} {_format_version(oldest)} or newer. {hint}"
+            )
+
+
+def _is_older(line: str, oldest: tuple[int, ...]) -> bool:
+    """Return whether a requirement without a marker allows only versions before the oldest one."""
+    for operator, version in re.findall(r"(===?|~=|<=?)v?([0-9]+(?:\.[0-9]+)*(?:\.\*)?)", line):
+        parts = tuple(int(part) for part in version.split(".") if part != "*")
+        if operator == "~=":
+            parts = parts[:-1]
+        if operator == "~=" or version.endswith("*"):
+            is_older = parts < oldest[: len(parts)]
+        elif operator == "<":
+            is_older = _pad(parts) <= _pad(oldest)
+        else:
+            is_older = _pad(parts) < _pad(oldest)
+        if is_older and ";" not in line:
+            return True
+    return False
+
+
+def _pad(version: tuple[int, ...]) -> tuple[int, ...]:
+    return version + (0,) * (6 - len(version))
+
+
+def _format_version(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 def _read_python(directory: ModelDirectory) -> str:

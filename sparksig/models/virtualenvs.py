@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import configparser
 import contextlib
+import hashlib
 import importlib.util
+import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,20 @@ PASSED_VARIABLES = (
 )  # fmt: skip
 """The environment variables that the process of a model inherits. Others may contain credentials."""
 
+_BUILD_VARIABLES = (
+    "ALL_PROXY", "CC", "CFLAGS", "CURL_CA_BUNDLE", "CXX", "CXXFLAGS", "HTTPS_PROXY", "HTTP_PROXY", "LDFLAGS",
+    "NETRC", "NO_PROXY", "PYENV_ROOT", "PYENV_VERSION", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE",
+    "XDG_CACHE_HOME", "XDG_CONFIG_DIRS", "XDG_CONFIG_HOME",
+)  # fmt: skip
+"""The variables that the commands which build an environment inherit, too, and those of pip: ``PIP_*``."""
+
+_HARMLESS_OPTIONS = {
+    "cache-dir", "default-timeout", "disable-pip-version-check", "no-cache-dir", "no-color", "no-input",
+    "progress-bar", "quiet", "require-virtualenv", "retries", "root-user-action", "timeout", "verbose",
+}  # fmt: skip
+"""The options of pip that do not change which packages it installs, and from where."""
+
+_MACHINE_FILES = ("/etc/pip.conf", "/Library/Application Support/pip/pip.conf")
 _ERROR_CHARACTERS = 3_000
 
 
@@ -72,7 +88,10 @@ def build_environment(requirements: Requirements, options: Sequence[str] = ()) -
         ModelError: this machine has no such Python, or the packages cannot be installed; with the end of
             pip's messages.
     """
-    return build_once("environments", requirements.key, lambda home: _install(requirements, home, options))
+    key = requirements.key
+    if options:
+        key = hashlib.sha256(json.dumps([key, *options]).encode()).hexdigest()
+    return build_once("environments", key, lambda home: _install(requirements, home, options))
 
 
 def _find_python(version: str) -> str | None:
@@ -120,22 +139,35 @@ def _install(requirements: Requirements, home: Path, options: Sequence[str]) -> 
         file = Path(temporary) / "requirements.txt"
         file.write_text("".join(f"{line}\n" for line in requirements.install_lines))
         if uv is not None:
-            create = [uv, "venv", "--quiet", "--no-project", "--python", python, str(home)]
-            install = [uv, "pip", "install", "--quiet", "--python", interpreter]
+            quiet = ["--quiet", "--no-config", "--python"]
+            run_command([uv, "venv", "--no-project", *quiet, python, str(home)], requirements.python)
+            install = [uv, "pip", "install", *quiet, interpreter]
         else:
-            create = [python, "-m", "venv", str(home)]
-            install = [interpreter, "-m", "pip", "install", "--quiet", "--no-input"]
+            run_command([python, "-I", "-m", "venv", str(home)], requirements.python)
+            install = [interpreter, "-I", "-m", "pip", "install", "--quiet", "--no-input"]
             install.append("--disable-pip-version-check")
-        run_command(create, requirements.python)
-        run_command([*install, *options, "-r", str(file)], requirements.python)
+        with _copy_pip_configuration(home):
+            run_command([*install, *options, "-r", str(file)], requirements.python)
+
+
+@contextlib.contextmanager
+def _copy_pip_configuration(home: Path) -> Iterator[None]:
+    """Let the pip of an environment use the configuration of the pip of this process's environment."""
+    own, copy = Path(sys.prefix) / "pip.conf", home / "pip.conf"
+    if own.is_file():
+        shutil.copyfile(own, copy)
+    try:
+        yield
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 def _find_uv() -> str | None:
     """Return the path of uv: the command on the PATH, or that of the installed package; None without it.
 
-    uv does not read the configuration of pip, so pip is used where an index is configured for it.
+    uv does not read the configuration of pip, so pip is used where that has its own index or other options.
     """
-    if _has_own_index():
+    if not _list_pip_options() <= _HARMLESS_OPTIONS:
         return None
     command = shutil.which("uv")
     if command is None and importlib.util.find_spec("uv") is not None:
@@ -144,20 +176,38 @@ def _find_uv() -> str | None:
     return command
 
 
-def _has_own_index() -> bool:
-    """Return whether an index is configured for pip, by a variable or a file."""
-    if any(os.environ.get(name) for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX")):
-        return True
-    home, configured = Path(os.path.expanduser("~")), os.environ.get("PIP_CONFIG_FILE") or os.devnull
-    files = [Path("/etc/pip.conf"), home / ".pip" / "pip.conf", home / ".config" / "pip" / "pip.conf"]
-    files += [Path(sys.prefix) / "pip.conf", Path(configured)]
-    for file in files:
-        with contextlib.suppress(OSError):  # most of these files do not exist
-            if re.search(
-                r"^\s*(?:extra-)?index-url|^\s*no-index", file.read_text(errors="replace"), re.MULTILINE
-            ):
-                return True
-    return False
+def _list_pip_options() -> set[str]:
+    """Return the names of the options that are configured for pip, by variables or files."""
+    options = {name[4:] for name, value in os.environ.items() if name.startswith("PIP_") and value}
+    options.discard("CONFIG_FILE")
+    for file in _list_pip_files():
+        parser = configparser.RawConfigParser(strict=False)
+        try:
+            parser.read_string(file.read_text())
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, configparser.Error):
+            options.add("unreadable configuration")
+        options.update(name for section in parser.sections() for name in parser.options(section))
+    return {name.lower().replace("_", "-") for name in options}
+
+
+def _list_pip_files() -> list[Path]:
+    """Return the paths from which pip reads its configuration."""
+    home = Path(os.path.expanduser("~"))
+    configuration = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+    directories = [Path(path) for path in (os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")]
+    directories += [configuration, home / "Library/Application Support"]
+    files = [directory / "pip" / "pip.conf" for directory in directories]
+    files += [*map(Path, _MACHINE_FILES), home / ".pip" / "pip.conf", Path(sys.prefix) / "pip.conf"]
+    return [*files, Path(os.environ.get("PIP_CONFIG_FILE") or os.devnull)]
+
+
+def _list_build_variables() -> dict[str, str]:
+    """Return the environment variables of the commands that build an environment."""
+    names = {*PASSED_VARIABLES, *_BUILD_VARIABLES}
+    names |= {name.lower() for name in _BUILD_VARIABLES if name.endswith("_PROXY")}
+    return {name: value for name, value in os.environ.items() if name in names or name.startswith("PIP_")}
 
 
 def run_command(command: Sequence[str], version: str) -> None:
@@ -170,9 +220,7 @@ def run_command(command: Sequence[str], version: str) -> None:
     Raises:
         ModelError: it fails; with the end of its messages.
     """
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")
-    }
+    environment = _list_build_variables()
     try:
         done = subprocess.run(  # noqa: S603  a fixed program; requirements are names and versions
             command, capture_output=True, text=True, errors="replace", env=environment, check=False

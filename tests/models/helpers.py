@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import shutil
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer
 
 from sparksig import ColSpec, ModelSignature, PythonModel, Schema, TensorSpec
+from sparksig.models.directory import ModelDirectory
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -169,3 +171,14 @@ def same_bits(left, other):
         and left.shape == other.shape
         and (left.tobytes() == other.tobytes() if plain else left.tolist() == other.tolist())
     )
+
+
+PYTHON = ".".join(platform.python_version_tuple()[:2])
+
+
+def with_requirements(model, text, python=None):
+    """Write the requirements and the Python of a model, and return its directory."""
+    (model / "requirements.txt").write_text(text)
+    if python is not None:
+        (model / "python_env.yaml").write_text(f"python: {python}\n")
+    return ModelDirectory.read(model)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import platform
 import sys
 import sysconfig
 import tarfile
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,21 +19,18 @@ from sparksig.errors import (
     ModelDamagedError,
     ModelError,
     ModelNotTrustedError,
-    UnsupportedError,
 )
-from sparksig.models import virtualenvs
 from sparksig.models.archives import read_archive, unpack_environment
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environments import compare_environment, resolve_environment
 from sparksig.models.node_cache import CACHE_VARIABLE
-from sparksig.models.requirements import Requirements, read_requirements
 from sparksig.models.seal import hash_file
 from sparksig.models.trust import Trust
 from sparksig.models.versions import VersionMismatchWarning
 from tests.cli.runner import runner
+from tests.differences import differs
+from tests.models.helpers import PYTHON, with_requirements
 from tests.models.older import CACHE, train_older_models
-
-PYTHON = ".".join(platform.python_version_tuple()[:2])
 
 
 @pytest.fixture
@@ -43,77 +38,6 @@ def model(tmp_path):
     sparksig.save_model(tmp_path / "model", lambda frame: frame["x"] * 2, input_example={"x": 1.0})
     (tmp_path / "model" / "SHA256SUMS").unlink()
     return tmp_path / "model"
-
-
-def with_requirements(model, text, python=None):
-    (model / "requirements.txt").write_text(text)
-    if python is not None:
-        (model / "python_env.yaml").write_text(f"python: {python}\n")
-    return ModelDirectory.read(model)
-
-
-# --- requirements -------------------------------------------------------------------------------------------
-
-
-def test_requirements_are_read_without_sparksig(model):
-    lines = ("scikit-learn==1.5.0", "numpy<2, >=1.26; python_version > '3'", "Uvicorn[standard]")
-    text = "# comment\nsparksig==0.1.0\n\n" + "  # why\n".join(lines)
-    requirements = read_requirements(with_requirements(model, text, "3.10.4"))
-    assert requirements == Requirements(lines, "3.10")
-    assert not requirements.is_pinned
-    assert "pyarrow>=17" in requirements.install_lines
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "scikit-learn @ https://example.org/x.whl",
-        "https://example.org/x.whl",
-        "./wheels/x.whl",
-        "../x",
-        "-e .",
-        "-r other.txt",
-        "--index-url https://example.org",
-        "--extra-index-url=https://example.org",
-        "git+https://example.org/x.git",
-        "numpy==1.26 --hash=sha256:abc",
-        "numpy==1.26 --config-settings=x",
-    ],
-)
-def test_requirement_that_is_not_a_name_is_refused(model, line):
-    with pytest.raises(UnsupportedError, match=r"is not a name with versions. URLs, paths and options"):
-        read_requirements(with_requirements(model, f"pandas\n{line}\n"))
-
-
-def test_key_depends_on_requirements_and_python():
-    keys = {
-        Requirements(lines, python).key for lines in ((), ("a==1",), ("a==2",)) for python in ("3.10", "3.11")
-    }
-    assert len(keys) == 6
-
-
-def test_directory_without_requirements(model):
-    (model / "requirements.txt").unlink()
-    with pytest.raises(ModelError, match=r"has no requirements\.txt\. Save it with pip_requirements"):
-        read_requirements(ModelDirectory.read(model))
-
-
-@pytest.mark.parametrize(
-    ("content", "text"),
-    [
-        pytest.param(b"\xff", "'requirements.txt' is not text", id="no text"),
-        pytest.param(b"a" * (2**20 + 1), "expected text of at most 1 MiB, got a larger file", id="too long"),
-    ],
-)
-def test_damaged_requirements(model, content, text):
-    (model / "requirements.txt").write_bytes(content)
-    with pytest.raises(ModelDamagedError, match=text):
-        read_requirements(ModelDirectory.read(model))
-
-
-def test_damaged_version_of_python(model):
-    with pytest.raises(ModelDamagedError, match="expected a version of Python, got 'three'"):
-        read_requirements(with_requirements(model, "pandas\n", "three"))
 
 
 # --- permission and choices ---------------------------------------------------------------------------------
@@ -137,29 +61,6 @@ def test_python_that_is_not_there(model):
     directory = with_requirements(model, "pandas\n", "3.99.1")
     with pytest.raises(ModelError, match=r"needs Python 3\.99, and this machine has no python3\.99"):
         resolve_environment(directory, "model", Trust(), allow_install=True)
-
-
-@pytest.mark.parametrize(
-    ("on_path", "in_pyenv", "expected"),
-    [
-        ("exit 0", None, "bin"),
-        ("exit 127", "exit 0", "pyenv"),  # a version that is not activated
-        (None, "exit 0", "pyenv"),
-        ("exit 127", "exit 127", None),
-        (None, None, None),
-    ],
-    ids=["on the PATH", "not activated", "in pyenv only", "does not run", "none"],
-)
-def test_python_is_one_that_runs(tmp_path, monkeypatch, on_path, in_pyenv, expected):
-    files = {"bin": tmp_path / "bin" / "python3.99", "pyenv": tmp_path / "versions/3.99.1/bin/python3.99"}
-    for file, script in zip(files.values(), (on_path, in_pyenv)):
-        file.parent.mkdir(parents=True)
-        if script is not None:
-            file.write_text(f"#!/bin/sh\n{script}\n")
-            file.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
-    assert virtualenvs._find_python("3.99") == (expected and str(files[expected]))
 
 
 @pytest.mark.parametrize(
@@ -196,18 +97,6 @@ def test_packages_that_cannot_be_installed(model, tmp_path, monkeypatch):
     with pytest.raises(ModelError, match=r"(?s)cannot be built:.*a-package-that-does-not-exist"):
         environment.locate()
     assert not list((tmp_path / "cache").glob("environments/*/bin"))
-
-
-def test_uv_is_not_used_where_pip_has_an_index_of_its_own(tmp_path, monkeypatch):
-    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(virtualenvs.shutil, "which", lambda name: f"/bin/{name}")
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
-    (tmp_path / "pip.conf").write_text("[global]\ntimeout = 60\n")
-    assert virtualenvs._find_uv() == "/bin/uv"
-    (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://packages.example/simple\n")
-    assert virtualenvs._find_uv() is None
 
 
 # --- archives -----------------------------------------------------------------------------------------------
@@ -249,6 +138,17 @@ def test_archive_that_leads_out_of_its_directory(archive_of, tmp_path, monkeypat
     assert not list(tmp_path.rglob("outside"))
     with pytest.raises(ModelDamagedError, match="the content differs: expected the digest 00"):
         unpack_environment(file, "00")
+
+
+def test_archive_with_another_content_than_its_pinned_digest(model, archive_of, monkeypatch):
+    file = archive_of()
+    directory = ModelDirectory.read(model)
+    digest = hash_file(file)
+    environment = resolve_environment(directory, f"{file}@sha256:{digest.upper()}", Trust())
+    assert (environment.archive, environment.digest) == (str(file), digest)
+    archive_of({"scipy": "1.13.1"})
+    with pytest.raises(ModelDamagedError, match=f"the content differs: expected the digest {digest}, got"):
+        sparksig.load_model(model, allow_pickle=True, environment=f"{file}@sha256:{digest}")
 
 
 def test_archive_of_another_machine(model, archive_of, tmp_path, monkeypatch):
@@ -334,23 +234,39 @@ def test_unknown_reaction_to_other_versions(model, environment):
 
 
 def test_differences_that_matter_are_named(model):
-    with_requirements(model, f"cloudpickle==0.1\nrequests==0.1\nnumpy=={np.__version__}\n")
+    """The pickle of a function may contain an estimator of scikit-learn, so its version may matter."""
+    with_requirements(
+        model, f"cloudpickle==0.1\nscikit-learn==0.1\nsetuptools==0.1\nnumpy=={np.__version__}\n"
+    )
     report = compare_environment(ModelDirectory.read(model))
-    assert [(difference.name, report.matters(difference)) for difference in report.differences] == [
-        ("cloudpickle", True),
-        ("requests", False),
+    assert [(difference.name, report.judge(difference)) for difference in report.differences] == [
+        ("cloudpickle", "yes"),
+        ("scikit-learn", "maybe"),
+        ("setuptools", "no"),
     ]
     result = runner().invoke(cli, ["env", "check", str(model)], standalone_mode=False)
-    assert result.output.startswith("this environment: 2 versions differ from those that the model was")
-    assert "cloudpickle  expected 0.1, got" in result.output
-    assert "matters for loading" in result.output
+    assert result.output.startswith("this environment: 3 versions differ from those that the model was")
+    effects = [line.split("  ")[-1] for line in result.output.splitlines()[1:]]
+    assert effects == [
+        "matters for loading",
+        "may matter: the model can import it",
+        "does not matter for loading",
+    ]
     result = runner().invoke(cli, ["env", "check", str(model), "--json"], standalone_mode=False)
-    assert json.loads(result.output)["differences"][0]["matters"] is True
+    assert json.loads(result.output)["differences"][0]["matters"] == "yes"
 
 
 # --- for real -----------------------------------------------------------------------------------------------
 
 
+@differs(
+    "Model directories",
+    "a model that needs other versions of packages than are installed",
+    mlflow="`env_manager=` of `spark_udf`: a server in the model's environment scores each task over HTTP; "
+    "refused on Spark Connect outside of Databricks. `load_model` uses the installed packages",
+    sparksig="`environment=` of `load_model`, `score_files`, `spark_udf`, `score` and jobs, Connect too: "
+    "a process in an environment that is built (`allow_install=True`) or read from an archive predicts",
+)
 @pytest.mark.slow
 @pytest.mark.once
 def test_older_scikit_learn_predicts_the_same_bits(tmp_path, monkeypatch):
