@@ -17,6 +17,7 @@ from sparksig.models.archives import read_archive
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environments import resolve_environment
 from sparksig.models.node_cache import CACHE_VARIABLE
+from sparksig.models.requirements import Requirements
 from sparksig.models.seal import hash_file
 from sparksig.models.trust import Trust
 from tests.cli.runner import runner
@@ -172,6 +173,34 @@ def test_requirements_that_cannot_be_resolved(model, wheels, monkeypatch, lines,
     environment = resolve_environment(directory, "model", Trust(), allow_install=True)
     with pytest.raises(ModelError, match=rf"(?s)cannot be built:.*{reason}"):
         environment.locate()
+
+
+@pytest.mark.slow
+@pytest.mark.once
+def test_uv_installs_without_a_configuration_of_its_own(wheels, tmp_path, monkeypatch):
+    uv = pytest.importorskip("uv").find_uv_bin()
+    monkeypatch.setattr(virtualenvs, "_find_uv", lambda: uv)
+    needed, options = Requirements(("tiny==1.0",), PYTHON), ["--no-index"]
+    (tmp_path / "uv").mkdir()
+    (tmp_path / "uv" / "uv.toml").write_text(f'find-links = ["{wheels}"]\n')
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
+    with pytest.raises(ModelError, match=r"(?s)cannot be built:.*tiny"):
+        virtualenvs.build_environment(needed, options)
+    home = virtualenvs.build_environment(needed, [*options, "--find-links", str(wheels)])
+    assert list(home.rglob("tiny.py"))
+
+
+@pytest.mark.slow
+@pytest.mark.once
+def test_pip_installs_from_the_index_of_this_environment(wheels, tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "pip.conf").write_text(f"[install]\nno-index = true\nfind-links = {wheels}\n")
+    monkeypatch.setattr(virtualenvs.sys, "prefix", str(tmp_path))
+    home = virtualenvs.build_environment(Requirements(("tiny==2.0",), PYTHON))
+    assert list(home.rglob("tiny.py"))
+    assert not (home / "pip.conf").exists()
 
 
 @pytest.mark.slow
