@@ -29,7 +29,7 @@ def write_file(path: str, data: bytes, conf: Mapping[str, str], *, is_private: b
 
     Raises:
         OSError: the file cannot be written.
-        UnsupportedError: neither pyarrow nor a Spark session knows the file system.
+        UnsupportedError: neither pyarrow nor a classic Spark session knows the file system.
     """
     files, target = find_file_system(path, conf)
     if files is None:
@@ -60,7 +60,7 @@ def read_file(path: str, conf: Mapping[str, str]) -> bytes | None:
 
     Raises:
         OSError: the file cannot be read.
-        UnsupportedError: neither pyarrow nor a Spark session knows the file system.
+        UnsupportedError: neither pyarrow nor a classic Spark session knows the file system.
     """
     files, target = find_file_system(path, conf)
     if files is None:
@@ -81,7 +81,8 @@ def _hadoop(path: str) -> tuple[Any, Any, Any]:
     context = pyspark.SparkContext._active_spark_context if pyspark is not None else None
     if context is None:
         raise UnsupportedError(
-            f"{path!r} is on a file system that pyarrow does not know, and no Spark session is active"
+            f"{path!r} is on a file system that pyarrow does not know, and no classic Spark "
+            "session is active. Choose a path that this machine accesses, or start the job with spark-submit"
         )
     target = context._jvm.org.apache.hadoop.fs.Path(path)
     return context._jvm, target.getFileSystem(context._jsc.hadoopConfiguration()), target

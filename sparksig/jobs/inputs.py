@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from sparksig.errors import (
     Code,
@@ -27,9 +25,10 @@ from sparksig.jobs.input_checks import (
     find_schemas_with_null_types,
     is_null_type,
 )
+from sparksig.jobs.input_files import escape_pattern, path_exists, read_statuses
 from sparksig.models.registry import redact_uri
 from sparksig.spark.diagnosis import NO_DELTA
-from sparksig.spark.hadoop import HadoopPath
+from sparksig.spark.hadoop import HadoopPath, is_connect
 from sparksig.tables.delta import name_delta_table
 from sparksig.views import count_nouns
 
@@ -78,10 +77,9 @@ class Input:
         if not self._files:
             return
         try:
-            statuses = _read_statuses(self.rows.sparkSession, list(self._files))
+            statuses = read_statuses(self.rows.sparkSession, list(self._files))
         except Exception as error:  # an error of Hadoop or of this machine: the file is missing
-            name = getattr(error, "filename", None)
-            raise _explain_vanished(f"the file {name}" if name else "a file of the input") from None
+            raise _explain_vanished(error) from None
         require_unchanged(self._files, statuses)
 
 
@@ -118,7 +116,7 @@ def open_input(
     if section.table is not None:
         rows, identity = _open_named(spark, section, section.table)
     elif section.format == "delta":
-        rows, identity = _open_delta(spark, section, HadoopPath.qualify(spark, section.location).uri)
+        rows, identity = _open_delta(spark, section, _qualify(spark, section.location))
     elif section.format == "parquet":
         rows, identity = _open_parquet(spark, section, types)
     else:
@@ -127,9 +125,9 @@ def open_input(
     identity, files = {"place": redact_uri(section.location), **identity}, {}
     if "version" not in identity:
         try:
-            files = _read_statuses(spark, rows.inputFiles())
+            files = read_statuses(spark, rows.inputFiles())
         except FileNotFoundError as error:
-            raise _explain_vanished(f"the file {error.filename}") from None
+            raise _explain_vanished(error) from None
         identity |= digest_files(files)
     table = Input(rows, identity=identity, _files=files)
     return _select_columns(_filter_rows(table, section.filter, text, lenient=lenient), section.select)
@@ -144,13 +142,19 @@ def _open_parquet(
     _refuse_delta(spark, section)
     try:
         reader = spark.read.option("ignoreCorruptFiles", "false").option("ignoreMissingFiles", "false")
-        rows = reader.parquet(section.location)
-        uri = HadoopPath.qualify(spark, section.location).uri
+        rows = _analyze(reader.parquet(section.location))
+        uri = _qualify(spark, section.location)
         if stored := find_schemas_with_null_types(uri):
             rows = _add_null_columns(spark, uri, rows, stored, types)
         return rows, {"format": "parquet"}
     except Exception as error:
         raise _explain_error(error, section) from None
+
+
+def _analyze(rows: DataFrame) -> DataFrame:
+    """Return a table; Spark Connect raises an error such as a missing path only here."""
+    rows.schema  # noqa: B018
+    return rows
 
 
 def _add_null_columns(
@@ -211,8 +215,12 @@ def _select_with_nulls(rows: DataFrame, names: Iterable[str], types: Mapping[str
 
 def _join_path(path: str, name: str) -> str:
     """Return the path of a file of a table, escaped so that Spark does not read it as a pattern."""
-    escaped = re.sub(r"([*?\[\]{}\\])", r"\\\1", name)
-    return f"{path.rstrip('/')}/{escaped}" if name else path
+    return f"{path.rstrip('/')}/{escape_pattern(name)}" if name else path
+
+
+def _qualify(spark: SparkSession, path: str) -> str:
+    """Return a path with its scheme; unchanged on Spark Connect, which resolves it on the server."""
+    return path if is_connect(spark) else HadoopPath.qualify(spark, path).uri
 
 
 def _open_text(spark: SparkSession, section: InputSection) -> TextTable:
@@ -221,15 +229,16 @@ def _open_text(spark: SparkSession, section: InputSection) -> TextTable:
     _refuse_delta(spark, section)
     try:
         text = read_text(spark, section, section.location)
+        files = text.rows.inputFiles()
     except Exception as error:
         raise _explain_error(error, section) from None
-    if not text.rows.inputFiles():
+    if not files:
         raise TableNotFoundError(f"there is no file in {section.location!r}")
     return text
 
 
 def _refuse_delta(spark: SparkSession, section: InputSection) -> None:
-    if (HadoopPath.qualify(spark, section.location) / "_delta_log").exists():
+    if path_exists(spark, f"{section.location.rstrip('/')}/_delta_log"):
         raise build_delta_error(section.format)
 
 
@@ -244,7 +253,7 @@ def _open_delta(
             [newest] = spark.sql(f"DESCRIBE HISTORY {quoted} LIMIT 1").select("version").collect()
             version = int(newest[0])
         reader = spark.read.format("delta").option("versionAsOf", version)
-        rows = reader.table(name) if name else reader.load(target)
+        rows = _analyze(reader.table(name) if name else reader.load(target))
         [detail] = spark.sql(f"DESCRIBE DETAIL {quoted}").select("id").collect()
     except Exception as error:
         raise _explain_error(error, section) from None
@@ -315,21 +324,13 @@ def require_unchanged(files: Mapping[str, tuple[int, int]], current: Mapping[str
         raise SparksigError(f"the input changed while it was read: {count}, first {changed[0]!r}")
 
 
-def _explain_vanished(file: str) -> TableNotFoundError:
+def _explain_vanished(error: Exception) -> TableNotFoundError:
     """Return the error for a file that was deleted while its table was read."""
+    name = getattr(error, "filename", None)
+    file = f"the file {name}" if name else "a file of the input"
     return TableNotFoundError(
         f"{file} vanished while the table was read. Start again when no process replaces its files"
     )
-
-
-def _read_statuses(spark: SparkSession, paths: list[str]) -> dict[str, tuple[int, int]]:
-    """Return the sizes and times of files by their names in Spark, which are encoded."""
-    with ThreadPoolExecutor(16) as pool:
-        statuses = pool.map(
-            lambda path: HadoopPath(spark, unquote(path).replace("file:///", "file:/", 1)).read_status(),
-            paths,
-        )
-        return dict(zip(paths, statuses))
 
 
 def _filter_rows(table: Input, condition: str | None, text: TextTable | None, *, lenient: bool) -> Input:
@@ -374,8 +375,8 @@ def _select_columns(table: Input, expressions: Mapping[str, str]) -> Input:
     for name, expression in expressions.items():
         reason = ""
         try:
-            selected: Any = table.rows.select(F.expr(expression).alias("selected"))
-            if not selected._jdf.queryExecution().analyzed().deterministic():
+            selected = table.rows.select(F.expr(expression).alias("selected"))
+            if not _is_deterministic(selected, expression, table.rows):
                 reason = "its value changes each time it is evaluated"
         except Exception as error:  # an error of the parser or the analyser
             reason = " ".join(str(error).strip().partition("\n")[0].split()) or "Spark cannot read it"
@@ -400,11 +401,37 @@ def _check_condition(rows: DataFrame, condition: str) -> None:
     from pyspark.sql import functions as F
 
     try:
-        filtered: Any = rows.where(F.expr(condition))
         reason = ""
-        if not filtered._jdf.queryExecution().analyzed().condition().deterministic():
+        if not _is_deterministic(rows.where(F.expr(condition)), condition, rows):
             reason = "its value changes each time it is evaluated"
     except Exception as error:  # an error of the parser or the analyser
         reason = " ".join(str(error).strip().partition("\n")[0].split()) or "Spark cannot read it"
     if reason:
         raise build_value_error("input.filter", "a condition in SQL", "another text", reason)
+
+
+def _is_deterministic(result: DataFrame, expression: str, rows: DataFrame) -> bool:
+    """Return whether an expression of the rows always has the same value.
+
+    Spark Connect shows no plan; but an aggregate function refuses an argument whose value changes.
+
+    Args:
+        result: the rows to which the expression was applied.
+        expression: the expression in SQL.
+        rows: the rows.
+
+    Raises:
+        Exception: an error of the parser or the analyser.
+    """
+    from pyspark.sql import functions as F
+
+    if not is_connect(result):
+        frame: Any = result
+        plan = frame._jdf.queryExecution().analyzed()
+        return bool((plan.condition() if plan.nodeName() == "Filter" else plan).deterministic())
+    _analyze(result)
+    try:
+        _analyze(rows.agg(F.count(F.expr(expression))))
+    except Exception as error:  # also a window function, which is accepted
+        return re.search(r"non[-_]?deterministic", str(error), re.IGNORECASE) is None
+    return True

@@ -35,7 +35,7 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.spark.bind import column
 from sparksig.spark.diagnosis import convert_spark_errors
 from sparksig.spark.frame import judge_table
-from sparksig.spark.hadoop import HadoopPath
+from sparksig.spark.hadoop import HadoopPath, is_connect
 from sparksig.spark.result_types import build_outputs, read_result_type
 from sparksig.spark.udf import ModelUDF, build_udf
 from sparksig.spark.work import PredictionObserver
@@ -81,8 +81,18 @@ class SparkEngine:
     # --- before anything is scored --------------------------------------------------------------------------
 
     def start(self, run: ScoreRun) -> str:
-        """Start the session, and ship the model to its workers."""
+        """Start the session, and ship the model to its workers.
+
+        Raises:
+            UnsupportedError: it is a session of Spark Connect, which gives no access to file systems.
+        """
         self.spark = start_session("score", run.config)
+        if is_connect(self.spark):
+            raise UnsupportedError(
+                "the score job does not run on Spark Connect with the engine spark: Spark Connect gives no "
+                "access to the file systems of its cluster. Start it with spark-submit, set engine: direct "
+                "or local, or call sparksig.score and sparksig.write in the session"
+            )
         self.counts = Counts(PredictionObserver(self.spark.sparkContext))
         self.udf = _build_udf(self.spark, run.config, run.model)
         return self.udf.digest

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import cloudpickle
 import numpy as np
@@ -650,12 +651,12 @@ def older_packages_predict_the_same_bits_in_newer_workers(at):
 
 
 @check(lambda kind: {} if kind != "connect" else {
-    "check": "the check job does not run on Spark Connect",
     "score": ["direct", "Spark Connect", 100, 99, 1, 1],
     "rows": [99, 9800.0, [[50, "NULL_IN_REQUIRED"]]],
     "again": "repeated",
     "partitioned": [3, 3],
-    "spark": "the score job does not run on Spark Connect",
+    "spark": "the score job does not run on Spark Connect with the engine spark: Spark Connect gives no "
+    "access to the file systems of its cluster",
     "delta": "engine: expected direct on a classic session, got direct on Spark Connect (the output is a "
     "Delta table, which needs a classic session: Spark Connect gives no access to file systems)",
 })  # fmt: skip
@@ -663,9 +664,8 @@ def jobs_on_connect(at):
     """Classic sessions are tested at length elsewhere."""
     if at.kind != "connect":
         return {}
-    from sparksig.jobs import CheckConfig, ScoreConfig
+    from sparksig.jobs import ScoreConfig
     from sparksig.jobs import score as run_score
-    from sparksig.jobs.check_job import check as run_check
 
     folder = at.folder
     path = at.save("m", lambda data, params: data["x"] * 2.0, {"x": "long"}, Y)
@@ -692,10 +692,8 @@ def jobs_on_connect(at):
     partitioned = run_score(config_of(input=parts_input, output=days, budget=None, quarantine=None))
     delta = config_of(output={"path": str(folder / "delta"), "keep": ["id"], "format": "delta"})
     on_spark = config_of(engine="spark", output={"path": str(folder / "new"), "keep": ["id"]})
-    check_config = {"input": {"path": str(folder / "rows")}, "contract": "x double"}
     counts = [report.rows_in, report.scored, report.rejected, len(bad)]
     return {
-        "check": message_of(lambda: run_check(CheckConfig.model_validate(check_config))).partition(",")[0],
         "score": [report.engine, report.engine_reason, *counts],
         "rows": [
             len(out),
@@ -704,9 +702,114 @@ def jobs_on_connect(at):
         ],
         "again": run_score(config_of(run_id="r")).status,
         "partitioned": [partitioned.scored, len(pd.read_parquet(folder / "days"))],
-        "spark": message_of(lambda: run_score(on_spark)).partition(",")[0],
+        "spark": message_of(lambda: run_score(on_spark)).partition(". ")[0],
         "delta": message_of(lambda: run_score(delta)).splitlines()[-1].strip(" -").partition(" [")[0],
     }
+
+
+def write_days(table):
+    """Write a table of four rows, with a null, in a file for each of two days."""
+    for day, values in {1: [1, None], 2: [3, 4]}.items():
+        (table / f"day={day}").mkdir(parents=True)
+        rows = pa.table({"id": [0, 1], "x": pa.array(values, pa.int64())})
+        pq.write_table(rows, table / f"day={day}" / f"{day}.parquet")
+
+
+def run_job(action, config, section, **changes):
+    return action(config.model_validate({"input": section, **changes}))
+
+
+def check_job(section, contract="id bigint, x bigint, day int"):
+    from sparksig.jobs import CheckConfig, check
+
+    return run_job(check, CheckConfig, section, contract=contract, mode="full")
+
+
+@check(lambda kind: {} if kind != "connect" else {
+    "check": ["done", 3, True],
+    "view": [4, "view"],
+    "csv": 2,
+    "infer": ["id: long", "x: long", "day: integer", "twice: long"],
+    "plan": 4,
+    "commands": [0, 3, 0],
+})  # fmt: skip
+def check_and_infer_jobs_on_connect(at):
+    """Spark lists the files of a table, because its file systems are not accessible."""
+    if at.kind != "connect":
+        return {}
+    from click.testing import CliRunner
+
+    from sparksig.cli import cli
+    from sparksig.jobs import InferConfig, infer, plan_infer
+    from sparksig.jobs.inputs import digest_files
+
+    table, signature, text = (at.folder / name for name in ("rows of a table", "signature.json", "t.csv"))
+    write_days(table)
+    text.write_text("id,x\n1,2\n3,4\n")
+    at.spark.range(4).createOrReplaceTempView("numbers")
+    source = {"path": str(table), "filter": "x is null or x > 1", "select": {"twice": "x * 2"}}
+    done = check_job(source, "id bigint, x bigint, day int, twice bigint")
+    files = {f"file://{quote(str(file), '/=')}": file.stat() for file in table.glob("*/*")}
+    statuses = {uri: (status.st_size, status.st_mtime_ns // 10**6) for uri, status in files.items()}
+    identity = {**digest_files(statuses), "format": "parquet", "place": str(table)}
+    view = check_job({"table": "numbers"}, "id bigint")
+    csv = check_job({"path": str(text), "format": "csv", "schema": "id int, x int"}, "id int, x int")
+    run_job(infer, InferConfig, source, signature=str(signature))
+    inputs = ModelSignature.from_dict(json.loads(signature.read_text())).inputs
+    commands = [["check", table, signature], ["check", table, "id string"], ["infer", "numbers"]]
+    runs = [CliRunner().invoke(cli, [*map(str, command), "--spark"]) for command in commands]
+    return {
+        "check": [done.status, done.rows_in, dict(done.input) == identity],
+        "view": [view.rows_in, view.input["format"]],
+        "csv": csv.rows_in,
+        "infer": [f"{spec.name}: {spec.type.name}" for spec in inputs],
+        "plan": len(run_job(plan_infer, InferConfig, source).signature.inputs),
+        "commands": [run.exit_code for run in runs],
+    }
+
+
+@check(lambda kind: {} if kind != "connect" else {
+    "broken": "x: expected bigint without nulls, got nulls, once",
+    "changing filter": "its value changes each time it is evaluated",
+    "changing column": "its value changes each time it is evaluated",
+    "delta": "input.format: expected delta, the format of the table, got parquet",
+    "missing": "there is no Parquet table at ",
+    "changed": "the input changed while it was read: 1 file",
+    "vanished": "1.parquet vanished while the table was read",
+})  # fmt: skip
+def check_jobs_on_connect_report_wrong_inputs(at):
+    if at.kind != "connect":
+        return {}
+    from sparksig.jobs.config import InputSection
+    from sparksig.jobs.inputs import open_input
+
+    table = at.folder / "table"
+    write_days(table)
+    (at.folder / "lake" / "_delta_log").mkdir(parents=True)
+    opened = open_input(at.spark, InputSection.model_validate({"path": str(table)}))
+    file = table / "day=1" / "1.parquet"
+
+    def change():
+        os.utime(file, (1, 1))
+        opened.check_unchanged()
+
+    def remove():
+        file.unlink()
+        opened.check_unchanged()
+
+    source = {"path": str(table)}
+    actions = {
+        "broken": lambda: check_job(source, "id bigint, x bigint not null, day int"),
+        "changing filter": lambda: check_job(source | {"filter": "rand() > x"}),
+        "changing column": lambda: check_job(source | {"select": {"r": "uuid()"}}),
+        "delta": lambda: check_job({"path": str(at.folder / "lake")}),
+        "missing": lambda: check_job({"path": str(at.folder / "no")}),
+        "changed": change,
+        "vanished": remove,
+    }
+    expected = EXPECTED["check_jobs_on_connect_report_wrong_inputs"](at.kind)
+    messages = {name: str(message_of(action)) for name, action in actions.items()}
+    return {name: expected[name] if expected[name] in text else text for name, text in messages.items()}
 
 
 # --- failures ---------------------------------------------------------------------------------------------
