@@ -18,6 +18,7 @@ import hashlib
 import io
 import os
 import shutil
+import sys
 import tempfile
 import warnings
 import weakref
@@ -326,15 +327,14 @@ def _read_package() -> Iterator[tuple[str, bytes]]:
 @lru_cache(maxsize=1)
 def _identify_package() -> str:
     """Return the version of this package and a digest of its modules: "0.1.0 (9f86d081884c7d65)"."""
-    from sparksig import __version__
-
+    version = sys.modules["sparksig"].__version__
     archive = Path(__file__).parents[2].name
     if archive.startswith(_PACKAGE_ARCHIVE):  # made by a driver, with the digest in its name
-        return f"{__version__} ({archive.removeprefix(_PACKAGE_ARCHIVE).partition('.')[0]})"
+        return f"{version} ({archive.removeprefix(_PACKAGE_ARCHIVE).partition('.')[0]})"
     content = hashlib.sha256()
     for name, source in _read_package():
         content.update(f"{name}\0".encode() + source)
-    return f"{__version__} ({content.hexdigest()[:16]})"
+    return f"{version} ({content.hexdigest()[:16]})"
 
 
 def _pack_package() -> Path:
