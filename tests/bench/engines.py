@@ -208,12 +208,11 @@ def make_spark_scorer(home: Path, spark: Any = None, **options: Any) -> Scorer:
 
 def make_sail_scorer(home: Path) -> Scorer:
     """Score with Spark's engine on Sail, a server of Spark Connect without a JVM."""
-    from pysail.spark import SparkConnectServer
     from pyspark.sql import SparkSession
 
-    server = SparkConnectServer(port=0)
-    server.start(background=True)
-    spark = SparkSession.builder.remote(f"sc://localhost:{server.listening_address[1]}").getOrCreate()
+    from tests.spark.sail_server import start_sail
+
+    spark = SparkSession.builder.remote(start_sail()).getOrCreate()
     return make_spark_scorer(home, spark, shipping="inline")
 
 

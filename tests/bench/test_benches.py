@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,15 @@ def test_engines_without_spark_are_measured(workload):
     lines = list(engines.report(0.0001, [workload, "local", "loop"]))[4:]
     assert [line.split(" | ")[1] for line in lines] == ["local", "loop"]
     assert all(float(line.split(" | ")[4]) > 0 for line in lines)
+
+
+@pytest.mark.spark
+@pytest.mark.once
+@pytest.mark.xdist_group("bench")
+@pytest.mark.skipif(find_spec("pysail") is None, reason="pysail is not installed")
+def test_sail_is_measured():
+    *_, line = engines.report(0.0001, ["linear", "sail"])
+    assert [line.split(" | ")[1], float(line.split(" | ")[2]) > 0] == ["sail", True]
 
 
 @pytest.mark.slow

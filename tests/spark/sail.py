@@ -6,28 +6,26 @@ Usage: python -m tests.spark.sail FOLDER
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 
-from tests.spark.archives import write_archive
+from tests.spark.sail_server import start_sail
 
 
 def main(folder):
-    from pysail.spark import SparkConnectServer
     from pyspark.sql import SparkSession
 
-    server = SparkConnectServer(port=0)
-    server.start(background=True)
-    _, port = server.listening_address
-    spark = SparkSession.builder.remote(f"sc://localhost:{port}").getOrCreate()
+    address = start_sail()
+    os.environ["SPARK_REMOTE"] = address  # for jobs, which open their session
+    spark = SparkSession.builder.remote(address).getOrCreate()
     results = {name: attempt(function, spark, folder) for name, function in CHECKS.items()}
     sys.stdout.write(json.dumps(results))
     sys.stdout.flush()
     spark.stop()
-    server.stop()
 
 
 def attempt(function, spark, folder):
@@ -73,35 +71,6 @@ def files_are_refused(spark, folder):
     return sparksig.spark_udf(spark, save(folder, twice), allow_pickle=True, shipping="files").shipping
 
 
-def scored(spark, folder, **options):
-    import sparksig
-
-    options = {"allow_pickle": True, "shipping": "path"} | options
-    rows = sparksig.score(doubles(spark), save(folder, twice), **options).collect()
-    return sorted(row.prediction for row in rows)
-
-
-def rejected_rows(spark, folder):
-    import sparksig
-
-    def fails(model_input):
-        if (model_input["x"] == 3).any():
-            raise ValueError("three")
-        return model_input["x"]
-
-    model = save(folder, fails, "fails")
-    options = {"allow_pickle": True, "shipping": "inline", "on_error": "null"}
-    rows = sparksig.score(doubles(spark), model, **options).collect()
-    return [[row.id, row.findings[0].code] for row in rows if row.findings]
-
-
-def column_function(spark, folder):
-    import sparksig
-
-    udf = sparksig.spark_udf(spark, save(folder, twice), allow_pickle=True, shipping="inline")
-    return sorted(row[0] for row in doubles(spark).select(udf("x")).collect())
-
-
 def checks(spark, folder):
     import sparksig
 
@@ -120,12 +89,41 @@ def split_rows(spark, folder):
 
 
 def written(spark, folder):
+    """Append to a table, and overwrite it."""
     import sparksig
 
+    def write(table, mode):
+        report = sparksig.write(table, path, format="parquet", mode=mode)
+        return [report.rows, spark.read.parquet(path).count()]
+
     path = str(folder / "table")
-    first = sparksig.write(doubles(spark), path, format="parquet")
-    second = sparksig.write(doubles(spark), path, format="parquet", mode="append")
-    return [first.rows, second.rows, spark.read.parquet(path).count()]
+    return [
+        write(doubles(spark), "error"),
+        write(doubles(spark), "append"),
+        write(doubles(spark).limit(3), "overwrite"),
+    ]
+
+
+def writes_are_refused(spark, folder):
+    """An existing table, another type, and nulls; the table stays as it was."""
+    import sparksig
+
+    path, contract = str(folder / "refusing"), "id bigint not null, x double"
+    sparksig.write(doubles(spark), path, contract, format="parquet")
+
+    def refuse(mode, *expressions):
+        table = doubles(spark).selectExpr(*expressions)
+        try:
+            sparksig.write(table, path, contract, format="parquet", mode=mode)
+        except sparksig.SparkSigError as error:
+            return str(error).splitlines()[-1].rpartition("[")[2].rstrip("]")
+
+    codes = [
+        refuse("error", "id", "x"),
+        refuse("append", "id", "string(x) as x"),
+        refuse("append", "nullif(id, 3) as id", "x"),
+    ]
+    return [*codes, spark.read.parquet(path).count()]
 
 
 def score_job(spark, folder):
@@ -181,47 +179,11 @@ def local_hours(spark, folder):
     return results
 
 
-def environment_by_path(spark, folder):
-    """The workers read a built environment from the driver's path, since the server refuses files."""
-    import sparksig
-
-    options = {"environment": write_archive(folder / "env.tar.gz"), "on_version_mismatch": "ignore"}
-    options |= {"allow_pickle": True}
-    model = save(folder, twice)
-    rows = sparksig.score(doubles(spark), model, shipping="inline", **options).collect()
-    return [sum(row.prediction for row in rows), attempt(ship_environment, spark, (model, options))]
-
-
-def ship_environment(spark, arguments):
-    import sparksig
-
-    model, options = arguments
-    return sparksig.spark_udf(spark, model, **options).shipping
-
-
-def nested_nullability(spark, folder):
-    return spark.sql("select named_struct('x', 1) as o").schema["o"].dataType["x"].nullable
-
-
-def sizes_of_batches(spark, folder):
-    """The setting of Spark for the rows of a batch, and batch_rows."""
-    import sparksig
-
-    model = save(folder, lambda model_input: model_input["x"] * 0 + len(model_input), "sizes")
-    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "3")
-    table, options = doubles(spark).coalesce(1), {"allow_pickle": True, "shipping": "inline"}
-    return [
-        max(row.prediction for row in sparksig.score(table, model, batch_rows=rows, **options).collect())
-        for rows in (None, 4)
-    ]
-
-
 CHECKS = {
     function.__name__: function
     for function in (
-        shipped_inline, files_are_refused, scored, rejected_rows, column_function, checks, split_rows,
-        written, score_job, observed_counts, local_hours, environment_by_path, nested_nullability,
-        sizes_of_batches,
+        shipped_inline, files_are_refused, checks, split_rows, written, writes_are_refused, score_job,
+        observed_counts, local_hours,
     )
 }  # fmt: skip
 
@@ -229,12 +191,10 @@ EXPECTED = {
     "shipped_inline": ["inline", 1, True],
     "files_are_refused": "UnsupportedError: the server refuses files: handle add artifacts. Pass "
     "shipping='inline', or shipping='path' for a path that the workers can read",
-    "scored": np.arange(0.0, 20.0, 2.0).tolist(),
-    "rejected_rows": [[3, "PREDICTION_FAILED"]],
-    "column_function": np.arange(0.0, 20.0, 2.0).tolist(),
     "checks": [True, True, True, False],
     "split_rows": [9, 1],
-    "written": [10, 10, 20],
+    "written": [[10, 10], [10, 20], [3, 3]],
+    "writes_are_refused": ["TARGET_EXISTS", "TYPE_MISMATCH", "NULL_IN_REQUIRED", 10],
     "score_job": ["direct", 10, 90.0],
     # a gap of the server: it has no observations
     "observed_counts": "UnsupportedOperationException: collect metrics",
@@ -246,15 +206,6 @@ EXPECTED = {
         8.0,
         12.0,
     ],
-    "environment_by_path": [
-        90.0,
-        "UnsupportedError: the model's environment is a file, and the server refuses files: handle add "
-        "artifacts. Pass shipping='inline' or shipping='path' if the workers can read the file at its path",
-    ],
-    # a gap: fields of structs are nullable
-    "nested_nullability": True,
-    # a gap: the setting is ignored
-    "sizes_of_batches": [5.0, 4.0],
 }
 
 if __name__ == "__main__":

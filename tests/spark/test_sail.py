@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.spark import sail
+from tests.spark import everywhere, sail
 
 pytestmark = [
     pytest.mark.once,
@@ -37,3 +37,13 @@ def results(tmp_path_factory):
 @pytest.mark.parametrize("name", sail.CHECKS)
 def test_on_sail(results, name):
     assert results[name] == sail.EXPECTED[name]
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    return everywhere.run("sail", tmp_path_factory.mktemp("everywhere"))
+
+
+@pytest.mark.parametrize("name", everywhere.CHECKS)
+def test_on_sail_as_everywhere(everything, name):
+    everywhere.compare(name, "sail", everything)
