@@ -1154,4 +1154,5 @@ def compare(name, kind, results):
         return
     if "error" in results[name]:
         pytest.fail(results[name]["error"], pytrace=False)
-    assert results[name]["found"] == EXPECTED[name](kind)
+    found, expected = results[name]["found"], EXPECTED[name](kind)
+    assert found == expected, f"found {found}, expected {expected}"
