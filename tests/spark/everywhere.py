@@ -1107,9 +1107,7 @@ def session(kind):
 
     builder = SparkSession.builder
     if kind == "sail":
-        address = start_sail()
-        os.environ.setdefault("SPARK_REMOTE", address)  # for jobs, which open their session
-        session = builder.remote(address).create()
+        session = builder.remote(start_sail()).create()
         session.conf.set("spark.sql.session.timeZone", "UTC")  # it casts timestamps in this zone only
         return session
     builder = builder.remote(MASTERS[kind]) if kind == "connect" else builder.master(MASTERS[kind])

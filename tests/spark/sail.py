@@ -6,7 +6,6 @@ Usage: python -m tests.spark.sail FOLDER
 from __future__ import annotations
 
 import json
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -19,9 +18,7 @@ from tests.spark.sail_server import start_sail
 def main(folder):
     from pyspark.sql import SparkSession
 
-    address = start_sail()
-    os.environ["SPARK_REMOTE"] = address  # for jobs, which open their session
-    spark = SparkSession.builder.remote(address).getOrCreate()
+    spark = SparkSession.builder.remote(start_sail()).getOrCreate()
     results = {name: attempt(function, spark, folder) for name, function in CHECKS.items()}
     sys.stdout.write(json.dumps(results))
     sys.stdout.flush()
@@ -115,7 +112,7 @@ def writes_are_refused(spark, folder):
         table = doubles(spark).selectExpr(*expressions)
         try:
             sparksig.write(table, path, contract, format="parquet", mode=mode)
-        except sparksig.SparkSigError as error:
+        except sparksig.SparksigError as error:
             return str(error).splitlines()[-1].rpartition("[")[2].rstrip("]")
 
     codes = [
@@ -194,7 +191,7 @@ EXPECTED = {
     "checks": [True, True, True, False],
     "split_rows": [9, 1],
     "written": [[10, 10], [10, 20], [3, 3]],
-    "writes_are_refused": ["TARGET_EXISTS", "TYPE_MISMATCH", "NULL_IN_REQUIRED", 10],
+    "writes_are_refused": ["INVALID_VALUE", "TYPE_MISMATCH", "NULL_IN_REQUIRED", 10],
     "score_job": ["direct", 10, 90.0],
     # a gap of the server: it has no observations
     "observed_counts": "UnsupportedOperationException: collect metrics",

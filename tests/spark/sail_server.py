@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 _SERVER = """
 import sys
@@ -26,7 +27,7 @@ def start_sail() -> str:
     """
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVER],
-        env={**os.environ, "TZ": "Pacific/Auckland"},
+        env={**os.environ, "TZ": "Pacific/Auckland", "PYTHONPATH": str(Path(__file__).parents[2])},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
