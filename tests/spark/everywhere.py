@@ -1078,4 +1078,5 @@ def compare(name, kind, results):
     """Compare the result of a check with the expected one."""
     if "error" in results[name]:
         pytest.fail(results[name]["error"], pytrace=False)
-    assert results[name]["found"] == EXPECTED[name](kind)
+    found, expected = results[name]["found"], EXPECTED[name](kind)
+    assert found == expected, f"found {found}, expected {expected}"
