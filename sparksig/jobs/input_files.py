@@ -36,9 +36,9 @@ def read_statuses(spark: SparkSession, paths: Sequence[str]) -> dict[str, tuple[
     names = {_decode_name(path): path for path in paths}
     if is_connect(spark):
         statuses = _query_statuses(spark, list(names)) if names else {}
-        if missing := names.keys() - statuses.keys():
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), min(missing))
-        return {path: statuses[name] for name, path in names.items()}
+        if missing := [name for name in names if _strip_scheme(name) not in statuses]:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), missing[0])
+        return {path: statuses[_strip_scheme(name)] for name, path in names.items()}
     with ThreadPoolExecutor(16) as pool:
         return dict(zip(names.values(), pool.map(lambda name: HadoopPath(spark, name).read_status(), names)))
 
@@ -48,8 +48,16 @@ def _decode_name(path: str) -> str:
     return re.sub("^file:///", "file:/", unquote(path))
 
 
+def _strip_scheme(name: str) -> str:
+    """Return a name as all servers agree on it: Sail omits the scheme, and the slash after it."""
+    return re.sub("^(file:)?/+", "", name)
+
+
 def _query_statuses(spark: SparkSession, names: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Return the sizes and times of files by a Spark job; nothing if a file does not exist."""
+    """Return the sizes and times of files, by their names without a scheme, by a Spark job.
+
+    The result is empty if a file does not exist.
+    """
     # without recursiveFileLookup, Spark would look for partition columns in the names
     reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
     files = reader.load([escape_pattern(name) for name in names])
@@ -59,7 +67,7 @@ def _query_statuses(spark: SparkSession, names: Sequence[str]) -> dict[str, tupl
         if _NOT_FOUND.search(str(error)):
             return {}
         raise
-    return {_decode_name(row[0]): (int(row[1]), int(row[2])) for row in rows}
+    return {_strip_scheme(row[0]): (int(row[1]), int(row[2])) for row in rows}
 
 
 def path_exists(spark: SparkSession, path: str) -> bool:

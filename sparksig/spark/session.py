@@ -21,7 +21,9 @@ def build_session(app_name: str, conf: Mapping[str, str] | None = None) -> Spark
         conf: Spark settings. They override the flags of spark-submit. A running session keeps settings that
             cannot be changed any more.
     """
-    builder = SparkSession.builder
+    active = SparkSession.getActiveSession()
+    # the URL of a server is known to its session alone
+    builder = SparkSession.builder if active is None else type(active).builder
     if "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit sets it for the process that it starts
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         builder = builder.appName(app_name)

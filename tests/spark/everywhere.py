@@ -767,7 +767,7 @@ def write_days(table):
     for day, values in {1: [1, None], 2: [3, 4]}.items():
         (table / f"day={day}").mkdir(parents=True)
         rows = pa.table({"id": [0, 1], "x": pa.array(values, pa.int64())})
-        pq.write_table(rows, table / f"day={day}" / f"{day}.parquet")
+        pq.write_table(rows, table / f"day={day}" / f"{day} %20.parquet")
 
 
 def run_job(action, config, section, **changes):
@@ -834,7 +834,7 @@ def check_and_infer_jobs_on_connect(at):
     "delta": "input.format: expected delta, the format of the table, got parquet",
     "missing": "there is no Parquet table at ",
     "changed": "the input changed while it was read: 1 file",
-    "vanished": "1.parquet vanished while the table was read",
+    "vanished": "1 %20.parquet vanished while the table was read",
 }, sail=MISSING_IS_EMPTY)  # fmt: skip
 def check_jobs_on_connect_report_wrong_inputs(at):
     if at.kind in ("local", "cluster"):
@@ -846,7 +846,7 @@ def check_jobs_on_connect_report_wrong_inputs(at):
     write_days(table)
     (at.folder / "lake" / "_delta_log").mkdir(parents=True)
     opened = open_input(at.spark, InputSection.model_validate({"path": str(table)}))
-    file = table / "day=1" / "1.parquet"
+    file = table / "day=1" / "1 %20.parquet"
 
     def change():
         os.utime(file, (1, 1))
