@@ -662,9 +662,9 @@ def a_model_runs_in_an_environment_of_its_own(at):
     "model": [300, True, [VERSIONS]],
     "archive": [300, True, [VERSIONS]],
     "direct": [300, True, [VERSIONS]],
-    "workers": "1 or 2",
+    "workers": "fewer than tasks",
     "processes of each worker": [1],
-    "loads": None if kind == "sail" else 0,
+    "loads": "at most 2",
 } if HAS_NEWER_PACKAGES else {})  # fmt: skip
 def older_packages_predict_the_same_bits_in_newer_workers(at):
     """A model runs with its own scikit-learn and NumPy: in one process for each worker, over all tasks."""
@@ -698,10 +698,12 @@ def older_packages_predict_the_same_bits_in_newer_workers(at):
         results[name] = [len(table), same, sorted(set(predictions[name]["versions"]))]
     built = pd.concat([predictions["model"], predictions["direct"]])
     processes = built.groupby("parent")["process"].nunique()
+    loads = second.get["model_loads"] if second else 0  # Sail has no observations
     return results | {
-        "workers": "1 or 2" if 1 <= len(processes) <= 2 else len(processes),
+        # Spark may run another call site, or another query, in another worker
+        "workers": "fewer than tasks" if 1 <= len(processes) <= 6 else len(processes),
         "processes of each worker": sorted(set(processes)),
-        "loads": second and second.get["model_loads"],
+        "loads": "at most 2" if loads <= 2 else loads,
     }
 
 
@@ -845,6 +847,7 @@ def check_jobs_on_connect_report_wrong_inputs(at):
     table = at.folder / "table"
     write_days(table)
     (at.folder / "lake" / "_delta_log").mkdir(parents=True)
+    (at.folder / "lake" / "_delta_log" / "00000000000000000000.json").touch()
     opened = open_input(at.spark, InputSection.model_validate({"path": str(table)}))
     file = table / "day=1" / "1 %20.parquet"
 
