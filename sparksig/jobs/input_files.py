@@ -19,7 +19,7 @@ from sparksig.spark.hadoop import HadoopPath, is_connect
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-_NOT_FOUND = re.compile(r"PATH_NOT_FOUND|not found|No such file")
+_NOT_FOUND = re.compile(r"PATH_NOT_FOUND|not found|No such file|Not a directory")
 """The texts of Spark, and of Sail, for a path that does not exist."""
 
 
@@ -33,19 +33,15 @@ def read_statuses(spark: SparkSession, paths: Sequence[str]) -> dict[str, tuple[
     Raises:
         FileNotFoundError: a file does not exist any more.
     """
-    names = {_decode_name(path): path for path in paths}
+    names = {unquote(path): path for path in paths}
     if is_connect(spark):
         statuses = _query_statuses(spark, list(names)) if names else {}
         if missing := [name for name in names if _strip_scheme(name) not in statuses]:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), missing[0])
         return {path: statuses[_strip_scheme(name)] for name, path in names.items()}
     with ThreadPoolExecutor(16) as pool:
-        return dict(zip(names.values(), pool.map(lambda name: HadoopPath(spark, name).read_status(), names)))
-
-
-def _decode_name(path: str) -> str:
-    """Return the name of a file in the notation of Hadoop."""
-    return re.sub("^file:///", "file:/", unquote(path))
+        targets = [HadoopPath(spark, re.sub("^file:///", "file:/", name)) for name in names]
+        return dict(zip(names.values(), pool.map(HadoopPath.read_status, targets)))
 
 
 def _strip_scheme(name: str) -> str:
@@ -71,11 +67,14 @@ def _query_statuses(spark: SparkSession, names: Sequence[str]) -> dict[str, tupl
 
 
 def path_exists(spark: SparkSession, path: str) -> bool:
-    """Return whether a file or directory exists at a path that Spark accepts."""
+    """Return whether a file or directory exists at a path that Spark accepts.
+
+    On Spark Connect an empty directory does not count: Sail lists a directory that does not exist as empty.
+    """
     if not is_connect(spark):
         return HadoopPath.qualify(spark, path).exists()
     try:
-        return bool(spark.read.format("binaryFile").load(path).schema)
+        return bool(spark.read.format("binaryFile").load(path).inputFiles())
     except Exception as error:  # its class depends on the server
         if _NOT_FOUND.search(str(error)):
             return False

@@ -787,6 +787,7 @@ def check_jobs_on_connect_report_wrong_inputs(at):
     table = at.folder / "table"
     write_days(table)
     (at.folder / "lake" / "_delta_log").mkdir(parents=True)
+    (at.folder / "lake" / "_delta_log" / "00000000000000000000.json").touch()
     opened = open_input(at.spark, InputSection.model_validate({"path": str(table)}))
     file = table / "day=1" / "1 %20.parquet"
 
