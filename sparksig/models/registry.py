@@ -182,7 +182,7 @@ def find_location(uri: str | os.PathLike[str]) -> str:
     except Exception as error:  # the client passes on errors of any store
         raise ModelNotFoundError(f"MLflow has no {uri!r}: {str(error).splitlines()[0]}") from error
     location = str(getattr(getattr(info, "repo", info), "artifact_uri", ""))
-    if _parse_scheme(location) in _MLFLOW or not location:
+    if not location or _parse_scheme(location) not in ("", "file", *_STORES):  # "http" of a server's proxy
         raise ModelError(
             f"{uri!r}: only MLflow's server can read these artifacts. Ship the model with shipping='files' "
             "or shipping='inline'"

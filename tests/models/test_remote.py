@@ -40,7 +40,7 @@ from sparksig import (
     UnsupportedError,
 )
 from sparksig.models.info import ExampleMismatchWarning
-from sparksig.models.registry import fetch_model
+from sparksig.models.registry import fetch_model, find_location
 from sparksig.models.seal import digest
 from tests.cases import describe_case
 from tests.models import servers
@@ -914,3 +914,23 @@ def test_params_that_break_the_contract_are_refused_there_and_here(served_python
     assert 400 <= status < 500, (params, status, answer)
     with pytest.raises(ContractError):
         sparksig.validate_serving_input(loaded, {**body, "params": params})
+
+
+@pytest.mark.parametrize("uri", ["runs:/{run}/sk", "models:/sk/1", "models:/sk@champion", "{sk}"])
+@with_servers
+def test_artifacts_that_only_the_server_can_read_are_not_shipped_by_path(logged, uri):
+    uri = logged.format_uri(uri)
+    text = rf"{re.escape(repr(uri))}: only MLflow's server can read these artifacts\. Ship the model with"
+    _refused(ModelError, text, find_location, uri)
+
+
+def test_location_of_a_local_model_is_absolute(tmp_path, monkeypatch):
+    sparksig.save_model(tmp_path / "ours", linear(), input_example=diabetes()[0].head(3))
+    monkeypatch.chdir(tmp_path)
+    assert find_location("ours") == str(tmp_path / "ours")
+    assert find_location("s3://bucket/ours") == "s3://bucket/ours"
+
+
+@with_servers
+def test_location_of_an_unknown_run(logged):
+    _refused(ModelNotFoundError, r"MLflow has no 'runs:/0123/ours': ", find_location, "runs:/0123/ours")
