@@ -59,7 +59,7 @@ class Requirements:
     @property
     def is_pinned(self) -> bool:
         """True if each requirement names one exact version."""
-        return all(re.search(r"===?[^*,;]+(?:;.*)?\Z", line) for line in self.lines)
+        return all(re.search(r"===?[^*,]+\Z", line.partition(";")[0]) for line in self.lines)
 
     @property
     def install_lines(self) -> tuple[str, ...]:

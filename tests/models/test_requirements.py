@@ -119,6 +119,24 @@ def test_python_that_is_too_old_is_refused_before_anything_is_built(model):
         resolve_environment(directory, "model", Trust(), allow_install=True)
 
 
+@pytest.mark.parametrize(
+    ("line", "is_pinned"),
+    [
+        ("a==1.0", True),
+        ("a===1.0", True),
+        ("a>=1,==1.0", True),
+        ("a==1.0; python_version == '3.*'", True),
+        ("a", False),
+        ("a==1.*", False),
+        ("a!=1.0", False),
+        ("a; python_version == '3.11'", False),
+        ("a>=1; python_version == '3.11'", False),
+    ],
+)
+def test_only_an_exact_version_pins_a_requirement(line, is_pinned):
+    assert Requirements((line,), "3.11").is_pinned is is_pinned
+
+
 def test_key_depends_on_requirements_and_python():
     keys = {
         Requirements(lines, python).key for lines in ((), ("a==1",), ("a==2",)) for python in ("3.10", "3.11")
