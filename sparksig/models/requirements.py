@@ -151,7 +151,9 @@ def _check_oldest(directory: ModelDirectory, requirements: Requirements) -> None
 
 
 def _is_older(line: str, oldest: tuple[int, ...]) -> bool:
-    """Return whether a requirement without a marker allows only versions before the oldest one."""
+    """Return whether a requirement allows only versions before the oldest one; False if it has a marker."""
+    if ";" in line:
+        return False
     for operator, version in re.findall(r"(===?|~=|<=?)v?([0-9]+(?:\.[0-9]+)*(?:\.\*)?)", line):
         parts = tuple(int(part) for part in version.split(".") if part != "*")
         if operator == "~=":
@@ -162,7 +164,7 @@ def _is_older(line: str, oldest: tuple[int, ...]) -> bool:
             is_older = _pad(parts) <= _pad(oldest)
         else:
             is_older = _pad(parts) < _pad(oldest)
-        if is_older and ";" not in line:
+        if is_older:
             return True
     return False
 

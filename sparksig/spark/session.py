@@ -22,7 +22,7 @@ def build_session(app_name: str, conf: Mapping[str, str] | None = None) -> Spark
             cannot be changed any more.
     """
     active = SparkSession.getActiveSession()
-    # the URL of a server is known to its session alone
+    # only the builder of a session of Spark Connect knows the URL of its server
     builder = SparkSession.builder if active is None else type(active).builder
     if "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit sets it for the process that it starts
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

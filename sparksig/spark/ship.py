@@ -307,6 +307,7 @@ def _link_environment(model: PreparedModel) -> Path | None:
 
 
 _PACKAGE_ARCHIVE = "sparksig-package-"
+"""The beginning of the name of a packed package; its digest follows."""
 
 
 def _read_package() -> Iterator[tuple[str, bytes]]:
@@ -325,26 +326,30 @@ def _read_package() -> Iterator[tuple[str, bytes]]:
 
 
 @lru_cache(maxsize=1)
-def _identify_package() -> str:
-    """Return the version of this package and a digest of its modules: "0.1.0 (9f86d081884c7d65)"."""
-    version = sys.modules["sparksig"].__version__
+def _hash_package() -> str:
+    """Return a digest of the modules of this package, the same for its directory and its archive."""
     archive = Path(__file__).parents[2].name
     if archive.startswith(_PACKAGE_ARCHIVE):  # made by a driver, with the digest in its name
-        return f"{version} ({archive.removeprefix(_PACKAGE_ARCHIVE).partition('.')[0]})"
+        return archive.removeprefix(_PACKAGE_ARCHIVE).partition(".")[0]
     content = hashlib.sha256()
     for name, source in _read_package():
         content.update(f"{name}\0".encode() + source)
-    return f"{version} ({content.hexdigest()[:16]})"
+    return content.hexdigest()[:16]
+
+
+def _identify_package() -> str:
+    """Return the version of this package and a digest of its modules: "0.1.0 (9f86d081884c7d65)"."""
+    return f"{sys.modules['sparksig'].__version__} ({_hash_package()})"
 
 
 def _pack_package() -> Path:
     """Return this package as an importable archive, for workers that lack it or have another version."""
-    root, key = Path(__file__).parents[1], _identify_package()
+    root, key = Path(__file__).parents[1], _hash_package()
     if not root.is_dir():  # it was imported from an archive, for example of --py-files
         return root.parent
     if key in _PACKED:
         return _PACKED[key]
-    archive = _make_home() / f"{_PACKAGE_ARCHIVE}{key.partition('(')[2].rstrip(')')}.zip"
+    archive = _make_home() / f"{_PACKAGE_ARCHIVE}{key}.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as packed:
         for name, source in _read_package():
             packed.writestr(f"sparksig/{name}", source)

@@ -58,7 +58,7 @@ def test_packed_package_has_the_identity_of_its_directory():
     code = (
         f"import sys; sys.path.insert(0, {str(ship._pack_package())!r}); from sparksig.spark import ship; "
         "print(ship.__file__, ship._identify_package(), sep='|'); ship._PACKAGE_ARCHIVE = 'other'; "
-        "ship._identify_package.cache_clear(); print(ship._identify_package())"
+        "ship._hash_package.cache_clear(); print(ship._identify_package())"
     )
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=300
